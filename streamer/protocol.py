@@ -1,0 +1,450 @@
+"""Every message of the feed as a typed struct: the wire contract in code.
+
+A frame is one flat JSON object whose ``type`` names it. *State* events replace their
+predecessor and carry no ``seq``; every other event is a *log* event, numbered without a
+hole. ``docs/protocol.md`` is the same contract for people.
+
+Fields that are ``None`` are sent as ``null``: not known. Fields that are ``UNSET`` are not
+sent at all. Prices stand in quote currency, money in account currency, volumes in lots,
+durations in seconds, times in ISO 8601 UTC with ``+00:00``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+PROTOCOL_VERSION = 1
+SUBPROTOCOL = "mt5dash.v1"
+
+STATE_TYPES = frozenset(
+    {"ACCOUNT_UPDATE", "POSITION_UPDATE", "ORDERS_UPDATE", "QUOTE_UPDATE", "HEARTBEAT"}
+)
+"""Latest value wins; never numbered, never in the rolling log."""
+
+LEGACY_STATE_TYPES = frozenset({"ACCOUNT_UPDATE", "POSITION_UPDATE"})
+"""The state events that a client without the subprotocol is sent."""
+
+RESERVED_TYPES = frozenset({"CONNECTED", "DISCONNECTED", "REST_POLL", "UNKNOWN"})
+"""Names deployed dashboards use inside; no event may carry them."""
+
+REPLY_TYPES = frozenset({"STATE_SNAPSHOT", "ERROR", "PONG", "AUTH_OK", "COMMAND_RESULT"})
+"""Frames addressed to one client; never published, never numbered."""
+
+Direction = Literal["BUY", "SELL"]
+
+
+class Payload(msgspec.Struct, kw_only=True):
+    """A part of a message that has no type of its own."""
+
+
+# -- what the events carry ----------------------------------------------------------------
+
+
+class Position(Payload):
+    """One open position. ``sl_price`` and ``tp_price`` are 0.0 when there is none."""
+
+    ticket: int
+    symbol: str
+    type: int | None = None
+    direction: str | None = None
+    volume: float | None = None
+    entry_price: float | None = None
+    price_current: float | None = None
+    sl_price: float | None = None
+    tp_price: float | None = None
+    profit: float | None = None
+    swap: float | None = None
+    commission: float | None = None
+    opened_at: str | None = None
+    magic: int | None = None
+    comment: str | None = None
+    digits: int | None = None
+    owner: str | None = None
+    risk: float | None = None
+    """Money lost (negative) or locked in (positive) if the stop is hit now, costs aside;
+    ``None`` without a stop."""
+    initial_risk: float | None = None
+    """Money that the first stop put at risk (positive); R = profit / initial_risk."""
+
+
+class PendingOrder(Payload):
+    """One pending order."""
+
+    order: int
+    symbol: str
+    direction: str | None = None
+    kind: str | None = None
+    volume: float | None = None
+    price: float | None = None
+    stop_limit: float | None = None
+    price_current: float | None = None
+    sl: float | None = None
+    tp: float | None = None
+    placed_at: str | None = None
+    expires_at: str | None = None
+    magic: int | None = None
+    comment: str | None = None
+    digits: int | None = None
+    owner: str | None = None
+
+
+class Account(Payload):
+    """The account. ``day_pl`` is realised since server midnight plus floating."""
+
+    balance: float | None = None
+    equity: float | None = None
+    profit: float | None = None
+    currency: str | None = None
+    leverage: int | None = None
+    day_pl: float | None = None
+    margin: float | None = None
+    margin_free: float | None = None
+    margin_level: float | None = None
+    """Percent; 0.0 while no margin is used."""
+    login: int | None = None
+    server: str | None = None
+    name: str | None = None
+    trade_allowed: bool | None = None
+    drawdown_pct: float | None = None
+    """Percent below the highest equity seen by this journal."""
+    mode: str | None = None
+    """observe, paper or live."""
+    margin_mode: str | None = None
+    """netting, exchange or hedging."""
+    limits: dict[str, Limit] | None = None
+    """Distance to the risk limits, by name (``daily_loss``, ``drawdown``, ``open_positions``)."""
+
+
+class Limit(Payload):
+    """A risk limit: ``value`` now, ``limit`` where trading stops, both in ``unit``."""
+
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+
+
+class Quote(Payload):
+    """Last known prices of a symbol; ``None`` where a price is not known."""
+
+    bid: float | None = None
+    ask: float | None = None
+    time: str | None = None
+    digits: int | None = None
+
+
+class ScanDetail(Payload):
+    """Why a symbol does or does not trade, in numbers.
+
+    ``code`` is one of CANDIDATE, OK, SCORE, SPREAD, SESSION, NEWS, COOLDOWN, DATA, REGIME,
+    COST, RISK, BLOCKED, TERMINAL, PAUSED, ERROR; ``gate`` names the gate that stopped it.
+    """
+
+    code: str
+    direction: str | None = None
+    score: float | None = None
+    """0 to 100."""
+    gate: str | None = None
+    spread: float | None = None
+    """Points."""
+    atr: float | None = None
+    """Price units, of the trigger timeframe."""
+    regime: str | None = None
+    age_s: float | None = None
+    """Server seconds since the last tick of the symbol when it was scanned."""
+    components: dict[str, float] | None = None
+    """Points of the score by component."""
+    need: float | None = None
+    """The score from which the symbol would trade."""
+    entry: float | None = None
+    sl: float | None = None
+    tp: float | None = None
+    r: float | None = None
+    """Reward over risk of the suggested levels."""
+
+
+class Reason(Payload):
+    """A machine-readable code beside words for people."""
+
+    code: str
+    text: str
+
+
+# -- events -------------------------------------------------------------------------------
+
+
+class Event(msgspec.Struct, kw_only=True, tag_field="type"):
+    """Base of every event. The feed fills ``timestamp`` and, for log events, ``seq``."""
+
+    timestamp: str | UnsetType = UNSET
+    seq: int | UnsetType = UNSET
+
+
+class AccountUpdate(Event, tag="ACCOUNT_UPDATE"):
+    account: Account
+
+
+class PositionUpdate(Event, tag="POSITION_UPDATE"):
+    positions: list[Position]
+
+
+class OrdersUpdate(Event, tag="ORDERS_UPDATE"):
+    orders: list[PendingOrder]
+
+
+class QuoteUpdate(Event, tag="QUOTE_UPDATE"):
+    """``server_time`` is the market's own clock, ``speed`` how fast it runs (replay)."""
+
+    quotes: dict[str, Quote]
+    server_time: str | None = None
+    speed: float = 1.0
+
+
+class Heartbeat(Event, tag="HEARTBEAT"):
+    seq: int
+    epoch: str
+    sent: int
+    clients: int
+    loop_lag_ms: float | None = None
+    terminal: str | None = None
+    data_age_s: float | None = None
+    journal: str | None = None
+    """ok, or why log events are not being written (and therefore not sent)."""
+
+
+class ScanStart(Event, tag="SCAN_START"):
+    count: int
+
+
+class ScanSummary(Event, tag="SCAN_SUMMARY"):
+    symbols: dict[str, str]
+    count: int
+    candidates: int
+    details: dict[str, ScanDetail]
+    duration_ms: float | None = None
+
+
+class TradeExecution(Event, tag="TRADE_EXECUTION"):
+    """A deal opened or enlarged a position."""
+
+    symbol: str
+    direction: Direction
+    price: float
+    lot: float
+    ticket: int | None = None
+    order: int | None = None
+    deal: int | None = None
+    sl: float | None = None
+    tp: float | None = None
+    score: float | None = None
+    slippage: float | None = None
+    """Points, positive when worse than asked for."""
+    owner: str | None = None
+
+
+class ResearchStart(Event, tag="RESEARCH_START"):
+    symbol: str
+    data: dict[str, Any]
+
+
+class ResearchResult(Event, tag="RESEARCH_RESULT"):
+    symbol: str
+    action: str
+    confidence: float
+    reason: str
+
+
+class CriticReview(Event, tag="CRITIC_REVIEW"):
+    symbol: str
+    score: float
+    lesson: str
+    analysis: str
+    ticket: int | None = None
+
+
+class OrderUpdate(Event, tag="ORDER_UPDATE"):
+    """``order`` is ``None`` until the terminal gave it a number."""
+
+    order: int | None
+    symbol: str
+    direction: Direction
+    kind: Literal["market", "limit", "stop", "stop_limit", "close"]
+    status: Literal[
+        "placed", "partial", "filled", "cancelled", "expired", "rejected", "unknown"
+    ]
+    volume: float
+    filled: float | None = None
+    price: float | None = None
+    sl: float | None = None
+    tp: float | None = None
+    retcode: int | None = None
+    reason: str | None = None
+    owner: str | None = None
+
+
+class PositionOpened(Event, tag="POSITION_OPENED"):
+    ticket: int
+    symbol: str
+    direction: Direction
+    volume: float
+    entry_price: float
+    sl_price: float | None = None
+    tp_price: float | None = None
+    opened_at: str | None = None
+    owner: str | None = None
+    score: float | None = None
+    components: dict[str, float] | None = None
+    """The score's components that justified the trade, when it is the bot's."""
+    initial_risk: float | None = None
+    """Account currency."""
+
+
+class PositionModified(Event, tag="POSITION_MODIFIED"):
+    ticket: int
+    symbol: str
+    direction: Direction
+    volume: float
+    entry_price: float | None = None
+    sl_price: float | None = None
+    tp_price: float | None = None
+    old_sl_price: float | None = None
+    old_tp_price: float | None = None
+    old_volume: float | None = None
+    profit: float | None = None
+    """Money realised by a partial close."""
+    owner: str | None = None
+    reason: str | None = None
+
+
+class PositionClosed(Event, tag="POSITION_CLOSED"):
+    ticket: int
+    symbol: str
+    direction: Direction
+    volume: float
+    entry_price: float | None = None
+    exit_price: float | None = None
+    profit: float | None = None
+    swap: float | None = None
+    commission: float | None = None
+    r_multiple: float | None = None
+    duration_s: float | None = None
+    close_reason: (
+        Literal["sl", "tp", "stop_out", "strategy", "operator", "external"] | None
+    ) = None
+    opened_at: str | None = None
+    closed_at: str | None = None
+    owner: str | None = None
+
+
+class BotStatus(Event, tag="BOT_STATUS"):
+    state: Literal["starting", "scanning", "waiting", "paused", "halted", "error", "stopped"]
+    reason: Reason | None = None
+    strategy: str | None = None
+    mode: Literal["observe", "paper", "live"] | None = None
+    next_scan_at: str | None = None
+    gates: dict[str, int] | None = None
+    cycle_s: float | None = None
+
+
+class TerminalStatus(Event, tag="TERMINAL_STATUS"):
+    state: Literal["connected", "stale", "disconnected"]
+    backend: str
+    last_error: Reason | None = None
+    ping_ms: float | None = None
+    since: str | None = None
+    market: str | None = None
+    """Where the quotes come from, in words: a broker, a generator, a replayed folder."""
+
+
+class RiskAlert(Event, tag="RISK_ALERT"):
+    code: str
+    level: Literal["info", "warning", "critical"]
+    text: str
+    value: float | None = None
+    limit: float | None = None
+
+
+class TrainerStatus(Event, tag="TRAINER_STATUS"):
+    state: str
+    next_run_at: str | None = None
+    progress: float | None = None
+    text: str | None = None
+
+
+class ModelSwapped(Event, tag="MODEL_SWAPPED"):
+    model: str
+    metrics: dict[str, float]
+    previous: dict[str, float] | None = None
+
+
+class CommandAudit(Event, tag="COMMAND_AUDIT"):
+    id: str
+    name: str
+    args: dict[str, Any]
+    actor: str
+    ok: bool
+
+
+EVENTS: tuple[type[Event], ...] = tuple(Event.__subclasses__())
+EVENT_TYPES: dict[str, type[Event]] = {cls.__struct_config__.tag: cls for cls in EVENTS}  # type: ignore[misc]
+
+
+# -- replies ------------------------------------------------------------------------------
+
+
+class CommandError(Payload):
+    code: str
+    message: str
+
+
+class CommandResult(msgspec.Struct, kw_only=True, tag_field="type", tag="COMMAND_RESULT"):
+    """The answer to one command: ``result`` when ``ok``, else ``error``."""
+
+    id: str
+    ok: bool
+    result: dict[str, Any] | None = None
+    error: CommandError | None = None
+
+
+class ErrorReply(msgspec.Struct, kw_only=True, tag_field="type", tag="ERROR"):
+    code: str
+    message: str
+    id: str | UnsetType = UNSET
+
+
+# -- what clients send --------------------------------------------------------------------
+
+
+class Subscribe(msgspec.Struct, kw_only=True, tag_field="type", tag="SUBSCRIBE"):
+    types: list[str] | None = None
+    symbols: list[str] | None = None
+
+
+class Ping(msgspec.Struct, kw_only=True, tag_field="type", tag="PING"):
+    id: str | int | None = None
+
+
+class Auth(msgspec.Struct, kw_only=True, tag_field="type", tag="AUTH"):
+    token: str
+
+
+class Command(msgspec.Struct, kw_only=True, tag_field="type", tag="COMMAND"):
+    """``id`` is made by the client and unique: a repeat returns the first result."""
+
+    id: str
+    name: str
+    args: dict[str, Any] = {}
+
+
+class Publish(msgspec.Struct, kw_only=True, tag_field="type", tag="PUBLISH"):
+    event: dict[str, Any]
+
+
+ClientMessage = Subscribe | Ping | Auth | Command | Publish
+
+
+def is_state(event_type: str) -> bool:
+    """Whether a newer event of this type replaces an older one."""
+    return event_type in STATE_TYPES
