@@ -34,47 +34,50 @@ class _Settings(BaseModel):
 class ExitSettings(_Settings):
     """What happens to the bot's own positions after they stand."""
 
-    enabled: bool = Field(True, description="Apply the rules below to the bot's positions.")
+    enabled: bool = Field(default=True, description="Apply the rules below to the bot's positions.")
     breakeven_r: float | None = Field(
-        0.7,
+        default=0.7,
         gt=0,
         description="Move the stop to the entry once this many R are reached; none: never.",
     )
     breakeven_buffer_r: float = Field(
-        0.05, ge=0, description="How far beyond the entry the breakeven stop stands, in R."
+        default=0.05, ge=0, description="How far beyond the entry the breakeven stop stands, in R."
     )
     partial_r: float | None = Field(
-        None, gt=0, description="Close a part once this many R are reached; none: never."
+        default=None, gt=0, description="Close a part once this many R are reached; none: never."
     )
     partial_fraction: float = Field(
-        0.5, gt=0, lt=1, description="The part that is closed, of the opening volume."
+        default=0.5, gt=0, lt=1, description="The part that is closed, of the opening volume."
     )
     trail_start_r: float | None = Field(
-        1.0, gt=0, description="Trail the stop from this many R on; none: never."
+        default=1.0, gt=0, description="Trail the stop from this many R on; none: never."
     )
     trail_atr: float = Field(
-        1.5, gt=0, description="Distance of the trailing stop in ATR of the set-up timeframe."
+        default=1.5,
+        gt=0,
+        description="Distance of the trailing stop in ATR of the set-up timeframe.",
     )
     trail_tight_atr: float | None = Field(
-        None,
+        default=None,
         gt=0,
         description="Distance the trail narrows to at `trail_tight_r`; none: it stays at `trail_atr`.",
     )
     trail_tight_r: float = Field(
-        3.0, gt=0, description="R at which the progressive trail is at its narrowest."
+        default=3.0, gt=0, description="R at which the progressive trail is at its narrowest."
     )
     early_cut_r: float | None = Field(
-        None,
+        default=None,
         gt=0,
         description="Close a loser past this many R when the structure has turned; none: never.",
     )
     time_stop_bars: int | None = Field(
-        30,
+        default=30,
         ge=1,
         description="Close a position that is older than this many trigger bars; none: never.",
     )
     time_stop_keep_r: float | None = Field(
-        0.5, description="Positions at or above this many R survive the time stop; none: none does."
+        default=0.5,
+        description="Positions at or above this many R survive the time stop; none: none does.",
     )
 
 
@@ -82,102 +85,124 @@ class NewsSettings(_Settings):
     """A calendar of releases around which no trade is opened."""
 
     source: str | None = Field(
-        None, description="CSV, ICS or JSON file, or an https address; none: no news gate."
+        default=None, description="CSV, ICS or JSON file, or an https address; none: no news gate."
     )
-    before_min: float = Field(15, ge=0, description="Minutes of silence before a release.")
-    after_min: float = Field(15, ge=0, description="Minutes of silence after a release.")
+    before_min: float = Field(default=15, ge=0, description="Minutes of silence before a release.")
+    after_min: float = Field(default=15, ge=0, description="Minutes of silence after a release.")
     impact: Literal["low", "medium", "high"] = Field(
-        "high", description="The least impact that counts."
+        default="high", description="The least impact that counts."
     )
     refresh_min: float = Field(
-        240, gt=0, description="Minutes between two readings of the calendar."
+        default=240, gt=0, description="Minutes between two readings of the calendar."
     )
     when_unreadable: Literal["trade", "stop"] = Field(
-        "trade", description="What to do while the calendar cannot be read; it is told either way."
+        default="trade",
+        description="What to do while the calendar cannot be read; it is told either way.",
     )
 
 
 class TrainerSettings(_Settings):
     """The model gate and its retraining (needs the extra `ml`)."""
 
-    enabled: bool = Field(False, description="Retrain on schedule, in a child process.")
-    interval_h: float = Field(4.0, gt=0, description="Hours between two trainings.")
-    bars: int = Field(20_000, ge=500, description="Bars of the set-up timeframe to learn from.")
-    horizon_bars: int = Field(20, ge=2, description="Bars until a label's time barrier.")
-    min_probability: float = Field(
-        0.5, ge=0, le=1, description="Least probability that the model gate lets through."
+    enabled: bool = Field(default=False, description="Retrain on schedule, in a child process.")
+    interval_h: float = Field(default=4.0, gt=0, description="Hours between two trainings.")
+    bars: int = Field(
+        default=20_000, ge=500, description="Bars of the set-up timeframe to learn from."
     )
-    folds: int = Field(5, ge=2, le=20, description="Folds of the purged walk-forward validation.")
+    horizon_bars: int = Field(default=20, ge=2, description="Bars until a label's time barrier.")
+    min_probability: float = Field(
+        default=0.5, ge=0, le=1, description="Least probability that the model gate lets through."
+    )
+    folds: int = Field(
+        default=5, ge=2, le=20, description="Folds of the purged walk-forward validation."
+    )
 
 
 class StrategySettings(_Settings):
     """The scan: what is looked at, how often, and what a trade needs."""
 
     name: str = Field(
-        "institutional", description="A built-in or installed strategy, or FILE.py:Class."
+        default="institutional", description="A built-in or installed strategy, or FILE.py:Class."
     )
-    enabled: bool = Field(True, description="Scan and trade; off: watch only.")
+    enabled: bool = Field(default=True, description="Scan and trade; off: watch only.")
     preset: Literal["demo", "institutional"] = Field(
-        "demo",
+        default="demo",
         description="Values that are not given: demo (M1/M5/M15) or institutional (M15/H1/H4).",
     )
-    cycle_s: float = Field(10.0, ge=0.2, description="Market seconds between two scans.")
+    cycle_s: float = Field(default=10.0, ge=0.2, description="Market seconds between two scans.")
     scan_deadline_s: float = Field(
-        8.0, gt=0, description="Seconds after which a scan is cut; symbols not done say so."
+        default=8.0, gt=0, description="Seconds after which a scan is cut; symbols not done say so."
     )
     symbols: list[str] = Field(
         default_factory=list, description="Symbols to scan; empty: all that the terminal offers."
     )
-    trigger_timeframe: Timeframe = Field("M1", description="Timeframe of the trigger.")
-    setup_timeframe: Timeframe = Field("M5", description="Timeframe of the set-up.")
-    bias_timeframe: Timeframe = Field("M15", description="Timeframe of the bias.")
-    bars: int = Field(300, ge=60, le=5000, description="Closed bars read for each timeframe.")
-    min_score: float = Field(
-        55.0, ge=0, le=100, description="Score from which a symbol is a candidate."
+    trigger_timeframe: Timeframe = Field(default="M1", description="Timeframe of the trigger.")
+    setup_timeframe: Timeframe = Field(default="M5", description="Timeframe of the set-up.")
+    bias_timeframe: Timeframe = Field(default="M15", description="Timeframe of the bias.")
+    bars: int = Field(
+        default=300, ge=60, le=5000, description="Closed bars read for each timeframe."
     )
-    min_r: float = Field(1.2, gt=0, description="Least reward over risk, costs included.")
-    target_r: float = Field(1.5, gt=0, description="Take profit in R when no level is nearer.")
+    min_score: float = Field(
+        default=55.0, ge=0, le=100, description="Score from which a symbol is a candidate."
+    )
+    min_r: float = Field(default=1.2, gt=0, description="Least reward over risk, costs included.")
+    target_r: float = Field(
+        default=1.5, gt=0, description="Take profit in R when no level is nearer."
+    )
     stop_atr: float = Field(
-        1.0, gt=0, description="Least distance of the stop, in ATR of the set-up timeframe."
+        default=1.0, gt=0, description="Least distance of the stop, in ATR of the set-up timeframe."
     )
     max_stop_atr: float = Field(
-        3.0, gt=0, description="Greatest distance of the stop, in ATR of the set-up timeframe."
+        default=3.0,
+        gt=0,
+        description="Greatest distance of the stop, in ATR of the set-up timeframe.",
     )
     min_stop_spreads: float = Field(
-        4.0, ge=0, description="Least distance of the stop, in spreads."
+        default=4.0, ge=0, description="Least distance of the stop, in spreads."
     )
     block_regimes: list[Regime] = Field(
-        default_factory=lambda: ["VOLATILE"], description="Regimes in which nothing is opened."
+        default=["VOLATILE"], description="Regimes in which nothing is opened."
     )
     sessions: list[SessionName] = Field(
         default_factory=list, description="Sessions in which may be traded; empty: at any hour."
     )
     server_utc_offset_h: float | None = Field(
-        None,
+        default=None,
         ge=-14,
         le=14,
         description="Server time minus UTC in hours; none: taken from the terminal's clock.",
     )
     max_spread_factor: float = Field(
-        3.0, gt=0, description="Greatest spread, as a multiple of the symbol's own usual one."
+        default=3.0,
+        gt=0,
+        description="Greatest spread, as a multiple of the symbol's own usual one.",
     )
     max_spread_pips: float | None = Field(
-        None, gt=0, description="Greatest spread in pips (10 points); none: only the factor counts."
+        default=None,
+        gt=0,
+        description="Greatest spread in pips (10 points); none: only the factor counts.",
     )
     max_cost_pct: float = Field(
-        30.0, gt=0, le=100, description="Greatest cost (spread, commission) in % of the target."
+        default=30.0,
+        gt=0,
+        le=100,
+        description="Greatest cost (spread, commission) in % of the target.",
     )
     commission_per_lot: float = Field(
-        7.0, ge=0, description="Commission for opening and closing one lot, account currency."
+        default=7.0,
+        ge=0,
+        description="Commission for opening and closing one lot, account currency.",
     )
     cooldown_s: float = Field(
-        180.0, ge=0, description="Market seconds a symbol rests after one of the bot's trades."
+        default=180.0,
+        ge=0,
+        description="Market seconds a symbol rests after one of the bot's trades.",
     )
     max_tick_age_s: float = Field(
-        120.0, gt=0, description="Market seconds after which a symbol's last tick is stale."
+        default=120.0, gt=0, description="Market seconds after which a symbol's last tick is stale."
     )
     comment: str = Field(
-        "mt5dash", max_length=12, description="Start of the comment of the bot's orders."
+        default="mt5dash", max_length=12, description="Start of the comment of the bot's orders."
     )
     exits: ExitSettings = Field(default_factory=ExitSettings, description="Position rules.")
     news: NewsSettings = Field(default_factory=NewsSettings, description="News calendar.")
@@ -246,46 +271,62 @@ class RiskSettings(_Settings):
     """How much may be lost: a trade, a day, in all."""
 
     risk_per_trade_pct: float = Field(
-        0.5, gt=0, le=10, description="Money at risk for each trade, in % of the equity."
+        default=0.5, gt=0, le=10, description="Money at risk for each trade, in % of the equity."
     )
     max_lot: float | None = Field(
-        None, gt=0, description="Greatest volume of a trade; none: symbol's."
+        default=None, gt=0, description="Greatest volume of a trade; none: symbol's."
     )
     max_margin_pct: float = Field(
-        50.0, gt=0, le=100, description="Greatest margin in use after a trade, in % of the equity."
+        default=50.0,
+        gt=0,
+        le=100,
+        description="Greatest margin in use after a trade, in % of the equity.",
     )
     max_open: int = Field(
-        5, ge=0, description="Most open positions and pending orders of the bot at once."
+        default=5, ge=0, description="Most open positions and pending orders of the bot at once."
     )
     max_per_symbol: int = Field(
-        1, ge=1, description="Most open positions of the bot in one symbol."
+        default=1, ge=1, description="Most open positions of the bot in one symbol."
     )
     max_currency_risk_pct: float = Field(
-        1.5, gt=0, description="Most money at risk on one side of one currency, in % of the equity."
+        default=1.5,
+        gt=0,
+        description="Most money at risk on one side of one currency, in % of the equity.",
     )
     max_correlation: float = Field(
-        0.85, gt=0, le=1, description="Greatest correlation with an open position on the same side."
+        default=0.85,
+        gt=0,
+        le=1,
+        description="Greatest correlation with an open position on the same side.",
     )
     daily_loss_pct: float | None = Field(
-        3.0,
+        default=3.0,
         gt=0,
         description="Loss of the day, floating included, that stops trading; none: no limit.",
     )
     max_drawdown_pct: float | None = Field(
-        10.0, gt=0, description="Fall below the highest equity that stops trading; none: no limit."
+        default=10.0,
+        gt=0,
+        description="Fall below the highest equity that stops trading; none: no limit.",
     )
     max_consecutive_losses: int | None = Field(
-        5, ge=1, description="Losing trades in a row that make a pause; none: no limit."
+        default=5, ge=1, description="Losing trades in a row that make a pause; none: no limit."
     )
     loss_pause_s: float = Field(
-        1800.0, ge=0, description="Market seconds of that pause, from the last losing trade on."
+        default=1800.0,
+        ge=0,
+        description="Market seconds of that pause, from the last losing trade on.",
     )
     flatten_on_limit: bool = Field(
-        False, description="Close the bot's positions when the daily loss or drawdown limit is hit."
+        default=False,
+        description="Close the bot's positions when the daily loss or drawdown limit is hit.",
     )
     kelly_fraction: float | None = Field(
-        None, gt=0, le=1, description="Part of the Kelly stake that caps the risk; none: not used."
+        default=None,
+        gt=0,
+        le=1,
+        description="Part of the Kelly stake that caps the risk; none: not used.",
     )
     kelly_min_trades: int = Field(
-        30, ge=5, description="Closed trades before the Kelly stake is believed."
+        default=30, ge=5, description="Closed trades before the Kelly stake is believed."
     )
