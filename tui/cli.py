@@ -1,0 +1,289 @@
+"""The command line: ``mt5dash tui``, ``tail``, ``config``.
+
+Standard output is data, standard error is for people, exit codes are a contract: 0 done,
+1 failed, 2 wrong usage or settings, 3 the port or the journal is in use.
+Everything heavy is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from .settings import Loaded
+
+USAGE = 2
+IN_USE = 3
+
+app = typer.Typer(
+    name="mt5dash",
+    help="Live monitor and WebSocket feed for MetaTrader 5 trading bots.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def fail(text: str, code: int = 1) -> typer.Exit:
+    """Tell a person what is wrong, each line once, and give the exit to raise."""
+    for line in text.splitlines():
+        print(f"mt5dash: {line}", file=sys.stderr)
+    return typer.Exit(code)
+
+
+def _load(flags: dict[str, Any], config: Path | None) -> Loaded:
+    from .settings import SettingsError, load
+
+    try:
+        return load(flags, file=config)
+    except SettingsError as error:
+        raise fail(str(error), USAGE) from None
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        print(f"mt5dash {version('mt5dash')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Live monitor and WebSocket feed for MetaTrader 5 trading bots."""
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings file (TOML)."),
+]
+
+
+@app.command()
+def tui(
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="Bot and feed without a screen.")] = False,
+    connect: Annotated[
+        str | None,
+        typer.Option("--connect", metavar="URL", help="Draw a feed that runs elsewhere."),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", metavar="FILE", help="Token for --connect, in a file."),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on [127.0.0.1].")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port to listen on [first free of 8000-8009]."),
+    ] = None,
+    mode: Annotated[str | None, typer.Option(help="observe, paper or live.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="Terminal: paper, native, agent or rpyc [paper].")
+    ] = None,
+    symbols: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Symbols to watch and trade [all].")
+    ] = None,
+    market: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Real quotes to replay on the paper terminal."),
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(metavar="N", help="Paper market seconds per second [1].")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Where in the paper market to start.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the generated paper market.")] = None,
+    balance: Annotated[float | None, typer.Option(help="First deposit on paper.")] = None,
+    journal: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Journal file (SQLite).")
+    ] = None,
+    theme: Annotated[str | None, typer.Option(help="Colour theme of the screen.")] = None,
+    ascii_only: Annotated[
+        bool | None, typer.Option("--ascii", help="Only ASCII characters on the screen.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Run the bot, its feed and the screen (--no-ui: without the screen)."""
+    from .headless import has_terminal
+
+    flags = {
+        "mode": mode,
+        "feed": {"host": host, "port": port},
+        "journal": {"path": journal},
+        "terminal": {
+            "backend": backend,
+            "symbols": symbols.split(",") if symbols else None,
+        },
+        "paper": {
+            "market": market,
+            "speed": speed,
+            "start": start,
+            "seed": seed,
+            "balance": balance,
+        },
+        "ui": {"theme": theme, "ascii": ascii_only},
+    }
+    loaded = _load(flags, config)
+    if connect is not None:
+        if no_ui:
+            raise fail("--connect draws a screen; use `mt5dash tail URL` for frames", USAGE)
+        if not has_terminal():
+            raise fail(
+                "--connect needs a terminal on input and output; use `mt5dash tail URL`", USAGE
+            )
+        raise typer.Exit(_run_attached(loaded, connect, token_file))
+    screen = not no_ui
+    if screen and not has_terminal():
+        print(
+            "mt5dash: input or output is not a terminal: running without a screen, as --no-ui",
+            file=sys.stderr,
+        )
+        screen = False
+    raise typer.Exit(_run_bot(loaded, screen=screen))
+
+
+def _run_bot(loaded: Loaded, *, screen: bool) -> int:
+    from streamer.journal import JournalError
+    from streamer.server import PortTaken
+
+    from .logs import Log, default_log_file
+
+    log_file = loaded.settings.log.file or (default_log_file() if screen else None)
+    log = Log(level=loaded.settings.log.level, file=log_file, console=not screen)
+    try:
+        if screen:
+            from .screen import run_screen
+
+            return asyncio.run(run_screen(loaded))
+        from .headless import run_headless
+
+        return asyncio.run(run_headless(loaded))
+    except (PortTaken, JournalError) as error:
+        raise fail(str(error), IN_USE) from None
+    finally:
+        log.close()
+
+
+def _run_attached(loaded: Loaded, url: str, token_file: Path | None) -> int:
+    from .logs import Log, default_log_file
+
+    token = _token(token_file)
+    url = _feed_url(url)
+    log = Log(
+        level=loaded.settings.log.level,
+        file=loaded.settings.log.file or default_log_file(),
+        console=False,
+    )
+    try:
+        from .screen import run_attached
+
+        return asyncio.run(run_attached(loaded, url, token))
+    finally:
+        log.close()
+
+
+def _token(file: Path | None) -> str | None:
+    """A token is never an argument: every user of the machine can read those."""
+    import os
+
+    if file is None:
+        return os.environ.get("MT5DASH_TOKEN") or None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise fail(f"{file}: the token cannot be read: {error}", USAGE) from None
+
+
+def _feed_url(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    if "://" not in url:
+        url = f"ws://{url}"
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise fail(f"{url}: not a feed address; it looks like ws://HOST:PORT/ws", USAGE)
+    try:
+        _ = parts.port
+    except ValueError:
+        raise fail(f"{url}: the port is not a number up to 65535", USAGE) from None
+    return url if parts.path not in ("", "/") else f"{url.rstrip('/')}/ws"
+
+
+@app.command()
+def tail(
+    url: Annotated[
+        str, typer.Argument(help="The feed, such as ws://127.0.0.1:8000/ws.")
+    ] = "ws://127.0.0.1:8000/ws",
+    types: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only these event types.")
+    ] = None,
+    symbols: Annotated[str | None, typer.Option(metavar="A,B", help="Only these symbols.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="EPOCH:SEQ", help="Resume after this event.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
+    token_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with a token.")] = None,
+) -> None:
+    """Print the feed's frames to standard output, one JSON object a line."""
+    from .tail import run_tail
+
+    raise typer.Exit(
+        run_tail(
+            _feed_url(url),
+            types=types.split(",") if types else None,
+            symbols=symbols.split(",") if symbols else None,
+            since=since,
+            count=count,
+            token=_token(token_file),
+        )
+    )
+
+
+@app.command()
+def config(
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Each value with its source and meaning.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    file: Config = None,
+) -> None:
+    """Print the settings in force."""
+    loaded = _load({}, file)
+    if as_json:
+        rows = [
+            {"name": v.name, "value": v.value, "source": v.source, "description": v.description}
+            for v in loaded.values
+        ]
+        print(json.dumps(rows, indent=2, default=str))
+        return
+    from .settings import default_file
+
+    if explain:
+        where = loaded.file or f"{default_file()} (does not exist)"
+        print(f"# settings file: {where}")
+        print("# order: flag, environment, settings file, default")
+    for v in loaded.values:
+        shown = json.dumps(v.value, default=str)
+        if explain:
+            print(f"{v.name} = {shown}\n    from {v.source}. {v.description}")
+        else:
+            print(f"{v.name} = {shown}")
+
+
+def main() -> None:
+    """Entry point of the ``mt5dash`` script."""
+    app()

@@ -1,0 +1,68 @@
+"""The program without a screen: the same worker and feed, one line a notable event."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import Any
+
+from streamer.feed import Feed
+
+from . import life
+from .runtime import Runtime, program_version
+from .settings import Loaded
+from .summary import one_line
+
+log = logging.getLogger("mt5dash")
+
+
+def announce(feed: Feed, mode: str) -> None:
+    """Print where the feed listens; called only once it does."""
+    print(f"mt5dash {program_version()} {mode} feed listening on {feed.url}", flush=True)
+
+
+def log_events(feed: Feed) -> None:
+    """Write log events to the program's log as they are published."""
+
+    def write(event: dict[str, Any]) -> None:
+        line = one_line(event)
+        if line is not None:
+            level, text = line
+            log.log(level, "%s", text)
+
+    feed.watch(write)
+
+
+async def run_headless(loaded: Loaded) -> int:
+    """Run until a stopping signal. Returns the exit code."""
+    runtime = Runtime(loaded.settings)
+    await runtime.start()
+    log_events(runtime.feed)
+    announce(runtime.feed, runtime.mode)
+    await wait_for_signal()
+    life.bound_stop()
+    await runtime.stop()
+    return 0
+
+
+async def wait_for_signal() -> None:
+    """Return at the first stopping signal."""
+    stop = asyncio.Event()
+
+    def received(signum: signal.Signals) -> bool:
+        log.info("%s: stopping", signum.name)
+        stop.set()
+        return True
+
+    life.on_stop_signal(received)
+    await stop.wait()
+
+
+def has_terminal() -> bool:
+    """Whether both input and output are a terminal that a screen can use."""
+    try:
+        return sys.stdin.isatty() and sys.stdout.isatty()
+    except (AttributeError, ValueError):  # a closed or missing stream
+        return False

@@ -1,0 +1,189 @@
+"""Builds the bot and its feed from settings, starts them, and stops them in order.
+
+The runtime knows no screen: with one, without one, or when one is lost, it is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import platformdirs
+
+from execution.client import Backend, InProcess, TerminalClient
+from execution.observer import Observer
+from execution.orders import Orders
+from strategy.worker import Worker, build_strategy
+from streamer.feed import Feed
+from streamer.journal import Journal, JournalLocked
+from streamer.protocol import RiskAlert
+
+from .settings import Settings
+
+log = logging.getLogger("mt5dash.runtime")
+
+WORKER_STOP_S = 2.0
+FEED_STOP_S = 2.0
+TERMINAL_STOP_S = 0.8
+PAPER_JOURNALS_KEPT = 10
+
+
+def program_version() -> str:
+    """The installed version; ``0+source`` when run from a tree that is not installed."""
+    try:
+        return version("mt5dash")
+    except PackageNotFoundError:
+        return "0+source"
+
+
+def state_dir() -> Path:
+    """Where journals and tokens live."""
+    return Path(platformdirs.user_state_dir("mt5dash", appauthor=False))
+
+
+def journal_path(settings: Settings) -> Path:
+    """The journal of this run.
+
+    A real account has one journal that goes on after a restart. A paper account is new with
+    each start, so each run has a journal of its own; the newest few are kept.
+    """
+    if settings.journal.path is not None:
+        return settings.journal.path
+    folder = state_dir()
+    if settings.terminal.backend != "paper":
+        return folder / f"journal-{settings.terminal.backend}.db"
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S_%f")
+    return folder / f"paper-{stamp}.db"
+
+
+def prune_paper_journals(folder: Path, keep: int = PAPER_JOURNALS_KEPT) -> None:
+    """Delete the oldest paper journals, except those that a running program holds."""
+    for old in sorted(folder.glob("paper-*.db"))[:-keep]:
+        try:
+            Journal.remove(old)
+        except (OSError, JournalLocked) as error:
+            log.info("kept old paper journal %s: %s", old.name, error)
+
+
+async def supervise(name: str, run: Callable[[], Awaitable[None]], feed: Feed) -> None:
+    """Run a service for ever: what raises is reported and started again with back-off."""
+    delay = 0.5
+    while True:
+        started = time.monotonic()
+        try:
+            await run()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the supervision boundary
+            log.exception("%s failed", name)
+            feed.publish(
+                RiskAlert(
+                    code="SERVICE_FAILED",
+                    level="critical",
+                    text=f"{name} failed and is started again: {type(error).__name__}: {error}",
+                )
+            )
+        else:
+            return
+        if time.monotonic() - started > 60:
+            delay = 0.5
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, 30.0)
+
+
+class Runtime:
+    """Worker, execution and feed of one bot, on one loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.mode = settings.effective_mode
+        self.journal: Journal | None = None
+        self.feed: Feed
+        self.client: TerminalClient
+        self.observer: Observer
+        self.worker: Worker
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen first, then reach for the terminal: the feed speaks whatever that does.
+
+        Raises:
+            streamer.server.PortTaken: the port asked for (or all of 8000-8009) is in use.
+            streamer.journal.JournalError: the journal cannot be opened.
+        """
+        settings = self.settings
+        path = journal_path(settings)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if settings.journal.path is None and settings.terminal.backend == "paper":
+            prune_paper_journals(path.parent)
+        self.journal = Journal(path, settings.journal)
+        self.feed = Feed(settings.feed, self.journal, version=program_version())
+        await self.feed.start()
+        try:
+            self._build()
+        except BaseException:
+            await self.feed.close()
+            raise
+        await self.client.start()
+        self._tasks = [
+            asyncio.create_task(supervise(name, run, self.feed), name=name)
+            for name, run in (("observer", self.observer.run), ("worker", self.worker.run))
+        ]
+
+    def _build(self) -> None:
+        settings, feed = self.settings, self.feed
+        terminal = settings.terminal
+        self.client = TerminalClient(
+            self._backend(), settings=terminal, on_status=feed.publish
+        )
+        self.observer = Observer(
+            self.client, feed.publish, settings=terminal, mode=self.mode, symbols=terminal.symbols
+        )
+        self.orders = Orders(self.client, feed.publish, terminal)
+        self.worker = Worker(
+            self.client,
+            self.observer,
+            self.orders,
+            feed.publish,
+            strategy=build_strategy(settings.strategy),
+            settings=settings.strategy,
+            risk=settings.risk,
+            mode=self.mode,
+            journal_ok=lambda: self.journal is not None and self.journal.ok,
+        )
+        feed.set_commander(self.worker.command)
+
+    def _backend(self) -> Backend:
+        paper = self.settings.paper
+
+        def open_terminal():  # type: ignore[no-untyped-def]
+            # Imported in the terminal's own thread: the market is built there, off the loop.
+            from execution.paper import open_paper
+
+            return open_paper(paper)
+
+        return InProcess(open_terminal)
+
+    async def stop(self) -> None:
+        """End worker, terminal and feed in that order, each within its own bound."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(), name="stop")
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.worker.stop(), WORKER_STOP_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.client.close(), TERMINAL_STOP_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.feed.close(), FEED_STOP_S)

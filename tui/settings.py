@@ -1,0 +1,320 @@
+"""The settings tree, and where each value came from.
+
+One tree of pydantic models: the floors below own their branches, this module composes them.
+A value is taken from the first of: command-line flag, environment (``MT5DASH_FEED__PORT``),
+TOML file, default. Anything unknown or out of range is an error that says what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from execution.settings import PaperSettings, TerminalSettings
+from strategy.settings import RiskSettings, StrategySettings
+from streamer.settings import FeedSettings, JournalSettings
+
+ENV_PREFIX = "MT5DASH_"
+CONFIG_ENV = "MT5DASH_CONFIG"
+FILE_NAME = "mt5dash.toml"
+
+Mode = Literal["observe", "paper", "live"]
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used. The text is for people, one problem a line."""
+
+
+class UiSettings(BaseModel):
+    """How the screen looks and how often it is drawn."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hz: float = Field(4.0, gt=0, le=30, description="Redraws of changed panels per second.")
+    theme: str = Field("mt5dash-dark", description="Colour theme; see the palette for the names.")
+    ascii: bool = Field(False, description="Use only ASCII characters.")
+    calm: bool = Field(False, description="No flashing of changed digits.")
+    hide_money: bool = Field(False, description="Mask amounts of money (percent and R stay).")
+    bell: bool = Field(False, description="Ring the terminal bell once per alert.")
+
+
+class LogSettings(BaseModel):
+    """The program's own log (not the feed's events)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe message that is written."
+    )
+    file: Path | None = Field(
+        None, description="Log file; empty: mt5dash.log in the user's log folder."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings of the program."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    mode: Mode | None = Field(
+        None,
+        description="What the bot may do: observe, paper or live. Empty: paper on the paper "
+        "terminal, observe on a real one.",
+    )
+    feed: FeedSettings = Field(default_factory=FeedSettings)
+    journal: JournalSettings = Field(default_factory=JournalSettings)
+    terminal: TerminalSettings = Field(default_factory=TerminalSettings)
+    paper: PaperSettings = Field(default_factory=PaperSettings)
+    strategy: StrategySettings = Field(default_factory=StrategySettings)
+    risk: RiskSettings = Field(default_factory=RiskSettings)
+    ui: UiSettings = Field(default_factory=UiSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+
+    @property
+    def effective_mode(self) -> Mode:
+        """The mode in force once the backend is known."""
+        if self.mode is not None:
+            return self.mode
+        return "paper" if self.terminal.backend == "paper" else "observe"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One setting as it is in force: its dotted name, value, source and description."""
+
+    name: str
+    value: Any
+    source: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings in force and where each of them came from."""
+
+    settings: Settings
+    values: tuple[Value, ...]
+    file: Path | None
+
+
+def default_file() -> Path:
+    """The settings file that is read when none is named; it need not exist."""
+    return Path(platformdirs.user_config_dir("mt5dash", appauthor=False)) / FILE_NAME
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Read all sources.
+
+    Args:
+        flags: Nested mapping of what the command line set (``{"feed": {"port": 8000}}``).
+        file: The TOML file; it must exist. ``None``: ``MT5DASH_CONFIG`` or the user's own.
+        environ: The environment; ``os.environ`` unless given.
+
+    Raises:
+        SettingsError: for a missing or broken file, an unknown name or a value out of range.
+    """
+    env = dict(os.environ if environ is None else environ)
+    path = _find_file(file, env)
+    layers: list[tuple[str, dict[str, Any]]] = [("flag", _nested_copy(flags or {}))]
+    layers.append(("environment", _from_environment(env)))
+    if path is not None:
+        layers.append((str(path), _from_file(path)))
+    for source, layer in layers:
+        _check_names(layer, source)
+    merged: dict[str, Any] = {}
+    for _, layer in reversed(layers):
+        _merge(merged, layer)
+    try:
+        settings = Settings(**merged)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, layers)) from None
+    _check_mode(settings)
+    values = tuple(_values(settings, [(s, layer) for s, layer in layers]))
+    return Loaded(settings, values, path)
+
+
+def _find_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
+    named = file or (Path(env[CONFIG_ENV]) if env.get(CONFIG_ENV) else None)
+    if named is not None:
+        if not named.is_file():
+            raise SettingsError(f"{named}: no such settings file; check --config or {CONFIG_ENV}")
+        return named
+    own = default_file()
+    return own if own.is_file() else None
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return dict(TomlConfigSettingsSource(Settings, path)())
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    names = {n for n in env if n.upper().startswith(ENV_PREFIX) and n.upper() != CONFIG_ENV}
+    known = {_env_name(name) for name, *_ in _leaves(Settings)}
+    for name in sorted(names):
+        if name.upper() not in known:
+            raise SettingsError(f"{name}: unknown setting{_suggest(name.upper(), known)}")
+    # pydantic-settings reads os.environ itself: it is given exactly what was passed here.
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {n.lower(): env[n] for n in names}
+    try:
+        return dict(source())
+    except ValueError as error:
+        raise SettingsError(f"environment: {error}") from None
+
+
+def _env_name(dotted: str) -> str:
+    return ENV_PREFIX + dotted.replace(".", "__").upper()
+
+
+def _branch(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return None
+
+
+def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted name and description of every setting."""
+    for name, field in model.model_fields.items():
+        branch = _branch(field.annotation)
+        if branch is not None:
+            yield from _leaves(branch, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field.description or ""
+
+
+def _check_names(
+    layer: Mapping[str, Any], source: str, model: type[BaseModel] = Settings, prefix: str = ""
+) -> None:
+    for name, value in layer.items():
+        field = model.model_fields.get(name)
+        if field is None:
+            raise SettingsError(
+                f"{source}: {prefix}{name}: unknown setting"
+                + _suggest(f"{prefix}{name}", [n for n, _ in _leaves(Settings)])
+            )
+        branch = _branch(field.annotation)
+        if branch is not None and isinstance(value, Mapping):
+            _check_names(value, source, branch, f"{prefix}{name}.")
+
+
+def _suggest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return (
+        f"; did you mean {close[0]}?" if close else "; see `mt5dash config --explain` for all names"
+    )
+
+
+def _explain(error: ValidationError, layers: list[tuple[str, dict[str, Any]]]) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        path = [str(part) for part in problem["loc"]]
+        source = next((s for s, layer in layers if _lookup(layer, path) is not _MISSING), "settings")
+        secret = any(word in ".".join(path) for word in ("password", "token"))
+        given = "" if secret or problem["type"] == "missing" else f" (given: {problem['input']!r})"
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{source}: {'.'.join(path)}: {message}{given}")
+    return "\n".join(lines)
+
+
+def _check_mode(settings: Settings) -> None:
+    backend = settings.terminal.backend
+    if settings.mode == "live" and backend == "paper":
+        raise SettingsError(
+            'mode: "live" needs a real terminal; set terminal.backend = "native" or "agent"'
+        )
+    if settings.mode == "paper" and backend != "paper":
+        raise SettingsError(
+            f'mode: "paper" trades on the paper terminal only, and terminal.backend is '
+            f'"{backend}"; use mode = "observe", or mode = "live" to trade the real account'
+        )
+
+
+_MISSING: Any = object()
+
+
+def _lookup(layer: Mapping[str, Any], path: list[str]) -> Any:
+    value: Any = layer
+    for part in path:
+        if not isinstance(value, Mapping) or part not in value:
+            return _MISSING
+        value = value[part]
+    return value
+
+
+def _values(settings: Settings, layers: list[tuple[str, dict[str, Any]]]) -> Iterator[Value]:
+    for name, description in _leaves(Settings):
+        path = name.split(".")
+        value: Any = settings
+        for part in path:
+            value = getattr(value, part)
+        if isinstance(value, SecretStr):
+            value = "**********" if value.get_secret_value() else ""
+        source = next((s for s, layer in layers if _lookup(layer, path) is not _MISSING), "default")
+        if source == "environment":
+            source = f"environment {_env_name(name)}"
+        yield Value(name, value, source, description)
+
+
+def _nested_copy(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy without the flags that were not given (``None``) and the branches left empty."""
+    result: dict[str, Any] = {}
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            inner = _nested_copy(value)
+            if inner:
+                result[key] = inner
+        elif value is not None:
+            result[key] = value
+    return result
+
+
+def _merge(into: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for key, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        elif isinstance(value, Mapping):
+            into[key] = dict(value)
+            _merge(into[key], value)
+        else:
+            into[key] = value
