@@ -1,0 +1,5 @@
+"""``python -m tui`` is ``mt5dash``."""
+
+from .cli import main
+
+main()
