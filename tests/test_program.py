@@ -9,13 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import program
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import program
 
 LEGACY_ROUTES = {
     "/": dict,
