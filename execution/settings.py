@@ -89,7 +89,7 @@ class TerminalSettings(BaseModel):
     deviation: int = Field(
         20, ge=0, le=10_000, description="Slippage accepted by instant execution, in points."
     )
-    read_s: float = Field(3.0, gt=0, le=120, description="Deadline of a read.")
+    read_s: float = Field(2.0, gt=0, le=120, description="Deadline of a read.")
     history_s: float = Field(15.0, gt=0, le=300, description="Deadline of bars, ticks and history.")
     order_s: float = Field(15.0, gt=0, le=300, description="Deadline of sending an order.")
     connect_s: float = Field(
@@ -102,7 +102,7 @@ class TerminalSettings(BaseModel):
         5.0, gt=0, le=600, description="After so long without an answer the data is called stale."
     )
     backoff_max_s: float = Field(
-        30.0, ge=0.1, le=600, description="Longest wait between two attempts to connect."
+        2.0, ge=0.1, le=600, description="Longest wait between two attempts to connect."
     )
     utc_offset_h: float | None = Field(
         None,

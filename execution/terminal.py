@@ -108,6 +108,10 @@ class TerminalTimeout(TerminalError):
         super().__init__(-10005, f"no answer within {deadline:g} s", function)
 
 
+class Refused(TerminalError):
+    """A call that never reached the terminal, so that it certainly had no effect."""
+
+
 class OutcomeUnknown(Exception):
     """An order was handed over and its answer was lost: it may stand or not.
 
