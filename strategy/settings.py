@@ -166,12 +166,6 @@ class StrategySettings(_Settings):
     sessions: list[SessionName] = Field(
         default_factory=list, description="Sessions in which may be traded; empty: at any hour."
     )
-    server_utc_offset_h: float | None = Field(
-        default=None,
-        ge=-14,
-        le=14,
-        description="Server time minus UTC in hours; none: taken from the terminal's clock.",
-    )
     max_spread_factor: float = Field(
         default=3.0,
         gt=0,
@@ -189,9 +183,9 @@ class StrategySettings(_Settings):
         description="Greatest cost (spread, commission) in % of the target.",
     )
     commission_per_lot: float = Field(
-        default=7.0,
+        default=0.0,
         ge=0,
-        description="Commission for opening and closing one lot, account currency.",
+        description="Commission of opening and closing one lot, account currency, for the cost gate.",
     )
     cooldown_s: float = Field(
         default=180.0,

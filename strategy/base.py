@@ -1,0 +1,201 @@
+"""What a strategy is: closed bars and a tick in, one ``Setup`` for each symbol out.
+
+A strategy is pure with respect to the market: it sends nothing, reads no clock and is given
+closed bars only, so that the same code runs live and over history. The worker calls it off
+the event loop.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from execution.structs import SymbolInfo, Tick
+from strategy.settings import StrategySettings
+
+Direction = Literal["BUY", "SELL"]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Signs = npt.NDArray[np.int8]
+
+ENTRY_POINTS = "mt5dash.strategies"
+
+
+class StrategyNotFound(Exception):
+    """The name in the settings is no strategy; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Closed bars of one symbol and timeframe, oldest first; arrays of equal length.
+
+    ``time`` is the opening time in server seconds, prices are bids, ``volume`` counts ticks,
+    ``spread`` stands in points. The forming bar is not among them.
+    """
+
+    symbol: str
+    timeframe: str
+    time: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    spread: Floats
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @classmethod
+    def from_rates(cls, symbol: str, timeframe: str, rates: npt.NDArray[np.void]) -> Bars:
+        """From an array of ``RATES_DTYPE`` that holds closed bars only."""
+        return cls(
+            symbol,
+            timeframe,
+            rates["time"].astype(np.int64),
+            rates["open"].astype(np.float64),
+            rates["high"].astype(np.float64),
+            rates["low"].astype(np.float64),
+            rates["close"].astype(np.float64),
+            rates["tick_volume"].astype(np.float64),
+            rates["spread"].astype(np.float64),
+        )
+
+    def fault(self) -> str | None:
+        """What is wrong with the data in a few words; ``None`` when it can be used."""
+        prices = np.stack((self.open, self.high, self.low, self.close))
+        if not bool(np.isfinite(prices).all()):
+            return "a price is not a number"
+        if bool((prices <= 0).any()):
+            return "a price is not above zero"
+        if bool((self.high < self.low).any()):
+            return "a high is below its low"
+        if len(self) > 1 and bool((np.diff(self.time) <= 0).any()):
+            return "bar times do not rise"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a strategy may look at for one symbol.
+
+    ``bars`` maps the timeframe to its closed bars; ``sessions`` names the trading sessions
+    that are open; ``server_time`` is in server seconds.
+    """
+
+    symbol: str
+    info: SymbolInfo
+    tick: Tick
+    bars: Mapping[str, Bars]
+    server_time: float
+    sessions: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a strategy sees in one symbol, whether or not it would trade it.
+
+    ``score`` is 0 to 100 and the sum of ``components``. ``trigger`` says in words what would
+    start the trade now, ``None`` while nothing does. ``entry``, ``sl`` and ``tp`` are prices
+    for the tick it was given. ``evidence`` maps a fact to the server time of the bar that
+    shows it. NaN means not known and never passes a gate.
+    """
+
+    symbol: str
+    direction: Direction | None = None
+    score: float = math.nan
+    components: Mapping[str, float] = field(default_factory=dict)
+    regime: str | None = None
+    atr: float = math.nan
+    trigger: str | None = None
+    waiting_for: str = "trigger"
+    entry: float = math.nan
+    sl: float = math.nan
+    tp: float = math.nan
+    probability: float | None = None
+    evidence: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def reward(self) -> float:
+        """Distance from entry to target, price units."""
+        return abs(self.tp - self.entry)
+
+    @property
+    def risk(self) -> float:
+        """Distance from entry to stop, price units."""
+        return abs(self.entry - self.sl)
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """A way to trade. Made as ``Class(settings)``; may keep caches, but no market state."""
+
+    name: str
+    timeframes: tuple[str, ...]
+    """What it reads, trigger timeframe first."""
+
+    def prepare(self, fresh: Sequence[Bars]) -> None:
+        """Compute in one go over the series that have a new closed bar. May do nothing."""
+        ...
+
+    def evaluate(self, context: Context) -> Setup:
+        """Look at one symbol. An exception costs this symbol this scan, nothing else."""
+        ...
+
+
+def load(settings: StrategySettings) -> Strategy:
+    """The strategy that ``settings.name`` asks for.
+
+    A built-in one, an entry point of group ``mt5dash.strategies``, or ``FILE.py:Class``.
+
+    Raises:
+        StrategyNotFound: with what to do next.
+    """
+    name = settings.name
+    if ".py:" in name:
+        return _instance(_from_file(name), settings)
+    if name == "institutional":
+        from strategy.institutional import InstitutionalStrategy
+
+        return InstitutionalStrategy(settings)
+    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name not in found:
+        known = ", ".join(sorted({"institutional", *found}))
+        raise StrategyNotFound(
+            f"no strategy is called {name!r}; known are: {known}. Give one of these,"
+            " install the package that brings it, or write FILE.py:Class."
+        )
+    return _instance(found[name].load(), settings)
+
+
+def _from_file(name: str) -> Any:
+    path_text, _, class_name = name.rpartition(":")
+    path = Path(path_text).expanduser()
+    if not path.is_file():
+        raise StrategyNotFound(f"{path} is not a file; write the path as FILE.py:Class")
+    spec = importlib.util.spec_from_file_location(f"mt5dash_strategy_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise StrategyNotFound(f"{path} cannot be imported as Python")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, class_name):
+        raise StrategyNotFound(f"{path} has no class {class_name!r}")
+    return getattr(module, class_name)
+
+
+def _instance(factory: Any, settings: StrategySettings) -> Strategy:
+    made: object = factory(settings)
+    if not isinstance(made, Strategy):
+        raise StrategyNotFound(
+            f"{factory!r} is no strategy: it needs name, timeframes, prepare() and evaluate()"
+        )
+    return made
