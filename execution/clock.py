@@ -12,9 +12,6 @@ from datetime import UTC, datetime
 QUARTER = 900.0
 """Broker offsets are whole quarters of an hour."""
 
-FRESH_S = 3.0
-"""A quote that changed between two reads arrived no longer ago than this."""
-
 LAG_MAX_S = 120.0
 """Clock error and tick age that an estimate may hold; more is no fresh tick."""
 
