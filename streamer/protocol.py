@@ -271,9 +271,7 @@ class OrderUpdate(Event, tag="ORDER_UPDATE"):
     symbol: str
     direction: Direction
     kind: Literal["market", "limit", "stop", "stop_limit", "close"]
-    status: Literal[
-        "placed", "partial", "filled", "cancelled", "expired", "rejected", "unknown"
-    ]
+    status: Literal["placed", "partial", "filled", "cancelled", "expired", "rejected", "unknown"]
     volume: float
     filled: float | None = None
     price: float | None = None
@@ -330,9 +328,7 @@ class PositionClosed(Event, tag="POSITION_CLOSED"):
     commission: float | None = None
     r_multiple: float | None = None
     duration_s: float | None = None
-    close_reason: (
-        Literal["sl", "tp", "stop_out", "strategy", "operator", "external"] | None
-    ) = None
+    close_reason: Literal["sl", "tp", "stop_out", "strategy", "operator", "external"] | None = None
     opened_at: str | None = None
     closed_at: str | None = None
     owner: str | None = None

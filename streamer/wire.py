@@ -115,10 +115,8 @@ def plain(value: Any, depth: int = 0) -> Any:
         return {_key(k): plain(v, depth + 1) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v, depth + 1) for v in value]
-    if value != value:  # NaT and kin  # noqa: PLR0124
-        return None
     if isinstance(value, datetime):
-        return iso(value)
+        return iso(value) if value == value else None  # pandas' NaT is a datetime
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
