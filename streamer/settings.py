@@ -26,17 +26,20 @@ class FeedSettings(BaseModel):
         description="Port; empty: the first free one of 8000-8009; 0: any free one.",
     )
     hosts: list[str] = Field(
-       default= default_factory=list,
+        default_factory=list,
         description="Further names that clients may use for this server (the Host header).",
     )
     origins: list[str] = Field(
-       default= default_factory=list,
+        default_factory=list,
         description="Web origins that may read the feed from a browser, beside those of this "
         "machine (http://localhost:*). Example: https://desk.example.org",
     )
-    require_token: bool = Field(default=False, description="Ask for a token for viewing from loopback too.")
+    require_token: bool = Field(
+        default=False, description="Ask for a token for viewing from loopback too."
+    )
     tokens_file: Path | None = Field(
-        default=None, description="File with the tokens; empty: tokens.json in the user's state folder."
+        default=None,
+        description="File with the tokens; empty: tokens.json in the user's state folder.",
     )
     plaintext: bool = Field(
         default=False,
@@ -45,38 +48,61 @@ class FeedSettings(BaseModel):
     tls_cert: Path | None = Field(default=None, description="Certificate chain, PEM.")
     tls_key: Path | None = Field(default=None, description="Private key of the certificate, PEM.")
     compression: bool = Field(
-        default=True, description="Offer permessage-deflate to clients that are not on this machine."
+        default=True,
+        description="Offer permessage-deflate to clients that are not on this machine.",
     )
     max_clients: int = Field(default=2000, ge=1, description="Most connections at a time.")
     max_clients_per_address: int = Field(
-        default=0, ge=0, description="Most connections from one address; 0: 50, and no limit from loopback."
+        default=0,
+        ge=0,
+        description="Most connections from one address; 0: 50, and no limit from loopback.",
     )
     max_unauthenticated: int = Field(
         default=64, ge=1, description="Most connections at a time that still owe their token."
     )
-    auth_timeout_s: float = Field(default=5.0, gt=0, description="Time for a client to send its token.")
+    auth_timeout_s: float = Field(
+        default=5.0, gt=0, description="Time for a client to send its token."
+    )
     failed_tokens_per_minute: int = Field(
-        default=5, ge=1, description="Wrong tokens from one address in a minute before it has to wait."
+        default=5,
+        ge=1,
+        description="Wrong tokens from one address in a minute before it has to wait.",
     )
     messages_per_s: float = Field(
-        default=20.0, gt=0, description="Messages a second that a client may send, after a burst of 5 s."
+        default=20.0,
+        gt=0,
+        description="Messages a second that a client may send, after a burst of 5 s.",
     )
-    max_message_bytes: int = Field(default=65536, ge=1024, description="Largest message from a client.")
+    max_message_bytes: int = Field(
+        default=65536, ge=1024, description="Largest message from a client."
+    )
     outbox_events: int = Field(
-        default=2048, ge=16, description="Log events that may wait for one client before it is closed."
+        default=2048,
+        ge=16,
+        description="Log events that may wait for one client before it is closed.",
     )
     outbox_bytes: int = Field(
-        default=1 << 20, ge=65536, description="Bytes that may wait for one client before it is closed."
+        default=1 << 20,
+        ge=65536,
+        description="Bytes that may wait for one client before it is closed.",
     )
     ring_events: int = Field(
-        default=20_000, ge=256, description="Newest log events kept in memory for clients that resume."
+        default=20_000,
+        ge=256,
+        description="Newest log events kept in memory for clients that resume.",
     )
-    ring_bytes: int = Field(default=16 << 20, ge=1 << 20, description="Most memory for those events.")
+    ring_bytes: int = Field(
+        default=16 << 20, ge=1 << 20, description="Most memory for those events."
+    )
     resume_events: int = Field(
-        default=50_000, ge=0, description="Most log events that a client may have missed and still resume."
+        default=50_000,
+        ge=0,
+        description="Most log events that a client may have missed and still resume.",
     )
     heartbeat_s: float = Field(default=5.0, gt=0, description="Seconds between heartbeats.")
-    ping_s: float = Field(default=10.0, gt=0, description="Seconds of silence before a client is pinged.")
+    ping_s: float = Field(
+        default=10.0, gt=0, description="Seconds of silence before a client is pinged."
+    )
     ping_timeout_s: float = Field(
         default=5.0, gt=0, description="Seconds after which a client that does not answer is gone."
     )
@@ -90,8 +116,12 @@ class JournalSettings(BaseModel):
     path: Path | None = Field(
         default=None, description="The journal's file; empty: one in the user's state folder."
     )
-    keep_days: float = Field(default=90.0, gt=0, description="Days after which events may be pruned.")
-    keep_bytes: int = Field(default=2 << 30, ge=1 << 20, description="Size above which old events go.")
+    keep_days: float = Field(
+        default=90.0, gt=0, description="Days after which events may be pruned."
+    )
+    keep_bytes: int = Field(
+        default=2 << 30, ge=1 << 20, description="Size above which old events go."
+    )
     waiting_events: int = Field(
         default=10_000,
         ge=100,
