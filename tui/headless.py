@@ -9,13 +9,20 @@ import sys
 from typing import Any
 
 from streamer.feed import Feed
+from streamer.protocol import is_state
 
-from . import life
+from . import describe, life
 from .runtime import Runtime, program_version
 from .settings import Loaded
-from .summary import one_line
 
 log = logging.getLogger("mt5dash")
+
+LEVELS = {
+    describe.DEBUG: logging.DEBUG,
+    describe.INFO: logging.INFO,
+    describe.WARN: logging.WARNING,
+    describe.ERROR: logging.ERROR,
+}
 
 
 def announce(feed: Feed, mode: str) -> None:
@@ -27,10 +34,11 @@ def log_events(feed: Feed) -> None:
     """Write log events to the program's log as they are published."""
 
     def write(event: dict[str, Any]) -> None:
-        line = one_line(event)
-        if line is not None:
-            level, text = line
-            log.log(level, "%s", text)
+        if is_state(describe.event_type(event)):
+            return
+        level = LEVELS[describe.level(event)]
+        if log.isEnabledFor(level):
+            log.log(level, "%-6s %s", describe.tag(event), describe.text(event))
 
     feed.watch(write)
 

@@ -19,7 +19,7 @@ from streamer.client import FeedClient
 
 from . import life
 from .app import DashApp
-from .driver import screen_driver
+from .driver import restore_terminal, screen_driver
 from .headless import log_events, wait_for_signal
 from .runtime import Runtime, program_version
 from .settings import Loaded
@@ -38,6 +38,7 @@ def _terminal_is_gone() -> bool:
 
 async def run_screen(loaded: Loaded) -> int:
     """Run bot, feed and screen. Returns the exit code."""
+    life.last_rites.append(restore_terminal)
     runtime = Runtime(loaded.settings)
     await runtime.start()
     log_events(runtime.feed)
@@ -88,6 +89,7 @@ async def run_screen(loaded: Loaded) -> int:
 
 async def run_attached(loaded: Loaded, url: str, token: str | None) -> int:
     """Draw a feed that runs elsewhere. Ending the screen leaves it alone."""
+    life.last_rites.append(restore_terminal)
     client = FeedClient(url, token=token)
     await client.start()
     app = DashApp(
