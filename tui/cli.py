@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .about import program_version
+
 if TYPE_CHECKING:
     from .settings import Loaded
 
@@ -49,9 +51,7 @@ def _load(flags: dict[str, Any], config: Path | None) -> Loaded:
 
 def _show_version(value: bool) -> None:
     if value:
-        from importlib.metadata import version
-
-        print(f"mt5dash {version('mt5dash')}")
+        print(f"mt5dash {program_version()}")
         raise typer.Exit
 
 

@@ -12,7 +12,8 @@ from streamer.feed import Feed
 from streamer.protocol import is_state
 
 from . import describe, life
-from .runtime import Runtime, program_version
+from .about import program_version
+from .runtime import Runtime
 from .settings import Loaded
 
 log = logging.getLogger("mt5dash")

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import platformdirs
@@ -24,6 +23,7 @@ from streamer.feed import Feed
 from streamer.journal import Journal, JournalLocked
 from streamer.protocol import RiskAlert
 
+from .about import program_version
 from .settings import Settings
 
 log = logging.getLogger("mt5dash.runtime")
@@ -32,14 +32,6 @@ WORKER_STOP_S = 2.0
 FEED_STOP_S = 2.0
 TERMINAL_STOP_S = 0.8
 PAPER_JOURNALS_KEPT = 10
-
-
-def program_version() -> str:
-    """The installed version; ``0+source`` when run from a tree that is not installed."""
-    try:
-        return version("mt5dash")
-    except PackageNotFoundError:
-        return "0+source"
 
 
 def state_dir() -> Path:

@@ -18,10 +18,11 @@ os.environ.setdefault("TEXTUAL_FPS", "15")
 from streamer.client import FeedClient
 
 from . import life
+from .about import program_version
 from .app import DashApp
 from .driver import restore_terminal, screen_driver
 from .headless import log_events, wait_for_signal
-from .runtime import Runtime, program_version
+from .runtime import Runtime
 from .settings import Loaded
 
 log = logging.getLogger("mt5dash")
