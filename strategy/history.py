@@ -1,0 +1,145 @@
+"""Closed bars of all symbols and timeframes, read again only when a new one must exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from execution import constants as c
+from execution.terminal import TerminalError
+from strategy.base import Bars
+from strategy.settings import TIMEFRAME_SECONDS
+
+CHUNK = 12
+"""Calls in one round trip: an order may go in between two."""
+
+Rates = npt.NDArray[np.void]
+Key = tuple[str, str]
+
+
+class Reader(Protocol):
+    """The one call of ``TerminalClient`` that is needed here."""
+
+    async def batch(self, calls: Sequence[Any], /) -> list[Any]: ...
+
+
+@dataclass
+class Series:
+    """Bars of one symbol and timeframe. ``due`` is the server time from which a tick proves
+    that the bar that was forming at the last reading has closed."""
+
+    bars: Bars | None = None
+    rates: Rates | None = None
+    due: float = 0.0
+    fault: str | None = None
+    usual_spread: float = float("nan")
+    """Points: median over the bars."""
+
+
+@dataclass
+class History:
+    """The bars. ``count`` closed bars are kept for each series."""
+
+    count: int
+    series: dict[Key, Series] = field(default_factory=dict)
+    reads: int = 0
+    """Calls made so far: a figure for tests and benchmarks."""
+
+    def bars(self, symbol: str, timeframe: str) -> Bars | None:
+        """The closed bars, or ``None`` while there are none."""
+        found = self.series.get((symbol, timeframe))
+        return found.bars if found is not None else None
+
+    async def refresh(
+        self, client: Reader, ticks: Mapping[str, float], timeframes: Iterable[str]
+    ) -> list[Bars]:
+        """Read what is due for the symbols of ``ticks`` (symbol -> server time of its last
+        tick) and return the series that changed.
+
+        A reading that fails leaves the bars as they were and its reason in ``fault``.
+
+        Raises:
+            TerminalError: the terminal cannot be reached at all.
+        """
+        due = [
+            (symbol, timeframe)
+            for symbol, at in ticks.items()
+            for timeframe in timeframes
+            if at >= self.series.setdefault((symbol, timeframe), Series()).due
+        ]
+        changed: list[Bars] = []
+        for start in range(0, len(due), CHUNK):
+            keys = due[start : start + CHUNK]
+            calls = [self._call(key, ticks[key[0]]) for key in keys]
+            self.reads += len(calls)
+            for key, answer in zip(keys, await client.batch(calls), strict=True):
+                changed += self._take(key, answer)
+        # what does not join up with the bars before is read again from the start
+        torn = [key for key in due if self.series[key].rates is None]
+        for start in range(0, len(torn), CHUNK):
+            keys = torn[start : start + CHUNK]
+            calls = [self._call(key, ticks[key[0]]) for key in keys]
+            self.reads += len(calls)
+            for key, answer in zip(keys, await client.batch(calls), strict=True):
+                changed += self._take(key, answer)
+        return changed
+
+    def _call(self, key: Key, at: float) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+        symbol, timeframe = key
+        known = self.series[key]
+        count = self.count + 1
+        if known.rates is not None:
+            missed = (at - float(known.rates["time"][-1])) / TIMEFRAME_SECONDS[timeframe]
+            # the newest known bar again (to see that it joins), those after it, the forming one
+            count = min(count, int(missed) + 2)
+        number = getattr(c, f"TIMEFRAME_{timeframe}")
+        return "copy_rates_from_pos", (symbol, number, 0, count), {}
+
+    def _take(self, key: Key, answer: Any) -> list[Bars]:
+        known = self.series[key]
+        if isinstance(answer, TerminalError):
+            known.fault = f"Fetch Error: {answer}"
+            return []
+        if answer is None or len(answer) == 0:
+            known.fault = f"Insufficient Data (no {key[1]} bars)"
+            return []
+        known.fault = None
+        known.due = float(answer["time"][-1]) + TIMEFRAME_SECONDS[key[1]]
+        closed = answer[:-1]
+        old = known.rates
+        if old is not None:
+            closed = _join(old, closed)
+            if closed is None:
+                known.rates = known.bars = None
+                return []
+            if len(closed) == len(old) and closed["time"][-1] == old["time"][-1]:
+                return []
+        if len(closed) == 0:
+            known.fault = f"Insufficient Data (no closed {key[1]} bar)"
+            return []
+        known.rates = np.ascontiguousarray(closed[-self.count :])
+        known.bars = Bars.from_rates(*key, known.rates)
+        spreads = known.bars.spread[-240:]
+        spreads = spreads[spreads > 0]
+        known.usual_spread = float(np.median(spreads)) if len(spreads) else float("nan")
+        return [known.bars]
+
+
+def _join(old: Rates, new: Rates) -> Rates | None:
+    """``old`` with the bars of ``new`` after it; ``None`` when they do not overlap in an
+    equal bar (bars were missed, or the broker changed its history)."""
+    if len(new) == 0:
+        return old
+    same = np.flatnonzero(old["time"] == new["time"][0])
+    if len(same) == 0:
+        return None
+    at = int(same[0])
+    overlap = min(len(old) - at, len(new))
+    for name in ("time", "open", "high", "low", "close"):
+        if not np.array_equal(old[name][at : at + overlap], new[name][:overlap]):
+            return None
+    return np.concatenate((old, new[overlap:]))
