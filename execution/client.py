@@ -11,9 +11,10 @@ from contextlib import suppress
 from typing import Any
 
 from . import constants as c
-from .backend import Call, Reply
+from .backend import Backend, Call, InProcess, Reply
 from .connection import HISTORY, PRIORITY, READ, Connection
 from .health import Status
+from .intents import Intent
 from .requests import coerce
 from .structs import (
     AccountInfo,
@@ -44,8 +45,17 @@ NEVER_SENT = frozenset(
 leaves its outcome unknown."""
 
 
+SENT_KEPT = 1000
+
+
 class TerminalClient(Connection):
     """One terminal: calls, deadlines and health over a :class:`execution.backend.Backend`."""
+
+    def remember(self, order: int, intent: Intent) -> None:
+        """Note what an order that we sent was meant to be, for whoever sees its deal."""
+        self.sent[order] = intent
+        while len(self.sent) > SENT_KEPT:
+            del self.sent[next(iter(self.sent))]
 
     async def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
         """Call a function of the module by its name.
@@ -178,6 +188,8 @@ class TerminalClient(Connection):
 
 
 __all__ = [
+    "Backend",
+    "InProcess",
     "OutcomeUnknown",
     "Refused",
     "Status",

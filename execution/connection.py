@@ -25,6 +25,7 @@ from . import health
 from .backend import About, Backend, Reply
 from .clock import ServerClock, iso
 from .health import Status
+from .intents import Intent
 from .settings import TerminalSettings
 from .structs import SymbolInfo, TerminalInfo
 from .terminal import Refused, TerminalError
@@ -98,6 +99,8 @@ class Connection:
         )
         self.about = About()
         self.terminal: TerminalInfo | None = None
+        self.sent: dict[int, Intent] = {}
+        """Our orders of this run by ticket, the newest ones."""
         self.connections = 0
         """How often the terminal was connected; a reader that sees it rise re-reads all."""
         self._on_status = on_status
