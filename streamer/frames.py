@@ -1,0 +1,145 @@
+"""WebSocket frames made once for everyone.
+
+A server does not mask what it sends, so a frame has the same bytes for every client; with
+permessage-deflate that stays true when no context is kept from message to message.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+from websockets.exceptions import NegotiationError
+from websockets.extensions.permessage_deflate import (
+    PerMessageDeflate,
+    ServerPerMessageDeflateFactory,
+)
+from websockets.typing import ExtensionParameter
+
+DEFLATE_FROM = 200
+"""Payloads below this many bytes are sent as they are: deflate gains nothing there."""
+
+PING = b"\x89\x04feed"
+
+
+def _header(first: int, size: int) -> bytes:
+    if size < 126:
+        return bytes((first, size))
+    if size < 65536:
+        return bytes((first, 126)) + size.to_bytes(2, "big")
+    return bytes((first, 127)) + size.to_bytes(8, "big")
+
+
+def text_frame(payload: bytes) -> bytes:
+    """One whole text message, uncompressed (RFC 6455, 5.2)."""
+    return _header(0x81, len(payload)) + payload
+
+
+def deflated_frame(payload: bytes) -> bytes:
+    """The same, compressed with an empty context and the full window (RFC 7692, 7.2.1)."""
+    if len(payload) < DEFLATE_FROM:
+        return text_frame(payload)
+    deflate = zlib.compressobj(level=1, wbits=-15)
+    body = deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    return _header(0xC1, len(body) - 4) + body[:-4]
+
+
+class SharedDeflate(ServerPerMessageDeflateFactory):
+    """Negotiates permessage-deflate only where a shared frame can be read by the client."""
+
+    def __init__(self) -> None:
+        super().__init__(server_no_context_takeover=True, client_no_context_takeover=True)
+
+    def process_request_params(
+        self,
+        params: Sequence[ExtensionParameter],
+        accepted_extensions: Sequence[object],
+    ) -> tuple[list[ExtensionParameter], PerMessageDeflate]:
+        """Decline a client that asks for a window smaller than the shared frame's."""
+        if any(name == "server_max_window_bits" and value != "15" for name, value in params):
+            raise NegotiationError("frames are made once, with the full window")
+        return super().process_request_params(params, accepted_extensions)  # type: ignore[arg-type]
+
+
+class Item:
+    """One event, encoded once.
+
+    Attributes:
+        kind: Its type.
+        seq: Its number; 0 for a state event.
+        symbol: The symbol it is about, when it names one.
+        raw: The JSON bytes.
+        frame: The whole WebSocket message.
+        end: Bytes of all log events up to and with this one (kept by the ring).
+    """
+
+    __slots__ = ("_deflated", "end", "frame", "kind", "raw", "seq", "symbol")
+
+    def __init__(self, kind: str, raw: bytes, seq: int = 0, symbol: str | None = None) -> None:
+        self.kind = kind
+        self.seq = seq
+        self.symbol = symbol
+        self.raw = raw
+        self.frame = text_frame(raw)
+        self.end = 0
+        self._deflated: bytes | None = None
+
+    def deflated(self) -> bytes:
+        """The compressed message, made when the first client needs it."""
+        if self._deflated is None:
+            self._deflated = deflated_frame(self.raw)
+        return self._deflated
+
+
+class Ring:
+    """The newest log events, without a hole, bounded by number and by bytes."""
+
+    def __init__(self, max_events: int, max_bytes: int) -> None:
+        self._items: dict[int, Item] = {}
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self.first = 1
+        self.last = 0
+        self._start = 0
+        self._end = 0
+
+    def reset(self, seq: int) -> None:
+        """Forget everything; the next event has number ``seq + 1``."""
+        self._items.clear()
+        self.first, self.last = seq + 1, seq
+        self._start = self._end
+
+    def add(self, item: Item) -> None:
+        """Append the next event; old ones go when there are too many."""
+        assert item.seq == self.last + 1, (item.seq, self.last)
+        self._end += len(item.raw)
+        item.end = self._end
+        self._items[item.seq] = item
+        self.last = item.seq
+        while len(self._items) > self._max_events or (
+            self._end - self._start > self._max_bytes and len(self._items) > 1
+        ):
+            self._start = self._items.pop(self.first).end
+            self.first += 1
+
+    def get(self, seq: int) -> Item | None:
+        """Event ``seq``, unless it is gone or still to come."""
+        return self._items.get(seq)
+
+    def bytes_after(self, seq: int) -> int:
+        """How many bytes of events come after ``seq`` (all that is kept, when that is gone)."""
+        item = self._items.get(seq)
+        return self._end - (item.end if item is not None else self._start)
+
+    def newest(self, count: int, max_bytes: int) -> list[Item]:
+        """The newest events, oldest first, within both bounds."""
+        found: list[Item] = []
+        seq = self.last
+        while len(found) < count and (item := self._items.get(seq)) is not None:
+            max_bytes -= len(item.raw)
+            if max_bytes < 0 and found:
+                break
+            found.append(item)
+            seq -= 1
+        found.reverse()
+        return found

@@ -1,0 +1,177 @@
+"""The trades ledger: every position from its opening to its close, from the events alone.
+
+It answers the journal routes without touching a database, and is rebuilt from the journal
+when the program starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_TRADES = 20_000
+
+
+@dataclass(slots=True)
+class Trade:
+    """One position. Money in account currency, volume in lots; ``None`` where not known.
+
+    ``profit`` is what it brought in all, partial closes and costs included, once closed;
+    ``banked`` what partial closes brought so far.
+    """
+
+    ticket: int
+    symbol: str | None = None
+    direction: str | None = None
+    volume: float | None = None
+    entry_price: float | None = None
+    exit_price: float | None = None
+    opened_at: str | None = None
+    closed_at: str | None = None
+    banked: float = 0.0
+    profit: float | None = None
+    r_multiple: float | None = None
+    score: float | None = None
+    components: dict[str, float] = field(default_factory=dict)
+    owner: str | None = None
+    close_reason: str | None = None
+    closed: bool = False
+
+    @property
+    def outcome(self) -> str:
+        """OPEN, WIN, LOSS; a closed trade that brought nothing is a LOSS, as it cost time."""
+        if not self.closed:
+            return "OPEN"
+        return "WIN" if (self.profit or 0.0) > 0 else "LOSS"
+
+    def row(self) -> dict[str, Any]:
+        """The trade as ``/api/journal/trades`` gives it."""
+        return {
+            "ticket": self.ticket,
+            "symbol": self.symbol,
+            "direction": self.direction,
+            "lot_size": self.volume,
+            "entry_price": self.entry_price,
+            "exit_price": self.exit_price,
+            "profit": self.profit,
+            "outcome": self.outcome,
+            "entry_time": self.opened_at,
+            "exit_time": self.closed_at,
+            "r_multiple": self.r_multiple,
+            "score": self.score,
+            "owner": self.owner,
+            "close_reason": self.close_reason,
+        }
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value
+
+
+class Ledger:
+    """Trades by ticket, in the order they were first seen; the oldest go past 20,000."""
+
+    def __init__(self) -> None:
+        self._trades: dict[int, Trade] = {}
+
+    def __len__(self) -> int:
+        return len(self._trades)
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Take in one event; all but the three of a position's life are ignored."""
+        kind = event.get("type")
+        if kind not in ("POSITION_OPENED", "POSITION_MODIFIED", "POSITION_CLOSED"):
+            return
+        ticket = event.get("ticket")
+        if type(ticket) is not int:
+            return
+        trade = self._trades.get(ticket)
+        if trade is None:
+            trade = self._trades[ticket] = Trade(ticket)
+            while len(self._trades) > MAX_TRADES:
+                del self._trades[next(iter(self._trades))]
+        for name in ("symbol", "direction", "owner"):
+            if isinstance(event.get(name), str):
+                setattr(trade, name, event[name])
+        entry = _number(event.get("entry_price"))
+        trade.entry_price = entry if entry is not None else trade.entry_price
+        if kind == "POSITION_OPENED":
+            self._open(trade, event)
+        elif kind == "POSITION_MODIFIED":
+            volume, old = _number(event.get("volume")), _number(event.get("old_volume"))
+            if volume is not None and old is not None and volume > old:
+                trade.volume = volume
+            trade.banked += _number(event.get("profit")) or 0.0
+        else:
+            self._close(trade, event)
+
+    def _open(self, trade: Trade, event: Mapping[str, Any]) -> None:
+        trade.volume = _number(event.get("volume"))
+        trade.opened_at = event.get("opened_at") or event.get("timestamp")
+        trade.score = _number(event.get("score"))
+        components = event.get("components")
+        if isinstance(components, dict):
+            trade.components = {k: v for k, v in components.items() if _number(v) is not None}
+
+    def _close(self, trade: Trade, event: Mapping[str, Any]) -> None:
+        trade.closed = True
+        if trade.volume is None:
+            trade.volume = _number(event.get("volume"))
+        trade.exit_price = _number(event.get("exit_price"))
+        trade.opened_at = trade.opened_at or event.get("opened_at")
+        trade.closed_at = event.get("closed_at") or event.get("timestamp")
+        trade.r_multiple = _number(event.get("r_multiple"))
+        trade.close_reason = event.get("close_reason")
+        parts = [_number(event.get(name)) for name in ("profit", "swap", "commission")]
+        if parts[0] is not None:
+            trade.profit = trade.banked + sum(part for part in parts if part is not None)
+
+    def newest(self, limit: int) -> list[dict[str, Any]]:
+        """Rows of the newest trades, newest first."""
+        trades = list(self._trades.values())[-limit:] if limit > 0 else []
+        return [trade.row() for trade in reversed(trades)]
+
+    def daily(self, day: str) -> dict[str, Any]:
+        """The numbers of one day (``YYYY-MM-DD``, as the trades' own times say).
+
+        Trades opened or closed that day count in ``total``; wins, losses, profit and
+        averages are over those closed that day. ``win_rate`` is 0 to 100.
+        """
+        closed = [t for t in self._trades.values() if t.closed and _on(t.closed_at, day)]
+        total = sum(
+            1 for t in self._trades.values() if _on(t.opened_at, day) or _on(t.closed_at, day)
+        )
+        wins = sum(1 for t in closed if t.outcome == "WIN")
+        ratios = [t.r_multiple for t in closed if t.r_multiple is not None]
+        scores = [t.score for t in closed if t.score is not None]
+        return {
+            "total": total,
+            "wins": wins,
+            "losses": len(closed) - wins,
+            "total_profit": round(sum(t.profit or 0.0 for t in closed), 2),
+            "avg_rr": round(sum(ratios) / len(ratios), 4) if ratios else 0.0,
+            "avg_confluence": round(sum(scores) / len(scores), 4) if scores else 0.0,
+            "win_rate": round(100.0 * wins / len(closed), 2) if closed else 0.0,
+        }
+
+    def confluence(self, limit: int) -> dict[str, dict[str, Any]]:
+        """How often each component of a score was there and won, over the newest closed
+        trades. A component counts when it gave points."""
+        closed = [t for t in self._trades.values() if t.closed][-limit:] if limit > 0 else []
+        found: dict[str, dict[str, Any]] = {}
+        for trade in closed:
+            for name, points in trade.components.items():
+                if points > 0:
+                    entry = found.setdefault(name, {"total": 0, "wins": 0, "win_rate": 0.0})
+                    entry["total"] += 1
+                    entry["wins"] += trade.outcome == "WIN"
+        for entry in found.values():
+            entry["win_rate"] = round(100.0 * entry["wins"] / entry["total"], 2)
+        return found
+
+
+def _on(moment: str | None, day: str) -> bool:
+    return isinstance(moment, str) and moment.startswith(day)
