@@ -36,6 +36,9 @@ class Series:
     rates: Rates | None = None
     due: float = 0.0
     fault: str | None = None
+    """Why the last reading failed; the bars before stand."""
+    bad: str | None = None
+    """What is wrong with the bars themselves: they must not be computed with."""
     usual_spread: float = float("nan")
     """Points: median over the bars."""
 
@@ -123,10 +126,12 @@ class History:
             return []
         known.rates = np.ascontiguousarray(closed[-self.count :])
         known.bars = Bars.from_rates(*key, known.rates)
+        wrong = known.bars.fault()
+        known.bad = None if wrong is None else f"Bad Data ({key[1]}: {wrong})"
         spreads = known.bars.spread[-240:]
         spreads = spreads[spreads > 0]
         known.usual_spread = float(np.median(spreads)) if len(spreads) else float("nan")
-        return [known.bars]
+        return [known.bars] if known.bad is None else []
 
 
 def _join(old: Rates, new: Rates) -> Rates | None:
