@@ -399,7 +399,9 @@ class FeedServer:
             if not grant.may("control"):
                 self._deny(client, "control", message.id)
             elif connection.commands >= COMMANDS_AT_ONCE:
-                error = CommandError("BUSY", "too many commands at once; wait for their answers")
+                error = CommandError(
+                    code="BUSY", message="too many commands at once; wait for answers"
+                )
                 self.hub.reply(client, encode(CommandResult(id=message.id, ok=False, error=error)))
             else:
                 connection.commands += 1
@@ -408,11 +410,12 @@ class FeedServer:
                 task.add_done_callback(self._tasks.discard)
 
     def _deny(self, client: Subscriber, role: str, id: str | None = None) -> None:
-        reply = ErrorReply(code="ROLE", message=f"this needs a token with the role {role}")
+        text = f"this needs a token with the role {role}"
+        reply: msgspec.Struct = ErrorReply(code="ROLE", message=text)
         if id is not None:
-            reply.id = id
+            reply = CommandResult(id=id, ok=False, error=CommandError(code="ROLE", message=text))
         self.hub.reply(client, encode(reply))
-        self.hub.close(client, 4503, f"needs the role {role}")
+        self.hub.close(client, 4503, text)
 
     async def _command(
         self, connection: FeedConnection, client: Subscriber, message: Command, grant: Grant

@@ -22,7 +22,7 @@ class Snapshots:
         self._parts: dict[str, tuple[int, bytes]] = {}
         self._revision = -1
         self._body = b""
-        self._frames: dict[tuple[bool | None, bool], bytes] = {}
+        self._frames: dict[tuple[bool | None, bool, str], bytes] = {}
 
     def _part(self, section: str, value: Any) -> bytes:
         revision = self._state.revisions[section]
@@ -69,23 +69,27 @@ class Snapshots:
             self._frames.clear()
         return self._body
 
-    def frame(self, *, resumed: bool | None = None, deflate: bool = False) -> bytes:
+    def frame(
+        self, *, role: str = "view", resumed: bool | None = None, deflate: bool = False
+    ) -> bytes:
         """The ``STATE_SNAPSHOT`` message, framed.
 
         Args:
+            role: What the client may do; it is told, so that it need not try.
             resumed: The answer to a client that asked to resume; ``None`` to one that did not.
             deflate: For a client that negotiated compression.
         """
         body = self.body()
-        key = (resumed, deflate)
+        key = (resumed, deflate, role)
         made = self._frames.get(key)
         if made is None:
-            head = {
+            head: dict[str, Any] = {
                 "type": "STATE_SNAPSHOT",
                 "protocol": PROTOCOL_VERSION,
                 "epoch": self._state.epoch,
                 "seq": self._state.seq,
                 "timestamp": now_iso(),
+                "role": role,
             }
             if resumed is not None:
                 head["resumed"] = resumed

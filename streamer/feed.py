@@ -1,0 +1,496 @@
+"""The feed: the one place where events get their number, their place on disk and their way out.
+
+A log event is numbered, handed to the journal, and once it is on disk applied to the state
+and sent. A state event is applied and sent at once. Everything happens on one loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from .access import Access, TokenStore, default_tokens_file
+from .commands import Commander, Commands
+from .frames import Item, Ring
+from .health import Health, HealthCheck
+from .hub import Hub, Subscriber
+from .inbox import Inbox
+from .journal import Journal, JournalError
+from .ledger import Ledger
+from .protocol import STATE_TYPES, Command, CommandResult, Event, Heartbeat
+from .server import FeedServer
+from .settings import FeedSettings
+from .snapshots import Snapshots
+from .source import Link, Wire
+from .state import FeedState
+from .wire import Refused, decode, encode, now_iso, pack, unpack
+
+log = logging.getLogger("mt5dash.feed")
+
+BarsProvider = Callable[[str, str, int], Awaitable[list[dict[str, Any]] | None]]
+
+EARLY_MAX = 1000
+TICK_S = 0.5
+STALE_S = 15.0
+RESUME_PAGE = 2000
+_NOT_PUBLISHED = frozenset({"HEARTBEAT"})
+_NOT_FOREIGN = frozenset({"COMMAND_AUDIT"})
+
+
+class Feed:
+    """Publishes, remembers, serves. A ``Source`` for the face in the same process.
+
+    Args:
+        settings: Where to listen and what to bear.
+        journal: Where log events are kept; without one they live in memory only.
+        version: What ``/`` tells.
+        clock: Epoch seconds for the journal's index; the wall clock unless a test says else.
+        tokens: The tokens; from ``settings.tokens_file`` unless given.
+
+    Raises:
+        AccessError: the settings would open the feed without TLS or consent.
+    """
+
+    def __init__(
+        self,
+        settings: FeedSettings | None = None,
+        journal: Journal | None = None,
+        *,
+        version: str = "",
+        clock: Callable[[], float] = time.time,
+        tokens: TokenStore | None = None,
+    ) -> None:
+        self.settings = settings or FeedSettings()
+        self.journal = journal
+        self.version = version
+        self.tokens = tokens or TokenStore(self.settings.tokens_file or default_tokens_file())
+        self.access = Access(self.settings, self.tokens)
+        self.state = FeedState(uuid4().hex[:16])
+        self.ledger = Ledger()
+        self.health = Health()
+        self.ring = Ring(self.settings.ring_events, self.settings.ring_bytes)
+        self.snapshots = Snapshots(self.state, self.ring)
+        self.hub = Hub(self.settings, self.ring, self._fresh, self._heartbeat)
+        self.server = FeedServer(self, self.hub, self.access)
+        self.commands = Commands(self.publish)
+        self.bars: BarsProvider | None = None
+        self.published = 0
+        self.refused = 0
+        self.loop_lag_ms = 0.0
+        self._clock = clock
+        self._inbox = Inbox(self._take_inbox)
+        self._watchers: list[Callable[[Wire], None]] = []
+        self._waiting: deque[tuple[Item, Wire]] = deque()
+        self._outgoing: deque[tuple[Item, Wire]] = deque()
+        self._emitting = False
+        self._early: deque[bytes] = deque(maxlen=EARLY_MAX)
+        self._seq = 0
+        self._running = False
+        self._closed = False
+        self._journal_trouble: str | None = None
+        self._last_refusal = 0.0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._since = time.monotonic()
+        self._fresh_items: dict[str, tuple[int, Item]] = {}
+        self._register_checks()
+
+    # -- start and stop -------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the journal, restore what it knows, bind and listen.
+
+        Raises:
+            streamer.server.PortTaken: the port is in use.
+            streamer.journal.JournalError: the journal cannot be opened.
+        """
+        try:
+            if self.journal is not None:
+                await self._restore(self.journal)
+            await self.server.start()
+        except BaseException:
+            if self.journal is not None:
+                await self.journal.close()
+            raise
+        self._running = True
+        self._since = time.monotonic()
+        self._inbox.attach(asyncio.get_running_loop())
+        for raw in self._early:
+            self._take(raw)
+        self._early.clear()
+        self._tasks = [
+            asyncio.create_task(self._tick(), name="feed tick"),
+            asyncio.create_task(self._beat(), name="feed heartbeat"),
+        ]
+
+    async def _restore(self, journal: Journal) -> None:
+        restored = await journal.start(self)
+        self.state.epoch = restored.epoch
+        self._seq = restored.seq
+        first = restored.tail[0][0] if restored.tail else restored.seq + 1
+        self.ring.reset(first - 1)
+        for seq, raw in restored.tail:
+            event = decode(raw)
+            self.ring.add(Item(event["type"], raw, seq, _symbol(event)))
+            self.state.apply(event)
+            if event["type"] == "COMMAND_AUDIT":
+                self.commands.restore(event)
+        # What bot and terminal said before the stop is not how they are now.
+        self.state.bot = self.state.terminal = None
+        self.state.seq = restored.seq
+        for raw in restored.trades:
+            self.ledger.apply(decode(raw))
+
+    async def close(self) -> None:
+        """Write what waits, tell clients 1001, stop. Bounded, whatever clients do."""
+        if self._closed:
+            return
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        self._inbox.close()
+        await self.commands.close()
+        if self.journal is not None:
+            await self.journal.close(0.6)
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await self.server.close()
+        self._running = False
+
+    @property
+    def url(self) -> str:
+        """``ws://HOST:PORT/ws``, once started."""
+        return self.server.url
+
+    @property
+    def port(self) -> int:
+        """The port in use, once started."""
+        return self.server.port
+
+    @property
+    def link(self) -> Link:
+        """How the face in this process is joined: always."""
+        return Link("local", self.url, self._since, time.monotonic(), clients=len(self.hub))
+
+    # -- publishing -----------------------------------------------------------------------
+
+    def publish(self, event: Event | Mapping[str, Any]) -> None:
+        """Take an event in, on the loop. Never waits; what cannot be sent is logged, counted."""
+        try:
+            raw = pack(event)
+        except Refused as error:
+            self._refuse(error)
+            return
+        self.publish_packed(raw)
+
+    def publish_threadsafe(self, event: Event | Mapping[str, Any]) -> None:
+        """The same from any thread: copies the event, hands it over, and returns."""
+        try:
+            raw = pack(event)
+        except Refused as error:
+            self._refuse(error)
+            return
+        self._inbox.put(raw)
+
+    def publish_packed(self, raw: bytes, *, foreign: bool = False) -> None:
+        """Take in packed bytes. ``foreign`` marks those of another program.
+
+        Raises:
+            Refused: only when ``foreign``, so that the sender can be told.
+        """
+        if self._running:
+            self._take(raw, foreign=foreign)
+        elif not self._closed:
+            self._early.append(raw)
+
+    def _take_inbox(self, raws: list[bytes]) -> None:
+        for raw in raws:
+            self._take(raw)
+
+    def _refuse(self, error: Refused) -> None:
+        self.refused += 1
+        now = time.monotonic()
+        if now - self._last_refusal > 1.0:
+            self._last_refusal = now
+            log.error("an event was refused (%d so far): %s", self.refused, error)
+
+    def _take(self, raw: bytes, *, foreign: bool = False) -> None:
+        try:
+            event = unpack(raw)
+            kind: str = event["type"]
+            if kind in _NOT_PUBLISHED or (foreign and kind in _NOT_FOREIGN):
+                raise Refused(f"{kind} is made by the feed itself")
+            stamp = event.get("timestamp")
+            again = "seq" in event
+            event.pop("seq", None)
+            if not isinstance(stamp, str):
+                again = again or "timestamp" in event
+                event.pop("timestamp", None)
+            elif stamp.endswith("Z"):
+                event["timestamp"] = stamp[:-1] + "+00:00"
+                again = True
+            if again:
+                raw = encode(event)
+            extra = b""
+            if not isinstance(stamp, str):
+                event["timestamp"] = now_iso()
+                extra = b',"timestamp":"' + event["timestamp"].encode() + b'"'
+            if kind in STATE_TYPES:
+                item = Item(kind, raw[:-1] + extra + b"}")
+            else:
+                self._check_room()
+                seq = event["seq"] = self._seq + 1
+                item = Item(kind, raw[:-1] + extra + b',"seq":%d}' % seq, seq, _symbol(event))
+                self._seq = seq
+        except Refused as error:
+            self._refuse(error)
+            if foreign:
+                raise
+            return
+        self.published += 1
+        if item.seq and self.journal is not None:
+            self._waiting.append((item, event))
+            self.journal.append(item.seq, kind, item.raw, self._clock())
+        else:
+            self._emit(item, event)
+
+    def _check_room(self) -> None:
+        if self.journal is None:
+            return
+        if len(self._waiting) >= self.journal.settings.waiting_events:
+            raise Refused(f"{len(self._waiting)} events wait for the journal already")
+
+    def journal_committed(self, seq: int) -> None:
+        """The journal has everything up to ``seq`` on disk: send it."""
+        waiting = self._waiting
+        while waiting and waiting[0][0].seq <= seq:
+            self._emit(*waiting.popleft())
+
+    def journal_status(self, trouble: str | None) -> None:
+        """The journal cannot write (why), or can again (``None``)."""
+        self._journal_trouble = trouble
+
+    def _emit(self, item: Item, event: Wire) -> None:
+        self._outgoing.append((item, event))
+        if self._emitting:  # a watcher published: its event follows this one
+            return
+        self._emitting = True
+        try:
+            while self._outgoing:
+                item, event = self._outgoing.popleft()
+                if item.seq:
+                    self.ring.add(item)
+                    self.ledger.apply(event)
+                self.state.apply(event, time.monotonic())
+                self.hub.push(item)
+                for watcher in list(self._watchers):
+                    try:
+                        watcher(event)
+                    except Exception:
+                        log.exception("a watcher of the feed failed")
+        finally:
+            self._emitting = False
+
+    # -- Source ---------------------------------------------------------------------------
+
+    def watch(self, callback: Callable[[Wire], None]) -> Callable[[], None]:
+        """See ``Source.watch``."""
+        self._watchers.append(callback)
+
+        def stop() -> None:
+            with contextlib.suppress(ValueError):
+                self._watchers.remove(callback)
+
+        return stop
+
+    async def command(
+        self, name: str, args: Mapping[str, Any] | None = None, *, id: str | None = None
+    ) -> CommandResult:
+        """See ``Source.command``."""
+        command = Command(id=id or uuid4().hex, name=name, args=dict(args or {}))
+        return await self.commands.execute(command, "local")
+
+    async def execute(self, command: Command, actor: str) -> CommandResult:
+        """Carry out a client's command; ``actor`` is who asked, for the audit."""
+        return await self.commands.execute(command, actor)
+
+    def set_commander(self, handler: Commander | None) -> None:
+        """Name the one who carries out commands."""
+        self.commands.set_commander(handler)
+
+    def set_bars(self, provider: BarsProvider | None) -> None:
+        """Name the one who knows bars (from its cache) for ``/api/bars``."""
+        self.bars = provider
+
+    # -- clients --------------------------------------------------------------------------
+
+    async def admit(self, client: Subscriber, since: str) -> None:
+        """Send a client its snapshot and take it into the hub; ``since`` is ``EPOCH:SEQ``."""
+        after = self._resume_point(since)
+        role = client.connection.grant.role if client.connection.grant else "view"
+        missed: list[tuple[int, bytes]] = []
+        if after is not None and after + 1 < self.ring.first:
+            missed = await self._read_missed(after)
+            if not missed:
+                after = None
+        resumed = None if not since else after is not None
+        frame = self.snapshots.frame(role=role, resumed=resumed, deflate=client.deflate)
+        if after is None:
+            self.hub.add(client, frame, self.state.seq, resumed=False)
+            return
+        client.write(frame)
+        for seq, raw in missed:
+            if seq >= self.ring.first:
+                break
+            event = decode(raw)
+            item = Item(event["type"], raw, seq, _symbol(event))
+            if client.wants(item):
+                client.write(client.frame(item))
+                client.sent += 1
+            after = seq
+            if client.connection.paused:
+                async with asyncio.timeout(5.0):
+                    await client.connection.drain()
+        client.paused = client.connection.paused
+        self.hub.add(client, b"", after, resumed=True)
+
+    def _resume_point(self, since: str) -> int | None:
+        epoch, _, text = since.rpartition(":")
+        if not epoch or epoch != self.state.epoch or not text.isascii() or not text.isdigit():
+            return None
+        if len(text) > 18:
+            return None
+        after = int(text)
+        if after > self.state.seq or self.state.seq - after > self.settings.resume_events:
+            return None
+        return after
+
+    async def _read_missed(self, after: int) -> list[tuple[int, bytes]]:
+        """Events after ``after`` up to the ring, from the journal: whole or not at all."""
+        if self.journal is None:
+            return []
+        found: list[tuple[int, bytes]] = []
+        try:
+            while after + 1 < self.ring.first:
+                page = await self.journal.read(after, RESUME_PAGE)
+                if not page or page[0][0] != after + 1 or page[-1][0] != after + len(page):
+                    return []
+                found += page
+                after = page[-1][0]
+        except JournalError as error:
+            log.error("a client cannot resume: %s", error)
+            return []
+        return found
+
+    def snapshot_frame(self, client: Subscriber) -> tuple[bytes, int]:
+        """A fresh snapshot for a client that changed its filter, and its ``seq``."""
+        role = client.connection.grant.role if client.connection.grant else "view"
+        return self.snapshots.frame(role=role, deflate=client.deflate), self.state.seq
+
+    def _fresh(self, kind: str) -> Item | None:
+        """The newest whole event of a state type, for clients that missed some."""
+        state = self.state
+        section, body = {
+            "ACCOUNT_UPDATE": ("account", {"account": state.account}),
+            "POSITION_UPDATE": ("positions", {"positions": state.positions}),
+            "ORDERS_UPDATE": ("orders", {"orders": state.orders}),
+            "QUOTE_UPDATE": (
+                "quotes",
+                {
+                    "quotes": state.quotes,
+                    "server_time": state.server_time,
+                    "speed": state.speed,
+                },
+            ),
+        }.get(kind, ("", {}))
+        if not section or not state.revisions[section]:
+            return None
+        known = self._fresh_items.get(kind)
+        if known is None or known[0] != state.revisions[section]:
+            item = Item(kind, encode({"type": kind, **body, "timestamp": now_iso()}))
+            known = self._fresh_items[kind] = (state.revisions[section], item)
+        return known[1]
+
+    # -- clocks ---------------------------------------------------------------------------
+
+    def _heartbeat(self, client: Subscriber) -> bytes:
+        terminal = self.state.terminal
+        updated = [self.state.updated[k] for k in ("account", "quotes") if k in self.state.updated]
+        return encode(
+            Heartbeat(
+                timestamp=now_iso(),
+                seq=client.cursor,
+                epoch=self.state.epoch,
+                sent=client.sent,
+                clients=len(self.hub),
+                loop_lag_ms=round(self.loop_lag_ms, 1),
+                terminal=terminal.get("state") if terminal else None,
+                data_age_s=round(time.monotonic() - max(updated), 1) if updated else None,
+                journal="none" if self.journal is None else (self._journal_trouble or "ok"),
+            )
+        )
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.heartbeat_s)
+            await self.hub.beat()
+            self.server.sweep()
+
+    async def _tick(self) -> None:
+        while True:
+            due = time.perf_counter() + TICK_S
+            await asyncio.sleep(TICK_S)
+            late = (time.perf_counter() - due) * 1000
+            self.loop_lag_ms = max(late, self.loop_lag_ms * 0.9)
+            self.hub.sweep(time.monotonic())
+
+    # -- health ---------------------------------------------------------------------------
+
+    def _register_checks(self) -> None:
+        self.health.register("loop", self._check_loop)
+        self.health.register("journal", self._check_journal)
+        self.health.register("data", self._check_data)
+        self.health.register("terminal", self._check_terminal)
+
+    def _check_loop(self) -> HealthCheck:
+        lag = self.loop_lag_ms
+        status = "ok" if lag < 250 else "degraded"
+        return HealthCheck(status, f"at most {lag:.0f} ms late of late", value=lag)
+
+    def _check_journal(self) -> HealthCheck:
+        if self.journal is None:
+            return HealthCheck("ok", "no journal: events are in memory only")
+        count = len(self._waiting)
+        at = self.journal.last_commit
+        age = None if at is None else time.monotonic() - at
+        if self._journal_trouble is not None or not self.journal.ok:
+            text = self._journal_trouble or "the writer has stopped"
+            return HealthCheck("down", f"{text}; {count} events wait", age, count)
+        return HealthCheck("ok", f"{count} events wait", age, count)
+
+    def _check_data(self) -> HealthCheck:
+        at = self.state.updated.get("account")
+        if at is None:
+            return HealthCheck("degraded", "no account has been seen yet")
+        age = time.monotonic() - at
+        status = "ok" if age < STALE_S else "degraded"
+        return HealthCheck(status, "age of the account", age)
+
+    def _check_terminal(self) -> HealthCheck:
+        terminal = self.state.terminal
+        if terminal is None:
+            return HealthCheck("degraded", "no terminal has reported yet")
+        status = {"connected": "ok", "stale": "degraded"}.get(str(terminal.get("state")), "down")
+        error = terminal.get("last_error") or {}
+        text = f"{terminal.get('state')} {error.get('text', '')}".strip()
+        return HealthCheck(status, text)  # type: ignore[arg-type]
+
+
+def _symbol(event: Mapping[str, Any]) -> str | None:
+    symbol = event.get("symbol")
+    return symbol if isinstance(symbol, str) else None
