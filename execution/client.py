@@ -46,6 +46,7 @@ leaves its outcome unknown."""
 
 
 SENT_KEPT = 1000
+BATCH = 64
 
 
 class TerminalClient(Connection):
@@ -73,13 +74,28 @@ class TerminalClient(Connection):
         return value(function, reply)
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
-        """Several reads in one round trip: nothing happens between them. An entry that
-        failed is the ``TerminalError``, not raised. Never for ``order_send``."""
+        """Reads in one round trip for each ``BATCH`` of them; within one nothing happens
+        between. An entry that failed is the ``TerminalError``, not raised. Never for orders.
+        """
         if any(function == "order_send" for function, _, _ in calls):
             raise ValueError("an order is never sent in a batch")
-        history = any(PRIORITY.get(function) == HISTORY for function, _, _ in calls)
+        out: list[Any] = []
+        for start in range(0, len(calls), BATCH):
+            out += await self._batch(calls[start : start + BATCH])
+        return out
+
+    async def reads(self, calls: Sequence[Call]) -> list[Any]:
+        """Like :meth:`batch`, all or nothing: raises the first failure."""
+        answers = await self.batch(calls)
+        for answer in answers:
+            if isinstance(answer, TerminalError):
+                raise answer
+        return answers
+
+    async def _batch(self, calls: Sequence[Call]) -> list[Any]:
+        slow = any(PRIORITY.get(function) == HISTORY for function, _, _ in calls)
         replies: list[Reply] = await self._submit(
-            "history_deals_get" if history else "batch",
+            "history_deals_get" if slow else "batch",
             lambda deadline: self.backend.batch(calls, deadline),
             priority=READ,
         )

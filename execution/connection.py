@@ -101,6 +101,8 @@ class Connection:
         self.terminal: TerminalInfo | None = None
         self.sent: dict[int, Intent] = {}
         """Our orders of this run by ticket, the newest ones."""
+        self.market_closed = False
+        """Set by whoever reads the quotes."""
         self.connections = 0
         """How often the terminal was connected; a reader that sees it rise re-reads all."""
         self._on_status = on_status
@@ -213,8 +215,9 @@ class Connection:
             raise
         if not job.answer.done():
             job.answer.set_result(result)
-        if isinstance(result, Reply) and result.failed and result.code in LOST:
-            raise TerminalError(result.code, clean(result.text), job.name)
+        for reply in result if isinstance(result, list) else (result,):
+            if isinstance(reply, Reply) and reply.failed and reply.code in LOST:
+                raise TerminalError(reply.code, clean(reply.text), job.name)
 
     async def _timed(self, name: str, work: Callable[[float], Any], deadline: float) -> Any:
         """Run a call; past ``OVERDUE_S`` the terminal is stale until it answers."""
@@ -305,7 +308,8 @@ class Connection:
             if reply.failed and reply.code in LOST:
                 raise TerminalError(reply.code, clean(reply.text), name)
         self.terminal = None if info.failed else cleaned(info.value)
-        self._judged = health.verdict(self.terminal, None if account.failed else account.value)
+        judged = health.verdict(self.terminal, None if account.failed else account.value)
+        self._judged = health.CLOSED if judged is health.OK and self.market_closed else judged
         ping = self.terminal.ping_last / 1000 if self.terminal is not None else 0.0
         self._tell(self._judged, ping or (self._probed - began) * 1000)
 

@@ -40,6 +40,11 @@ Verdict = tuple[State, str, Reason | None]
 
 STARTING: Verdict = ("disconnected", "starting", Reason(code="STARTING", text="connecting"))
 OK: Verdict = ("connected", "ok", None)
+CLOSED: Verdict = (
+    "connected",
+    "market closed",
+    Reason(code="MARKET_CLOSED", text="no symbol has had a tick for five minutes"),
+)
 
 
 def verdict(info: TerminalInfo | None, account: AccountInfo | None) -> Verdict:

@@ -15,7 +15,6 @@ from . import constants as c
 from .client import TerminalClient
 from .intents import Intent, id_in
 from .structs import TradeDeal, TradeOrder
-from .terminal import TerminalError
 
 LATEST = 2**31 - 86_400
 """The module's dates are 32 bits."""
@@ -54,17 +53,13 @@ async def look_for(
 ) -> Finding | None:
     """Look once. ``None``: not there (yet). Raises :class:`TerminalError`."""
     start, end = window(intent)
-    answers = await client.batch(
+    pending, done, deals = await client.reads(
         [
             ("orders_get", (), {"symbol": intent.symbol}),
             ("history_orders_get", (start, end), {}),
             ("history_deals_get", (start, end), {}),
         ]
     )
-    for answer in answers:
-        if isinstance(answer, TerminalError):
-            raise answer
-    pending, done, deals = answers
     for how, order in candidates(intent, [*pending, *done], deals, claimed):
         own = [deal for deal in deals if deal.order == order]
         finding = judge(intent, order, pending, done, own, how)
