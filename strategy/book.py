@@ -108,14 +108,16 @@ class Book:
         self.closed = sorted(found, key=lambda t: (t.closed, t.ticket))
         self.restored = True
 
-    async def follow(self, terminal: Terminal, positions: Iterable[TradePosition]) -> list[Closed]:
+    async def follow(
+        self, terminal: Terminal, positions: Iterable[TradePosition], now: float
+    ) -> list[Closed]:
         """Take in the positions that stand now and return the bot's trades that closed."""
         mine = {p.ticket: p for p in positions if p.magic == self.magic}
         for ticket, position in mine.items():
             trade = self.trades.get(ticket)
             if trade is None:
                 try:
-                    trade = await self._open(terminal, position)
+                    trade = await self._open(terminal, position, now)
                 except TerminalError as error:
                     log.info("position %d is not followed yet: %s", ticket, error)
                     continue
@@ -185,7 +187,7 @@ class Book:
         for deal in deals:
             self.last[deal.symbol] = max(self.last.get(deal.symbol, 0.0), deal.time_msc / 1000.0)
 
-    async def _open(self, terminal: Terminal, position: TradePosition) -> Trade:
+    async def _open(self, terminal: Terminal, position: TradePosition, now: float) -> Trade:
         """What the opening order, the deals and the bars say of a position."""
         info = await terminal.spec(position.symbol)
         orders, deals = await terminal.batch(
@@ -200,7 +202,7 @@ class Book:
         sign = 1 if position.type == c.POSITION_TYPE_BUY else -1
         entries = [d for d in deals if d.entry == c.DEAL_ENTRY_IN]
         first_volume = sum(d.volume for d in entries) or position.volume
-        best, worst = await _extremes(terminal, position, sign, info)
+        best, worst = await _extremes(terminal, position, sign, info, now)
         self._touch(deals)
         value = info.trade_tick_value_loss or info.trade_tick_value
         return Trade(
@@ -232,23 +234,16 @@ def _first_stop(position: TradePosition, orders: Iterable[TradeOrder], sign: int
 
 
 async def _extremes(
-    terminal: Terminal, position: TradePosition, sign: int, info: SymbolInfo
+    terminal: Terminal, position: TradePosition, sign: int, info: SymbolInfo, now: float
 ) -> tuple[float, float]:
     """Best and worst price since the opening, from M1 bars (bids; the ask of a short is taken
     as the bid and the bar's spread). The bar of the opening is left out: part of it was before."""
     best = worst = position.price_open
-    now = max(position.time_update, position.time) / 60
-    count = min(int(now - position.time / 60) + 5, MOST_BARS)
-    # how much time has passed is not known from the position alone: ask for some more
-    (rates,) = await terminal.batch(
-        [
-            (
-                "copy_rates_from_pos",
-                (position.symbol, c.TIMEFRAME_M1, 0, max(count, MOST_BARS)),
-                {},
-            )
-        ]
-    )
+    missed = int((now - position.time) / 60)
+    rates = None
+    if missed > 0:
+        call = (position.symbol, c.TIMEFRAME_M1, 0, min(missed + 1, MOST_BARS))
+        (rates,) = await terminal.batch([("copy_rates_from_pos", call, {})])
     if isinstance(rates, TerminalError):
         raise rates
     if rates is not None and len(rates):
@@ -302,8 +297,9 @@ def closed_from(
         distance = sign * (entry - trade.first_sl)
         money = distance * trade.money_per_price * volume
         if distance > 0:
-            mae = sign * (trade.worst - entry) / distance
-            mfe = sign * (trade.best - entry) / distance
+            ends = [sign * (d.price - entry) for d in exits]
+            mae = min(sign * (trade.worst - entry), *ends) / distance
+            mfe = max(sign * (trade.best - entry), *ends) / distance
             r = net / money if money > 0 else math.nan
     return Closed(
         ticket=ticket,

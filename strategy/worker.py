@@ -1,0 +1,419 @@
+"""The supervised loop: scan, ask the gates, trade, manage what stands, answer commands.
+
+Two loops side by side: one scans in a cycle of market time, one looks at every observation
+of the account. Whatever fails in them is told on the feed and tried again; observer and feed
+do not depend on either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from execution.client import TerminalClient
+from execution.observer import Observation, Observer
+from execution.orders import Orders
+from execution.structs import SymbolInfo
+from execution.terminal import TerminalError
+from strategy import account
+from strategy.base import Setup, Strategy
+from strategy.base import load as build_strategy
+from strategy.book import Book
+from strategy.case import Desk, Stop
+from strategy.commands import SENDS_ORDERS, BadCommand, Operator, check, refused
+from strategy.compute import Compute, Thread
+from strategy.desk import RiskDesk
+from strategy.gates import funnel
+from strategy.positions import Action, Close, decide
+from strategy.review import review
+from strategy.scanner import Row, Scan, Scanner
+from strategy.settings import RiskSettings, StrategySettings
+from strategy.status import STARTING, STOPPED, Mode, Teller, state_of
+from strategy.trader import Trader
+from streamer.protocol import (
+    Command,
+    CommandResult,
+    Event,
+    Limit,
+    RiskAlert,
+    ScanStart,
+    ScanSummary,
+)
+
+__all__ = ["Worker", "build_strategy"]
+
+log = logging.getLogger(__name__)
+
+MIN_WAIT_S = 1.0
+"""Real seconds between two scans at the least, however fast the market's clock runs."""
+MOST_TRADES = 2
+"""New trades of one scan."""
+
+
+class Worker:
+    """One bot. ``run()`` until cancelled; ``stop()`` ends it in order; ``command()`` is the
+    feed's commander.
+
+    Args:
+        journal_ok: Whether log events are being written; without that nothing is opened.
+        halted: Why the kill switch is on from the start (it survives a restart).
+        compute: Where the strategy runs; a thread of its own when not given.
+    """
+
+    def __init__(
+        self,
+        client: TerminalClient,
+        observer: Observer,
+        orders: Orders,
+        publish: Callable[[Event], None],
+        *,
+        strategy: Strategy,
+        settings: StrategySettings,
+        risk: RiskSettings,
+        mode: Mode,
+        journal_ok: Callable[[], bool],
+        halted: str | None = None,
+        compute: Compute | None = None,
+    ) -> None:
+        self.client, self.observer, self.orders = client, observer, orders
+        self.settings, self.risk, self.mode = settings, risk, mode
+        self._publish, self._journal_ok = publish, journal_ok
+        self.magic = client.settings.magic
+        self.desk = RiskDesk(risk, halted=halted)
+        self.book = Book(self.magic)
+        self.scanner = Scanner(client, strategy, settings, compute or Thread())
+        self.trader = Trader(client, orders, self.book, settings, risk, self._justify)
+        self.operator = Operator(self)
+        self.paused = False
+        self._error: str | None = None
+        self._setups: dict[str, Setup] = {}
+        self._sent: list[tuple[float, str]] = []
+        self._selected: set[str] = set()
+        self._funnel: dict[str, int] = {}
+        self._next: datetime | None = None
+        self._teller = Teller(publish, strategy.name, mode, settings.cycle_s)
+        self._wake = asyncio.Event()
+        self._observed = asyncio.Event()
+        self._busy = asyncio.Lock()
+        self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+        observer.limits = self.limits
+
+    # -- life -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Scan and manage until cancelled or stopped."""
+        self._teller.tell(STARTING, {}, None)
+        unwatch = self.observer.watch(lambda _: self._observed.set())
+        self._tasks = [
+            asyncio.create_task(self._scans(), name="worker-scan"),
+            asyncio.create_task(self._management(), name="worker-manage"),
+        ]
+        try:
+            await asyncio.gather(*self._tasks)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+        finally:
+            unwatch()
+            for task in self._tasks:
+                task.cancel()
+
+    async def stop(self) -> None:
+        """Open nothing more, let an order that is on its way end, and say so."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._wake.set()
+        async with self._busy:
+            for task in self._tasks:
+                task.cancel()
+        self._teller.tell(STOPPED, self._funnel, None)
+
+    async def command(self, command: Command, actor: str) -> CommandResult:
+        """Carry out a command; a refusal is an answer, never an exception."""
+        try:
+            check(command)
+            if command.name in SENDS_ORDERS and self.mode == "observe":
+                raise BadCommand(
+                    "OBSERVE",
+                    'observing only: no order is sent. Set mode = "paper" or "live" to trade.',
+                )
+            return await self.operator.carry_out(command, actor)
+        except BadCommand as error:
+            return refused(command, error.code, str(error))
+        except TerminalError as error:
+            return refused(command, "TERMINAL", str(error))
+        except Exception as error:
+            log.exception("command %s", command.name)
+            return refused(command, "FAILED", f"{type(error).__name__}: {error}")
+
+    def wake(self) -> None:
+        """Scan now."""
+        self._wake.set()
+
+    # -- scanning ---------------------------------------------------------------------------
+
+    async def _scans(self) -> None:
+        failures = 0
+        while not self._stopping:
+            wait = max(self.settings.cycle_s / max(self.client.clock.speed, 1e-9), MIN_WAIT_S)
+            try:
+                if self.settings.enabled:
+                    await self.cycle()
+                failures, self._error = 0, None
+            except TerminalError as error:
+                log.info("cycle: %s", error)
+                self._error = None
+            except Exception as error:
+                failures += 1
+                wait = min(max(wait, 2.0**failures), 60.0)
+                log.exception("scan")
+                self._error = f"{type(error).__name__}: {error}"
+                self.alert("WORKER_ERROR", f"the scan failed: {self._error}", "critical")
+            self._next = datetime.now(UTC) + timedelta(seconds=wait)
+            self.tell()
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def cycle(self) -> Scan | None:
+        """One scan and what follows from it; ``None`` without symbols."""
+        symbols = await self._universe()
+        if not symbols:
+            return None
+        self._publish(ScanStart(count=len(symbols)))
+        now = await self._now()
+        desk = await self._desk()
+        scan = await self.scanner.scan(
+            symbols,
+            desk,
+            now=now,
+            utc_offset=self.client.clock.utc_offset,
+            rested={} if now is None else self.book.rested(now),
+        )
+        rows = dict(scan.rows)
+        for symbol, row in rows.items():
+            if row.case.setup is not None:
+                self._setups[symbol] = row.case.setup
+        candidates = scan.candidates
+        if self.mode != "observe":
+            sent = 0
+            for row in candidates:
+                if sent >= MOST_TRADES or self._stopping:
+                    break
+                async with self._busy:
+                    stop, was_sent = await self._take(row)
+                sent += was_sent
+                rows[row.case.symbol] = replace(row, stop=stop)
+        self._funnel = funnel(row.stop for row in rows.values())
+        self._publish(
+            ScanSummary(
+                symbols={symbol: row.text for symbol, row in rows.items()},
+                count=len(rows),
+                candidates=sum(row.stop is None for row in rows.values()),
+                details={symbol: row.detail() for symbol, row in rows.items()},
+                duration_ms=scan.duration_ms,
+            )
+        )
+        return replace(scan, rows=rows)
+
+    async def _take(self, row: Row) -> tuple[Stop | None, bool]:
+        """Try a candidate. Returns what stopped it, and whether an order was sent."""
+        symbol = row.case.symbol
+        try:
+            taken = await self.trader.take(row, await self._desk())
+        except TerminalError as error:
+            return Stop("TERMINAL", f"Exec Block: {error}", "terminal"), False
+        if taken.outcome is None:
+            return taken.stop, False
+        outcome = taken.outcome
+        now = await self._now()
+        if now is not None:
+            # also after a refusal: the same order is not tried again every scan
+            self.book.last[symbol] = now
+        if not outcome.ok and outcome.status != "unknown":
+            return Stop("BLOCKED", f"Exec Block: Order Rejected ({outcome.text})", "order"), True
+        self._sent.append((time.monotonic(), symbol))
+        if outcome.status == "unknown":
+            return Stop("BLOCKED", "Exec Block: Order Outcome Unknown", "unknown_order"), True
+        await self.observer.refresh()
+        return None, True
+
+    async def _universe(self) -> tuple[str, ...]:
+        """The symbols to scan: as set, else all that are watched."""
+        watched = tuple(self.observer.symbols)
+        wanted = tuple(self.settings.symbols) or watched
+        for symbol in set(wanted) - set(watched) - self._selected:
+            await self.client.symbol_select(symbol)
+            self._selected.add(symbol)
+        return wanted
+
+    async def _now(self) -> float | None:
+        try:
+            return await self.client.server_now()
+        except TerminalError:
+            return None
+
+    async def _desk(self) -> Desk:
+        """The account-wide side of the gates, from the newest observation."""
+        seen, status = self.observer.latest, self.client.status
+        text = status.condition if status.error is None else status.error.text
+        desk = Desk(
+            self.settings,
+            self.risk,
+            enabled=self.settings.enabled,
+            paused=self.paused or self._stopping,
+            halted=self.desk.halted,
+            mode=self.mode,
+            terminal=status.state if seen is not None or not status.connected else "stale",
+            terminal_text=text if seen is not None else "the account was not read yet",
+            journal_ok=self._journal_ok(),
+            unknown=frozenset(intent.symbol for intent in self.orders.unknown.values()),
+            stops=self.desk.stops,
+        )
+        if seen is None:
+            return desk
+        self._sent = [(at, symbol) for at, symbol in self._sent if at >= seen.at]
+        sent = [symbol for _, symbol in self._sent]
+        return account.on_desk(desk, seen, self.magic, sent, await self._infos(seen))
+
+    async def _infos(self, seen: Observation) -> dict[str, SymbolInfo]:
+        out = {}
+        for symbol in {position.symbol for position in seen.positions}:
+            try:
+                out[symbol] = await self.client.spec(symbol)
+            except TerminalError:
+                log.info("no specification of %s", symbol)
+        return out
+
+    def _justify(self, order: int, setup: Setup, risk: float) -> None:
+        self.observer.justify(
+            order, score=setup.score, components=dict(setup.components), initial_risk=risk
+        )
+
+    # -- managing ---------------------------------------------------------------------------
+
+    async def _management(self) -> None:
+        failing = False
+        while not self._stopping:
+            await self._observed.wait()
+            self._observed.clear()
+            seen = self.observer.latest
+            if seen is None:
+                continue
+            try:
+                await self.manage(seen)
+                failing = False
+            except TerminalError as error:
+                log.info("managing: %s", error)
+            except Exception as error:
+                log.exception("managing positions")
+                if not failing:
+                    text = f"managing positions failed: {type(error).__name__}: {error}"
+                    self.alert("WORKER_ERROR", text, "critical")
+                failing = True
+                await asyncio.sleep(1.0)
+
+    async def manage(self, seen: Observation) -> None:
+        """Judge the limits, follow the bot's trades, apply the position rules."""
+        now = seen.server_time if seen.server_time is not None else math.nan
+        self._judge(seen)
+        if math.isnan(now):
+            return
+        if not self.book.restored:
+            await self.book.restore(self.client, now)
+        for trade in await self.book.follow(self.client, seen.positions, now):
+            self._publish(review(trade))
+        self.trader.forget(self.book.trades)
+        if self.mode == "observe" or not self.client.status.connected:
+            return
+        for position in seen.positions:
+            if position.magic != self.magic or self._stopping:
+                continue
+            setup = self._setups.get(position.symbol)
+            sign = account.sign_of(position)
+            against = (
+                setup is not None
+                and setup.trigger is not None
+                and (setup.direction == ("SELL" if sign > 0 else "BUY"))
+            )
+            held = self.book.held(position, math.nan if setup is None else setup.atr, against)
+            if held is None:
+                continue
+            action: Action | None
+            if self._must_flatten():
+                action = Close(None, "risk limit")
+            else:
+                info = await self.client.spec(position.symbol)
+                action = decide(held, now, self.settings, info)
+            if action is not None:
+                async with self._busy:
+                    await self.trader.apply(position.ticket, action, now)
+
+    def _must_flatten(self) -> bool:
+        return self.risk.flatten_on_limit and any(
+            stop.gate in ("daily_loss", "drawdown") and stop.value is not None
+            for stop in self.desk.stops
+        )
+
+    def _judge(self, seen: Observation) -> None:
+        """Ask the risk desk; tell what has changed."""
+        before = {stop.gate for stop in self.desk.stops}
+        now = account.figures(seen, self.magic, self.observer.peak_equity)
+        stops = self.desk.judge(now, self.book.losses())
+        for stop in stops:
+            if stop.gate not in before and stop.value is not None:
+                level: Literal["critical", "warning"] = (
+                    "warning" if stop.gate == "consecutive_losses" else "critical"
+                )
+                self.alert(stop.gate.upper(), stop.text, level, stop.value, stop.limit)
+        if {stop.gate for stop in stops} != before:
+            self.tell()
+
+    def limits(self, seen: Observation) -> dict[str, Limit]:
+        """Judge the account as just observed; the distance to each limit, for its bar."""
+        self._judge(seen)
+        return dict(self.desk.limits)
+
+    # -- telling ----------------------------------------------------------------------------
+
+    def tell(self) -> None:
+        """Publish BOT_STATUS if anything in it has changed."""
+        if self._stopping:
+            return
+        verdict = state_of(
+            enabled=self.settings.enabled,
+            mode=self.mode,
+            paused=self.paused,
+            halted=self.desk.halted,
+            error=self._error,
+            terminal=self.client.status,
+            stops=self.desk.stops,
+            journal_ok=self._journal_ok(),
+        )
+        self._teller.tell(verdict, self._funnel, self._next)
+
+    def alert(
+        self,
+        code: str,
+        text: str,
+        level: Literal["info", "warning", "critical"] = "warning",
+        value: float | None = None,
+        limit: float | None = None,
+    ) -> None:
+        """Publish RISK_ALERT."""
+        self._publish(RiskAlert(code=code, level=level, text=text, value=value, limit=limit))
+
+    async def look(self) -> Observation | None:
+        """Read the account now."""
+        return await self.observer.refresh()
