@@ -38,6 +38,7 @@ class FeedConnection(ServerConnection):
         self.address = ""
         self.legacy = True
         self.owes_token = False
+        self.query: dict[str, list[str]] = {}
         self.tokens = 0.0
         self.tokens_at = 0.0
         self.malformed = 0

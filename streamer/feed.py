@@ -17,11 +17,11 @@ from uuid import uuid4
 
 from .access import Access, TokenStore, default_tokens_file
 from .commands import Commander, Commands
-from .frames import Item, Ring
-from .health import Health, HealthCheck
+from .frames import Item, Ring, symbol_of
+from .health import Health, register_checks
 from .hub import Hub, Subscriber
 from .inbox import Inbox
-from .journal import Journal, JournalError
+from .journal import Journal
 from .ledger import Ledger
 from .protocol import STATE_TYPES, Command, CommandResult, Event, Heartbeat
 from .server import FeedServer
@@ -37,8 +37,6 @@ BarsProvider = Callable[[str, str, int], Awaitable[list[dict[str, Any]] | None]]
 
 EARLY_MAX = 1000
 TICK_S = 0.5
-STALE_S = 15.0
-RESUME_PAGE = 2000
 _NOT_PUBLISHED = frozenset({"HEARTBEAT"})
 _NOT_FOREIGN = frozenset({"COMMAND_AUDIT"})
 
@@ -76,7 +74,7 @@ class Feed:
         self.health = Health()
         self.ring = Ring(self.settings.ring_events, self.settings.ring_bytes)
         self.snapshots = Snapshots(self.state, self.ring)
-        self.hub = Hub(self.settings, self.ring, self._fresh, self._heartbeat)
+        self.hub = Hub(self.settings, self.ring, self.snapshots.fresh, self._heartbeat)
         self.server = FeedServer(self, self.hub, self.access)
         self.commands = Commands(self.publish)
         self.bars: BarsProvider | None = None
@@ -97,8 +95,7 @@ class Feed:
         self._last_refusal = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._since = time.monotonic()
-        self._fresh_items: dict[str, tuple[int, Item]] = {}
-        self._register_checks()
+        register_checks(self)
 
     # -- start and stop -------------------------------------------------------------------
 
@@ -136,7 +133,7 @@ class Feed:
         self.ring.reset(first - 1)
         for seq, raw in restored.tail:
             event = decode(raw)
-            self.ring.add(Item(event["type"], raw, seq, _symbol(event)))
+            self.ring.add(Item(event["type"], raw, seq, symbol_of(event)))
             self.state.apply(event)
             if event["type"] == "COMMAND_AUDIT":
                 self.commands.restore(event)
@@ -173,6 +170,20 @@ class Feed:
         return self.server.port
 
     @property
+    def journal_trouble(self) -> str | None:
+        """Why log events cannot be written, or ``None``."""
+        if self.journal is None:
+            return None
+        if self._journal_trouble is None and self._running and not self.journal.ok:
+            return "the journal's writer has stopped"
+        return self._journal_trouble
+
+    @property
+    def waiting(self) -> int:
+        """Log events that are not on disk yet."""
+        return len(self._waiting)
+
+    @property
     def link(self) -> Link:
         """How the face in this process is joined: always."""
         return Link("local", self.url, self._since, time.monotonic(), clients=len(self.hub))
@@ -195,6 +206,10 @@ class Feed:
         except Refused as error:
             self._refuse(error)
             return
+        self._inbox.put(raw)
+
+    def publish_threadsafe_packed(self, raw: bytes) -> None:
+        """The same for bytes that ``wire.pack`` made."""
         self._inbox.put(raw)
 
     def publish_packed(self, raw: bytes, *, foreign: bool = False) -> None:
@@ -245,7 +260,7 @@ class Feed:
             else:
                 self._check_room()
                 seq = event["seq"] = self._seq + 1
-                item = Item(kind, raw[:-1] + extra + b',"seq":%d}' % seq, seq, _symbol(event))
+                item = Item(kind, raw[:-1] + extra + b',"seq":%d}' % seq, seq, symbol_of(event))
                 self._seq = seq
         except Refused as error:
             self._refuse(error)
@@ -327,95 +342,6 @@ class Feed:
         """Name the one who knows bars (from its cache) for ``/api/bars``."""
         self.bars = provider
 
-    # -- clients --------------------------------------------------------------------------
-
-    async def admit(self, client: Subscriber, since: str) -> None:
-        """Send a client its snapshot and take it into the hub; ``since`` is ``EPOCH:SEQ``."""
-        after = self._resume_point(since)
-        role = client.connection.grant.role if client.connection.grant else "view"
-        missed: list[tuple[int, bytes]] = []
-        if after is not None and after + 1 < self.ring.first:
-            missed = await self._read_missed(after)
-            if not missed:
-                after = None
-        resumed = None if not since else after is not None
-        frame = self.snapshots.frame(role=role, resumed=resumed, deflate=client.deflate)
-        if after is None:
-            self.hub.add(client, frame, self.state.seq, resumed=False)
-            return
-        client.write(frame)
-        for seq, raw in missed:
-            if seq >= self.ring.first:
-                break
-            event = decode(raw)
-            item = Item(event["type"], raw, seq, _symbol(event))
-            if client.wants(item):
-                client.write(client.frame(item))
-                client.sent += 1
-            after = seq
-            if client.connection.paused:
-                async with asyncio.timeout(5.0):
-                    await client.connection.drain()
-        client.paused = client.connection.paused
-        self.hub.add(client, b"", after, resumed=True)
-
-    def _resume_point(self, since: str) -> int | None:
-        epoch, _, text = since.rpartition(":")
-        if not epoch or epoch != self.state.epoch or not text.isascii() or not text.isdigit():
-            return None
-        if len(text) > 18:
-            return None
-        after = int(text)
-        if after > self.state.seq or self.state.seq - after > self.settings.resume_events:
-            return None
-        return after
-
-    async def _read_missed(self, after: int) -> list[tuple[int, bytes]]:
-        """Events after ``after`` up to the ring, from the journal: whole or not at all."""
-        if self.journal is None:
-            return []
-        found: list[tuple[int, bytes]] = []
-        try:
-            while after + 1 < self.ring.first:
-                page = await self.journal.read(after, RESUME_PAGE)
-                if not page or page[0][0] != after + 1 or page[-1][0] != after + len(page):
-                    return []
-                found += page
-                after = page[-1][0]
-        except JournalError as error:
-            log.error("a client cannot resume: %s", error)
-            return []
-        return found
-
-    def snapshot_frame(self, client: Subscriber) -> tuple[bytes, int]:
-        """A fresh snapshot for a client that changed its filter, and its ``seq``."""
-        role = client.connection.grant.role if client.connection.grant else "view"
-        return self.snapshots.frame(role=role, deflate=client.deflate), self.state.seq
-
-    def _fresh(self, kind: str) -> Item | None:
-        """The newest whole event of a state type, for clients that missed some."""
-        state = self.state
-        section, body = {
-            "ACCOUNT_UPDATE": ("account", {"account": state.account}),
-            "POSITION_UPDATE": ("positions", {"positions": state.positions}),
-            "ORDERS_UPDATE": ("orders", {"orders": state.orders}),
-            "QUOTE_UPDATE": (
-                "quotes",
-                {
-                    "quotes": state.quotes,
-                    "server_time": state.server_time,
-                    "speed": state.speed,
-                },
-            ),
-        }.get(kind, ("", {}))
-        if not section or not state.revisions[section]:
-            return None
-        known = self._fresh_items.get(kind)
-        if known is None or known[0] != state.revisions[section]:
-            item = Item(kind, encode({"type": kind, **body, "timestamp": now_iso()}))
-            known = self._fresh_items[kind] = (state.revisions[section], item)
-        return known[1]
-
     # -- clocks ---------------------------------------------------------------------------
 
     def _heartbeat(self, client: Subscriber) -> bytes:
@@ -431,7 +357,7 @@ class Feed:
                 loop_lag_ms=round(self.loop_lag_ms, 1),
                 terminal=terminal.get("state") if terminal else None,
                 data_age_s=round(time.monotonic() - max(updated), 1) if updated else None,
-                journal="none" if self.journal is None else (self._journal_trouble or "ok"),
+                journal="none" if self.journal is None else (self.journal_trouble or "ok"),
             )
         )
 
@@ -448,49 +374,3 @@ class Feed:
             late = (time.perf_counter() - due) * 1000
             self.loop_lag_ms = max(late, self.loop_lag_ms * 0.9)
             self.hub.sweep(time.monotonic())
-
-    # -- health ---------------------------------------------------------------------------
-
-    def _register_checks(self) -> None:
-        self.health.register("loop", self._check_loop)
-        self.health.register("journal", self._check_journal)
-        self.health.register("data", self._check_data)
-        self.health.register("terminal", self._check_terminal)
-
-    def _check_loop(self) -> HealthCheck:
-        lag = self.loop_lag_ms
-        status = "ok" if lag < 250 else "degraded"
-        return HealthCheck(status, f"at most {lag:.0f} ms late of late", value=lag)
-
-    def _check_journal(self) -> HealthCheck:
-        if self.journal is None:
-            return HealthCheck("ok", "no journal: events are in memory only")
-        count = len(self._waiting)
-        at = self.journal.last_commit
-        age = None if at is None else time.monotonic() - at
-        if self._journal_trouble is not None or not self.journal.ok:
-            text = self._journal_trouble or "the writer has stopped"
-            return HealthCheck("down", f"{text}; {count} events wait", age, count)
-        return HealthCheck("ok", f"{count} events wait", age, count)
-
-    def _check_data(self) -> HealthCheck:
-        at = self.state.updated.get("account")
-        if at is None:
-            return HealthCheck("degraded", "no account has been seen yet")
-        age = time.monotonic() - at
-        status = "ok" if age < STALE_S else "degraded"
-        return HealthCheck(status, "age of the account", age)
-
-    def _check_terminal(self) -> HealthCheck:
-        terminal = self.state.terminal
-        if terminal is None:
-            return HealthCheck("degraded", "no terminal has reported yet")
-        status = {"connected": "ok", "stale": "degraded"}.get(str(terminal.get("state")), "down")
-        error = terminal.get("last_error") or {}
-        text = f"{terminal.get('state')} {error.get('text', '')}".strip()
-        return HealthCheck(status, text)  # type: ignore[arg-type]
-
-
-def _symbol(event: Mapping[str, Any]) -> str | None:
-    symbol = event.get("symbol")
-    return symbol if isinstance(symbol, str) else None

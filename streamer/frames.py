@@ -7,7 +7,8 @@ permessage-deflate that stays true when no context is kept from message to messa
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from websockets.exceptions import NegotiationError
 from websockets.extensions.permessage_deflate import (
@@ -59,6 +60,12 @@ class SharedDeflate(ServerPerMessageDeflateFactory):
         if any(name == "server_max_window_bits" and value != "15" for name, value in params):
             raise NegotiationError("frames are made once, with the full window")
         return super().process_request_params(params, accepted_extensions)  # type: ignore[arg-type]
+
+
+def symbol_of(event: Mapping[str, Any]) -> str | None:
+    """The symbol that an event is about, when it names one."""
+    symbol = event.get("symbol")
+    return symbol if isinstance(symbol, str) else None
 
 
 class Item:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from .feed import Feed
 
 log = logging.getLogger("mt5dash.feed")
 
 Status = Literal["ok", "degraded", "down"]
+STALE_S = 15.0
+LAG_MS = 250.0
 _RANK: dict[str, int] = {"ok": 0, "degraded": 1, "down": 2}
 
 
@@ -52,3 +58,51 @@ class Health:
             if _RANK[found.status] > _RANK[worst]:
                 worst = found.status
         return {"status": worst, "checks": checks}
+
+
+def register_checks(feed: Feed) -> None:
+    """What a feed can tell of itself: loop, journal, age of the data, terminal."""
+
+    def loop() -> HealthCheck:
+        lag = feed.loop_lag_ms
+        text = f"timers were at most {lag:.0f} ms late of late"
+        return HealthCheck("ok" if lag < LAG_MS else "degraded", text, value=lag)
+
+    def journal() -> HealthCheck:
+        if feed.journal is None:
+            return HealthCheck("ok", "no journal: events are in memory only")
+        at = feed.journal.last_commit
+        age = None if at is None else time.monotonic() - at
+        trouble = feed.journal_trouble
+        if trouble is not None:
+            return HealthCheck("down", f"{trouble}; {feed.waiting} events wait", age, feed.waiting)
+        return HealthCheck("ok", f"{feed.waiting} events wait", age, feed.waiting)
+
+    def data() -> HealthCheck:
+        at = feed.state.updated.get("account")
+        if at is None:
+            return HealthCheck("degraded", "no account has been seen yet")
+        age = time.monotonic() - at
+        return HealthCheck("ok" if age < STALE_S else "degraded", "age of the account", age)
+
+    def terminal() -> HealthCheck:
+        known = feed.state.terminal
+        if known is None:
+            return HealthCheck("degraded", "no terminal has reported yet")
+        at = feed.state.updated.get("terminal")
+        age = None if at is None else time.monotonic() - at
+        state = str(known.get("state"))
+        status: Status = "down"
+        if state in ("connected", "stale"):
+            status = "ok" if state == "connected" else "degraded"
+        error = known.get("last_error")
+        text = f"{state}: {error.get('text')}" if isinstance(error, dict) else state
+        return HealthCheck(status, text, age)
+
+    for name, check in (
+        ("loop", loop),
+        ("journal", journal),
+        ("data", data),
+        ("terminal", terminal),
+    ):
+        feed.health.register(name, check)

@@ -87,7 +87,7 @@ class Subscriber:
         self.sent = 0
         self.paused: bool = connection.paused
         self.closed = False
-        self.pumping = False
+        self.pumping = True  # nothing is sent before the hub has taken it in
         self.dirty: set[str] = set()
         self.replies: deque[bytes] = deque()
         self.behind_since: float | None = None
@@ -265,8 +265,12 @@ class Hub:
         """Take a client in: it gets ``snapshot`` now and every log event after ``cursor``."""
         client.cursor = cursor
         client.catch_up = self._ring.last if resumed else 0
+        if client.closed:
+            return
         self._clients[client] = None
-        client.write(snapshot)
+        client.pumping = False
+        if snapshot:
+            client.write(snapshot)
         if resumed:
             self._pump(client)
 

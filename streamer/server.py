@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import os
-import socket
 import ssl
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -25,32 +21,33 @@ from websockets.protocol import OPEN
 
 from . import http
 from .access import Access, Grant, Refusal, bearer
+from .commands import refusal
 from .connection import FeedConnection
 from .frames import SharedDeflate
 from .hub import Hub, Subscriber
+from .ports import PortTaken, take_port
 from .protocol import (
     SUBPROTOCOL,
     Auth,
     Command,
-    CommandError,
-    CommandResult,
     ErrorReply,
     Ping,
     Publish,
     Subscribe,
 )
-from .settings import FIRST_PORT, LAST_PORT, FeedSettings
+from .resume import admit
 from .wire import Refused, decode, encode, pack
 
 if TYPE_CHECKING:
     from .feed import Feed
+
+__all__ = ["FeedServer", "PortTaken"]
 
 log = logging.getLogger("mt5dash.feed")
 # websockets writes request headers, tokens among them, at DEBUG: it never gets there.
 _ws_log = logging.getLogger("mt5dash.feed.ws")
 _ws_log.setLevel(logging.ERROR)
 
-BACKLOG = 1024
 OPEN_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 1.0
 MALFORMED_MAX = 10
@@ -65,58 +62,6 @@ _MESSAGES: dict[str, type[msgspec.Struct]] = {
     "COMMAND": Command,
     "PUBLISH": Publish,
 }
-
-
-class PortTaken(OSError):
-    """The port asked for, or all that were tried, are in use; the text says what to do."""
-
-
-def _listen(host: str, port: int, family: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "posix" and sys.platform != "cygwin":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        elif sys.platform == "win32":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        if family == socket.AF_INET6:
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((host, port))
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-async def take_port(settings: FeedSettings) -> socket.socket:
-    """A listening socket on the port of the settings, or on the first free of 8000-8009.
-
-    Raises:
-        PortTaken: in use. Another ``OSError`` when the address is not of this machine.
-    """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(settings.host, None, type=socket.SOCK_STREAM)
-    family, host = found[0][0], str(found[0][4][0])
-    ports = [settings.port] if settings.port is not None else range(FIRST_PORT, LAST_PORT + 1)
-    for port in ports:
-        try:
-            return _listen(host, port, family)
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise
-    if settings.port is not None:
-        raise PortTaken(
-            errno.EADDRINUSE,
-            f"port {settings.port} on {settings.host} is taken; stop what uses it, or choose "
-            "another with --port",
-        )
-    raise PortTaken(
-        errno.EADDRINUSE,
-        f"ports {FIRST_PORT}-{LAST_PORT} on {settings.host} are all taken; stop what uses one "
-        "of them, or choose another with --port",
-    )
 
 
 class FeedServer:
@@ -177,7 +122,6 @@ class FeedServer:
             max_queue=16,
             write_limit=0,
             logger=_ws_log,
-            backlog=BACKLOG,
         )
 
     async def close(self, budget: float = 1.2) -> None:
@@ -336,9 +280,8 @@ class FeedServer:
         client = Subscriber(connection, legacy=connection.legacy, deflate=deflate)
         types, symbols = _listed(connection.query, "topics"), _listed(connection.query, "symbols")
         client.narrow(types, symbols)
-        await self.feed.admit(client, connection.query.get("since", [""])[0])
-        if not client.closed and connection.protocol.state is OPEN:
-            connection.subscriber = client
+        connection.subscriber = client
+        await admit(self.feed, client, connection.query.get("since", [""])[0])
 
     def _hear(self, connection: FeedConnection, message: str | bytes) -> bool:
         """Take in one message; False when the connection is closed for it."""
@@ -383,8 +326,8 @@ class FeedServer:
             self.hub.reply(client, encode({"type": "PONG", "id": message.id}))
         elif isinstance(message, Subscribe):
             client.narrow(_some(message.types), _some(message.symbols))
-            frame, seq = self.feed.snapshot_frame(client)
-            self.hub.resubscribe(client, frame, seq)
+            frame = self.feed.snapshots.frame(role=grant.role, deflate=client.deflate)
+            self.hub.resubscribe(client, frame, self.feed.state.seq)
         elif isinstance(message, Auth):
             self._present(connection, message)
         elif isinstance(message, Publish):
@@ -399,10 +342,8 @@ class FeedServer:
             if not grant.may("control"):
                 self._deny(client, "control", message.id)
             elif connection.commands >= COMMANDS_AT_ONCE:
-                error = CommandError(
-                    code="BUSY", message="too many commands at once; wait for answers"
-                )
-                self.hub.reply(client, encode(CommandResult(id=message.id, ok=False, error=error)))
+                busy = refusal(message.id, "BUSY", "too many commands at once; wait for answers")
+                self.hub.reply(client, encode(busy))
             else:
                 connection.commands += 1
                 task = asyncio.create_task(self._command(connection, client, message, grant))
@@ -413,7 +354,7 @@ class FeedServer:
         text = f"this needs a token with the role {role}"
         reply: msgspec.Struct = ErrorReply(code="ROLE", message=text)
         if id is not None:
-            reply = CommandResult(id=id, ok=False, error=CommandError(code="ROLE", message=text))
+            reply = refusal(id, "ROLE", text)
         self.hub.reply(client, encode(reply))
         self.hub.close(client, 4503, text)
 

@@ -1,16 +1,23 @@
-"""Snapshots as bytes: each section is encoded when it changed, not for each client."""
+"""The state as bytes: each section is encoded when it changed, not for each client."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .frames import Ring, deflated_frame, text_frame
+from .frames import Item, Ring, deflated_frame, text_frame
 from .protocol import PROTOCOL_VERSION
 from .state import MAX_EVENTS, FeedState
 from .wire import encode, now_iso
 
 EVENTS_MAX_BYTES = 192 * 1024
 """A snapshot stops at fewer than 200 events when they are larger than this together."""
+
+_SECTION_OF = {
+    "ACCOUNT_UPDATE": "account",
+    "POSITION_UPDATE": "positions",
+    "ORDERS_UPDATE": "orders",
+    "QUOTE_UPDATE": "quotes",
+}
 
 
 class Snapshots:
@@ -22,6 +29,7 @@ class Snapshots:
         self._parts: dict[str, tuple[int, bytes]] = {}
         self._revision = -1
         self._body = b""
+        self._fresh: dict[str, tuple[int, Item]] = {}
         self._frames: dict[tuple[bool | None, bool, str], bytes] = {}
 
     def _part(self, section: str, value: Any) -> bytes:
@@ -97,3 +105,21 @@ class Snapshots:
             made = deflated_frame(payload) if deflate else text_frame(payload)
             self._frames[key] = made
         return made
+
+    def fresh(self, kind: str) -> Item | None:
+        """The newest whole event of a state type, for clients that missed some of them.
+
+        ``None`` before the first one.
+        """
+        state = self._state
+        section = _SECTION_OF.get(kind)
+        if section is None or not state.revisions[section]:
+            return None
+        known = self._fresh.get(kind)
+        if known is None or known[0] != state.revisions[section]:
+            event: dict[str, Any] = {"type": kind, section: getattr(state, section)}
+            if section == "quotes":
+                event |= {"server_time": state.server_time, "speed": state.speed}
+            event["timestamp"] = now_iso()
+            known = self._fresh[kind] = (state.revisions[section], Item(kind, encode(event)))
+        return known[1]

@@ -1,0 +1,115 @@
+// @ts-check
+/**
+ * Numbers, prices, times and ages as short text. What is not known is written – and never zero.
+ */
+
+import { epoch } from './state.js';
+
+export const UNKNOWN = '–';
+
+/** @param {unknown} value @returns {number | null} */
+export const known = (value) =>
+  typeof value === 'number' && Number.isFinite(value) ? value : null;
+
+/** @type {Map<string, Intl.NumberFormat>} */
+const formats = new Map();
+
+/** @param {unknown} value @param {number} [decimals] @param {boolean} [sign] */
+export function number(value, decimals = 0, sign = false) {
+  const n = known(value);
+  if (n === null) return UNKNOWN;
+  const key = `${decimals}${sign}`;
+  let format = formats.get(key);
+  if (!format) {
+    format = new Intl.NumberFormat('en-US', {
+      minimumFractionDigits: decimals,
+      maximumFractionDigits: decimals,
+      signDisplay: sign ? 'always' : 'negative',
+    });
+    formats.set(key, format);
+  }
+  return format.format(n).replace('-', '\u2212');
+}
+
+/** Money with two decimals; from a million on without. @param {unknown} value @param {boolean} [sign] */
+export const money = (value, sign = false) =>
+  number(value, Math.abs(known(value) ?? 0) >= 1e6 ? 0 : 2, sign);
+
+/** @param {unknown} value @param {number} [decimals] @param {boolean} [sign] */
+export const percent = (value, decimals = 1, sign = false) =>
+  known(value) === null ? UNKNOWN : `${number(value, decimals, sign)}%`;
+
+/** A price with the symbol's own digits; 0 (no stop, no target) is not a price. @param {unknown} value @param {unknown} [digits] */
+export function price(value, digits) {
+  const n = known(value);
+  if (n === null || n === 0) return UNKNOWN;
+  if (typeof digits === 'number' && Number.isInteger(digits) && digits >= 0 && digits <= 10) {
+    return n.toFixed(digits);
+  }
+  return n.toFixed(decimals(n));
+}
+
+/** Decimals that show a price as it was sent. @param {number} n */
+const decimals = (n) => Math.max((String(n).split('.')[1] ?? '').length, Math.abs(n) < 20 ? 4 : 2);
+
+/** @param {unknown} value */
+export function lots(value) {
+  const n = known(value);
+  if (n === null) return UNKNOWN;
+  return Math.abs(n * 100 - Math.round(n * 100)) < 1e-6 ? n.toFixed(2) : String(n);
+}
+
+/** `▲` for more than zero, `▼` for less: the sign without colour. @param {unknown} value */
+export function arrow(value) {
+  const n = known(value);
+  if (n === null || Math.abs(n) < 0.005) return '';
+  return n > 0 ? '▲' : '▼';
+}
+
+/** @param {unknown} value @returns {'up' | 'down' | ''} */
+export function tone(value) {
+  const n = known(value);
+  if (n === null || Math.abs(n) < 0.005) return '';
+  return n > 0 ? 'up' : 'down';
+}
+
+/** How old: `0.3s`, `12s`, `4m05`, `2h07`, `3d04`. @param {number | null} seconds */
+export function age(seconds) {
+  if (seconds === null) return UNKNOWN;
+  return seconds < 9.95 ? `${Math.max(0, seconds).toFixed(1)}s` : wholeAge(seconds);
+}
+
+/** @param {number | null} seconds */
+export function wholeAge(seconds) {
+  if (seconds === null) return UNKNOWN;
+  const s = Math.max(0, Math.floor(seconds));
+  const two = (/** @type {number} */ n) => String(n).padStart(2, '0');
+  if (s < 60) return `${s}s`;
+  if (s < 3600) return `${Math.floor(s / 60)}m${two(s % 60)}`;
+  if (s < 86400) return `${Math.floor(s / 3600)}h${two(Math.floor((s % 3600) / 60))}`;
+  return `${Math.floor(s / 86400)}d${two(Math.floor((s % 86400) / 3600))}`;
+}
+
+/** Until then: `0:07`, `1:48`; `now` when it is due. @param {number | null} seconds */
+export function countdown(seconds) {
+  if (seconds === null) return UNKNOWN;
+  if (seconds <= 0) return 'now';
+  const s = Math.ceil(seconds);
+  const two = (/** @type {number} */ n) => String(n).padStart(2, '0');
+  if (s < 3600) return `${Math.floor(s / 60)}:${two(s % 60)}`;
+  return `${Math.floor(s / 3600)}:${two(Math.floor((s % 3600) / 60))}:${two(s % 60)}`;
+}
+
+/** Time of day (UTC) of an ISO time. @param {unknown} text */
+export function clock(text) {
+  const at = epoch(text);
+  return at === null ? UNKNOWN : new Date(at * 1000).toISOString().slice(11, 19);
+}
+
+/** Text for people from anything a foreign event may hold. @param {unknown} value */
+export const words = (value) =>
+  value === null || value === undefined
+    ? UNKNOWN
+    : typeof value === 'object'
+      ? JSON.stringify(value)
+      : String(value);

@@ -1,0 +1,318 @@
+// @ts-check
+/**
+ * The connection: joins the feed, resumes where it was cut, backs off, and knows when not to
+ * come back. It owns the state; the page is told what changed.
+ */
+
+import { FeedState, STATE_TYPES } from './state.js';
+
+/** @typedef {import('./state.js').Wire} Wire */
+/** @typedef {'connecting' | 'live' | 'lost' | 'refused' | 'asleep'} LinkState */
+/**
+ * @typedef {object} Listener
+ * @property {(events: Wire[], missed: string) => void} onLog the log begins anew; `missed` says
+ *   what is not in it, '' when nothing
+ * @property {(event: Wire) => void} onEvent a log event, in order, once
+ * @property {() => void} onState the state changed
+ * @property {() => void} onLink the connection changed
+ */
+/** @typedef {{ok: boolean, result?: Wire | null, error?: {code: string, message: string} | null}} Result */
+
+const PROTOCOL = 'mt5dash.v1';
+/** A heartbeat comes every 5 s: silence of this length means the connection is dead. */
+const SILENCE_MS = 15_000;
+const FIRST_DELAY_MS = 500;
+const MAX_DELAY_MS = 30_000;
+const PATIENT_DELAY_MS = 10_000;
+/** The server is full, or wants less from us: come back slowly. */
+const PATIENT_CODES = new Set([1013, 4029]);
+/** Sent by a server to a client that must not come back; also 1009 (we sent too much). */
+const isFinal = (/** @type {number} */ code) => (code >= 4500 && code <= 4999) || code === 1009;
+const ANSWER_MS = 20_000;
+
+export class FeedLink {
+  /**
+   * @param {string} url ws:// or wss:// address of the feed
+   * @param {Listener} listener
+   * @param {{token?: string, random?: () => number, now?: () => number}} [options]
+   */
+  constructor(url, listener, { token = '', random = Math.random, now = () => performance.now() } = {}) {
+    this.url = url;
+    this.listener = listener;
+    this.token = token;
+    this.random = random;
+    this.now = now;
+    this.reducer = new FeedState();
+    /** @type {LinkState} */ this.status = 'connecting';
+    this.detail = '';
+    this.closeCode = 0;
+    this.role = 'view';
+    this.since = now();
+    this.lastFrame = 0;
+    /** @type {Wire} */ this.heartbeat = {};
+    this.reconnects = 0;
+    this.resumes = 0;
+    this.retryAt = 0;
+    /** Last log event handed on: what a resume starts from. */
+    this.logSeq = 0;
+    /** Log events up to this one are in the state already. */
+    this.inState = 0;
+    this.attempt = 0;
+    this.hadSnapshot = false;
+    this.resumable = true;
+    /** @type {WebSocket | null} */ this.socket = null;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */ this.timer = undefined;
+    /** @type {Map<string, {frame: string, epoch: string, sent: boolean, done: (r: Result) => void}>} */
+    this.commands = new Map();
+  }
+
+  /** Join. Also after `sleep` or a refusal. */
+  start() {
+    clearTimeout(this.timer);
+    this.drop();
+    this.retryAt = 0;
+    const resume = this.hadSnapshot && this.resumable && this.reducer.epoch !== '';
+    const url = resume ? `${this.url}?since=${this.reducer.epoch}:${this.logSeq}` : this.url;
+    this.tell('connecting', this.hadSnapshot ? 'joining again' : 'joining');
+    const socket = new WebSocket(url, [PROTOCOL]);
+    this.socket = socket;
+    socket.onopen = () => {
+      this.lastFrame = this.now();
+      if (this.token) socket.send(JSON.stringify({ type: 'AUTH', token: this.token }));
+    };
+    socket.onmessage = (message) => this.hear(socket, message.data);
+    socket.onclose = (event) => this.lost(socket, event.code, event.reason);
+    this.watch(socket);
+  }
+
+  /** Present another token, for control or where viewing needs one. @param {string} token */
+  present(token) {
+    this.token = token;
+    this.attempt = 0;
+    this.start();
+  }
+
+  /** Forget the token and go back to what the feed gives without one. */
+  forget() {
+    this.present('');
+  }
+
+  /** Leave on purpose (a hidden tab); `start` resumes. */
+  sleep() {
+    clearTimeout(this.timer);
+    this.drop();
+    this.tell('asleep', 'not in view');
+  }
+
+  drop() {
+    const socket = this.socket;
+    this.socket = null;
+    if (socket) {
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close();
+    }
+  }
+
+  /** @param {WebSocket} socket */
+  watch(socket) {
+    const from = this.now();
+    const look = () => {
+      if (this.socket !== socket) return;
+      const silent = this.now() - Math.max(this.lastFrame, from);
+      if (silent > SILENCE_MS) {
+        this.drop();
+        this.again(0, 'nothing came for 15 s');
+      } else {
+        this.timer = setTimeout(look, 1000);
+      }
+    };
+    this.timer = setTimeout(look, 1000);
+  }
+
+  /** @param {WebSocket} socket @param {number} code @param {string} reason */
+  lost(socket, code, reason) {
+    if (this.socket !== socket) return;
+    this.socket = null;
+    this.closeCode = code;
+    if (isFinal(code)) {
+      clearTimeout(this.timer);
+      if (code === 4501) this.token = '';
+      this.tell('refused', reason || this.detail || `closed with ${code}`);
+      this.failCommands();
+      return;
+    }
+    this.again(code, reason || (code === 1006 ? 'no connection' : `closed with ${code}`));
+  }
+
+  /** @param {number} code @param {string} why */
+  again(code, why) {
+    clearTimeout(this.timer);
+    const least = PATIENT_CODES.has(code) ? PATIENT_DELAY_MS : FIRST_DELAY_MS;
+    const delay = Math.min(MAX_DELAY_MS, least * 2 ** this.attempt) * (0.5 + this.random() / 2);
+    this.attempt += 1;
+    this.reconnects += 1;
+    this.retryAt = this.now() + delay;
+    this.tell('lost', why);
+    this.timer = setTimeout(() => this.start(), delay);
+  }
+
+  /** @param {LinkState} status @param {string} detail */
+  tell(status, detail) {
+    if (status !== this.status) this.since = this.now();
+    this.status = status;
+    this.detail = detail;
+    this.listener.onLink();
+  }
+
+  /** @param {WebSocket} socket @param {unknown} text */
+  hear(socket, text) {
+    if (this.socket !== socket || typeof text !== 'string') return;
+    this.lastFrame = this.now();
+    /** @type {Wire} */
+    let frame;
+    try {
+      frame = JSON.parse(text);
+    } catch {
+      return;
+    }
+    if (typeof frame !== 'object' || frame === null) return;
+    switch (frame.type) {
+      case 'STATE_SNAPSHOT':
+        this.join(frame);
+        return;
+      case 'AUTH_OK':
+        this.role = typeof frame.role === 'string' ? frame.role : 'view';
+        this.sendCommands();
+        this.listener.onLink();
+        return;
+      case 'COMMAND_RESULT':
+        this.commands.get(frame.id)?.done(/** @type {Result} */ (frame));
+        return;
+      case 'ERROR':
+        this.detail = String(frame.message ?? frame.code ?? '');
+        return;
+      case 'PONG':
+        return;
+      case 'HEARTBEAT':
+        this.heartbeat = frame;
+        this.reducer.apply(frame, this.lastFrame);
+        this.listener.onState();
+        return;
+    }
+    if (STATE_TYPES.has(frame.type)) {
+      this.reducer.apply(frame, this.lastFrame);
+      this.listener.onState();
+    } else if (typeof frame.type === 'string') {
+      this.log(frame);
+    }
+  }
+
+  /** @param {Wire} frame */
+  join(frame) {
+    const { epoch } = this.reducer;
+    const last = this.logSeq;
+    const sameRun = this.hadSnapshot && frame.epoch === epoch;
+    this.reducer.load(frame, this.lastFrame);
+    this.inState = this.reducer.seq;
+    if (frame.resumed === true && sameRun) {
+      this.resumes += 1;
+    } else {
+      this.logSeq = this.reducer.seq;
+      this.listener.onLog(this.reducer.events, this.missed(sameRun, last));
+    }
+    this.resumable = true;
+    this.hadSnapshot = true;
+    this.attempt = 0;
+    // With a token the role is told by AUTH_OK, which may come after this.
+    if (!this.token || this.role === 'view') this.role = String(frame.role ?? 'view');
+    this.tell('live', '');
+    if (!this.token || this.role !== 'view') this.sendCommands();
+    this.listener.onState();
+  }
+
+  /** @param {boolean} sameRun @param {number} last @returns {string} */
+  missed(sameRun, last) {
+    if (!this.hadSnapshot) return '';
+    if (!sameRun) return 'the feed began a new run of numbers';
+    const first = this.reducer.events[0]?.seq;
+    if (Number.isInteger(first) && first <= last + 1) return '';
+    return `events ${last + 1} to ${(first ?? this.reducer.seq + 1) - 1} are no longer kept`;
+  }
+
+  /** @param {Wire} event */
+  log(event) {
+    const { seq } = event;
+    if (Number.isInteger(seq)) {
+      if (seq <= this.logSeq) return;
+      if (seq !== this.logSeq + 1) {
+        // A hole: what is missing is asked for, once; then the state is taken as it is.
+        this.resumable = this.logSeq !== this.holeAt;
+        this.holeAt = this.logSeq;
+        this.drop();
+        this.again(0, `event ${this.logSeq + 1} is missing`);
+        return;
+      }
+      this.logSeq = seq;
+    }
+    if (!Number.isInteger(seq) || seq > this.inState) {
+      this.reducer.apply(event, this.lastFrame);
+      this.listener.onState();
+    }
+    this.listener.onEvent(event);
+  }
+
+  /**
+   * Ask for something to be done. Never rejects. A command whose answer is lost with the
+   * connection is sent again under the same id, on which the feed acts once.
+   * @param {string} name
+   * @param {Wire} [args]
+   * @returns {Promise<Result>}
+   */
+  command(name, args = {}) {
+    const id = newId();
+    const frame = JSON.stringify({ type: 'COMMAND', id, name, args });
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => finish(UNANSWERED), ANSWER_MS);
+      const finish = (/** @type {Result} */ result) => {
+        clearTimeout(timer);
+        this.commands.delete(id);
+        resolve(result);
+      };
+      this.commands.set(id, { frame, epoch: this.reducer.epoch, sent: false, done: finish });
+      if (this.status === 'live') this.sendCommands();
+    });
+  }
+
+  sendCommands() {
+    for (const command of this.commands.values()) {
+      if (command.epoch !== this.reducer.epoch) {
+        command.done(UNANSWERED);
+      } else if (this.socket?.readyState === WebSocket.OPEN) {
+        command.sent = true;
+        this.socket.send(command.frame);
+      }
+    }
+  }
+
+  failCommands() {
+    const message = this.detail || 'refused';
+    for (const command of this.commands.values()) {
+      command.done({ ok: false, error: { code: 'REFUSED', message } });
+    }
+  }
+}
+
+/** @type {Result} */
+const UNANSWERED = {
+  ok: false,
+  error: {
+    code: 'UNKNOWN',
+    message: 'No answer came. Look at positions and events before trying again.',
+  },
+};
+
+/** A name no other command has; also where randomUUID is kept for secure pages. */
+function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
