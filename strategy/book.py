@@ -87,6 +87,8 @@ class Book:
     closed: list[Closed] = field(default_factory=list)
     last: dict[str, float] = field(default_factory=dict)
     """Server time of the bot's newest deal by symbol."""
+    why: dict[int, tuple[float, Mapping[str, float]]] = field(default_factory=dict)
+    """Score and components by the ticket of the order that they justified."""
     restored: bool = False
 
     async def restore(self, terminal: Terminal, now: float) -> None:
@@ -202,6 +204,7 @@ class Book:
         sign = 1 if position.type == c.POSITION_TYPE_BUY else -1
         entries = [d for d in deals if d.entry == c.DEAL_ENTRY_IN]
         first_volume = sum(d.volume for d in entries) or position.volume
+        score, components = self.why.pop(_opening(position, orders), (None, {}))
         best, worst = await _extremes(terminal, position, sign, info, now)
         self._touch(deals)
         value = info.trade_tick_value_loss or info.trade_tick_value
@@ -217,17 +220,24 @@ class Book:
             best=best,
             worst=worst,
             money_per_price=value / info.trade_tick_size if info.trade_tick_size > 0 else math.nan,
+            score=score,
+            components=components,
         )
+
+
+def _opening(position: TradePosition, orders: Iterable[TradeOrder]) -> int:
+    """Ticket of the order that opened the position."""
+    own = [o for o in orders if o.position_id == position.ticket]
+    own.sort(key=lambda o: (o.time_setup_msc, o.ticket))
+    return own[0].ticket if own else position.ticket
 
 
 def _first_stop(position: TradePosition, orders: Iterable[TradeOrder], sign: int) -> float:
     """The stop of the opening order, else the one that stands while it is still a risk."""
-    opening = [o for o in orders if o.ticket == position.ticket] or [
-        o for o in orders if o.position_id == position.ticket
-    ]
-    opening.sort(key=lambda o: (o.time_setup_msc, o.ticket))
-    if opening and sign * (position.price_open - opening[0].sl) > 0 and opening[0].sl > 0:
-        return opening[0].sl
+    ticket = _opening(position, orders)
+    for order in orders:
+        if order.ticket == ticket and order.sl > 0 and sign * (position.price_open - order.sl) > 0:
+            return order.sl
     if position.sl > 0 and sign * (position.price_open - position.sl) > 0:
         return position.sl
     return 0.0
