@@ -236,7 +236,9 @@ def tail(
         str | None, typer.Option(metavar="EPOCH:SEQ", help="Resume after this event.")
     ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
-    token_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with a token.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File with a token.")
+    ] = None,
 ) -> None:
     """Print the feed's frames to standard output, one JSON object a line."""
     from .tail import run_tail

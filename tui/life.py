@@ -58,9 +58,7 @@ def on_stop_signal(callback: Callable[[signal.Signals], bool]) -> Callable[[], N
 
     if sys.platform == "win32":
         previous = {
-            s: signal.signal(
-                s, lambda n, _: loop.call_soon_threadsafe(received, signal.Signals(n))
-            )
+            s: signal.signal(s, lambda n, _: loop.call_soon_threadsafe(received, signal.Signals(n)))
             for s in STOPPING_SIGNALS
         }
 

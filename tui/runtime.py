@@ -15,9 +15,12 @@ from pathlib import Path
 
 import platformdirs
 
-from execution.client import Backend, InProcess, TerminalClient
+from execution.backend import Backend, InProcess
+from execution.client import TerminalClient
+from execution.intents import Intents
 from execution.observer import Observer
 from execution.orders import Orders
+from execution.terminal import Terminal
 from strategy.worker import Worker, build_strategy
 from streamer.feed import Feed
 from streamer.journal import Journal, JournalLocked
@@ -30,7 +33,7 @@ log = logging.getLogger("mt5dash.runtime")
 
 WORKER_STOP_S = 2.0
 FEED_STOP_S = 2.0
-TERMINAL_STOP_S = 0.8
+TERMINAL_STOP_S = 0.5
 PAPER_JOURNALS_KEPT = 10
 
 
@@ -72,7 +75,7 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]], feed: Feed) -
             await run()
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - the supervision boundary
+        except Exception as error:
             log.exception("%s failed", name)
             feed.publish(
                 RiskAlert(
@@ -99,6 +102,7 @@ class Runtime:
         self.feed: Feed
         self.client: TerminalClient
         self.observer: Observer
+        self.orders: Orders
         self.worker: Worker
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping: asyncio.Task[None] | None = None
@@ -126,19 +130,23 @@ class Runtime:
         await self.client.start()
         self._tasks = [
             asyncio.create_task(supervise(name, run, self.feed), name=name)
-            for name, run in (("observer", self.observer.run), ("worker", self.worker.run))
+            for name, run in (
+                ("observer", self.observer.run),
+                ("orders", self.orders.run),
+                ("worker", self.worker.run),
+            )
         ]
 
     def _build(self) -> None:
         settings, feed = self.settings, self.feed
         terminal = settings.terminal
-        self.client = TerminalClient(
-            self._backend(), settings=terminal, on_status=feed.publish
-        )
+        self.client = TerminalClient(self._backend(), settings=terminal, on_status=feed.publish)
         self.observer = Observer(
             self.client, feed.publish, settings=terminal, mode=self.mode, symbols=terminal.symbols
         )
-        self.orders = Orders(self.client, feed.publish, terminal)
+        self.orders = Orders(
+            self.client, feed.publish, terminal, intents=Intents(self._intents_path())
+        )
         self.worker = Worker(
             self.client,
             self.observer,
@@ -152,10 +160,18 @@ class Runtime:
         )
         feed.set_commander(self.worker.command)
 
+    def _intents_path(self) -> Path | None:
+        """Where orders are written down before they are sent; a paper account, which does not
+        outlive the program, needs no file."""
+        terminal = self.settings.terminal
+        if terminal.intents is not None or terminal.backend == "paper":
+            return terminal.intents
+        return state_dir() / f"intents-{terminal.backend}.db"
+
     def _backend(self) -> Backend:
         paper = self.settings.paper
 
-        def open_terminal():  # type: ignore[no-untyped-def]
+        def open_terminal() -> Terminal:
             # Imported in the terminal's own thread: the market is built there, off the loop.
             from execution.paper import open_paper
 
@@ -175,6 +191,8 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.orders.stop(), TERMINAL_STOP_S)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.client.close(), TERMINAL_STOP_S)
         with contextlib.suppress(TimeoutError):
