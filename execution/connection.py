@@ -222,14 +222,15 @@ class Connection:
     async def _timed(self, name: str, work: Callable[[float], Any], deadline: float) -> Any:
         """Run a call; past ``OVERDUE_S`` the terminal is stale until it answers."""
         overdue = min(OVERDUE_S, deadline * 0.8)
-        timer = asyncio.get_running_loop().call_later(
-            overdue, lambda: self._tell(health.waiting(name, overdue))
-        )
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(overdue, lambda: self._tell(health.waiting(name, overdue)))
+        began = loop.time()
         try:
             result = await work(deadline)
         finally:
             timer.cancel()
-        self._tell(self._judged)
+        if loop.time() - began >= overdue:
+            self._tell(self._judged)  # it did answer
         return result
 
     async def _supervise(self) -> None:
