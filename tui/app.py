@@ -1,0 +1,258 @@
+"""The Textual app: draws a source, on the loop it is given, and leaves nothing behind.
+
+``DashApp(source, settings=..., owns_bot=...)`` runs with ``run_async()`` and returns ``quit``
+(stop everything) or ``detach`` (only the screen went).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.timer import Timer
+
+from streamer.source import Source
+from streamer.text import clean
+
+from .lines import Line, width
+from .options import Clock, Defaults, Memory, UiOptions
+from .screens.base import Looking
+from .screens.main import MainScreen
+from .screens.quit import QuitDialog
+from .session import Session
+from .theme import DEFAULT, FALLBACK_VARIABLES, THEMES
+from .view import UNITS, View
+
+RATES = (1.0, 2.0, 4.0, 10.0)
+
+
+class DashApp(App[str]):
+    """The dashboard of one feed, or of several."""
+
+    CSS_PATH = "dash.tcss"
+    TITLE = "mt5dash"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q,ctrl+c", "leave", show=False, priority=True)
+    ]
+
+    def __init__(
+        self,
+        source: Source | Sequence[Source],
+        *,
+        settings: UiOptions | None = None,
+        owns_bot: bool = False,
+        driver_class: type[Driver] | None = None,
+        version: str = "",
+        memory: Memory | None = None,
+        clock: Clock | None = None,
+        values: Sequence[Any] = (),
+    ) -> None:
+        """
+        Args:
+            source: What is drawn; several sources become tabs and a portfolio.
+            settings: How it looks and how often it is drawn.
+            owns_bot: Whether leaving may stop a bot that runs in this process.
+            driver_class: Textual's way to the terminal; ``None``: its own.
+            version: The program's, for the health page.
+            memory: Columns, sort order, theme and unit of the last time (already loaded).
+            clock: The clocks; tests give frozen ones.
+            values: Settings in force with their sources (``tui.settings.Value``), to be shown.
+        """
+        super().__init__(driver_class=driver_class)
+        self.options: UiOptions = settings or Defaults()
+        sources = list(source) if isinstance(source, Sequence) else [source]
+        self.clock = clock or Clock()
+        self.sessions = [Session(s, self.clock) for s in sources]
+        self.front = 0
+        self.owns_bot = owns_bot
+        self.version = version
+        self.values = values
+        self.memory = memory or Memory()
+        self.ascii_only = self.options.ascii
+        self.unit = "money"
+        self.mask = self.options.hide_money
+        self.hz = self.options.hz
+        self._timer: Timer | None = None
+        self._saving: asyncio.Task[None] | None = None
+        self._rung = 0
+
+    # -- start and end ---------------------------------------------------------------------
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return FALLBACK_VARIABLES
+
+    def on_mount(self) -> None:
+        for theme in THEMES:
+            self.register_theme(theme)
+        wanted = str(self.memory.values.get("theme") or self.options.theme)
+        self.theme = wanted if wanted in self.available_themes else DEFAULT
+        for session in self.sessions:
+            session.open()
+        self.push_screen(MainScreen())
+        self._timer = self.set_interval(1 / self.hz, self.tick, name="draw")
+
+    def on_unmount(self) -> None:
+        for session in self.sessions:
+            session.close()
+
+    @property
+    def session(self) -> Session:
+        """The feed in front."""
+        return self.sessions[self.front]
+
+    def view(self) -> View:
+        return View.of(self.session, unit=self.unit, mask=self.mask)
+
+    def tick(self) -> None:
+        """Take in what the feeds told, and draw the screen in front."""
+        for session in self.sessions:
+            session.tick()
+        if self.options.bell:
+            alerts = sum(len(s.alerts) for s in self.sessions)
+            if alerts > self._rung:
+                self.bell()
+            self._rung = alerts
+        self.draw()
+
+    def draw(self) -> None:
+        screen = self.screen
+        if isinstance(screen, Looking) and screen.is_mounted:
+            screen.look(self.view())
+
+    def tell(self, text: str, *, wrong: bool = False) -> None:
+        """A short message in the corner."""
+        self.notify(
+            clean(text, 300), severity="error" if wrong else "information", timeout=4, markup=False
+        )
+
+    # -- remembering -----------------------------------------------------------------------
+
+    def recall(self, main: MainScreen) -> None:
+        """Put columns and sort order back as they were left."""
+        unit = self.memory.values.get("unit")
+        if unit in UNITS:
+            self.unit = unit
+        panels = self.memory.values.get("panels")
+        for panel in main.panels:
+            said = panels.get(panel.id) if isinstance(panels, dict) else None
+            if not isinstance(said, dict):
+                continue
+            order, hidden, sort = said.get("order"), said.get("hidden"), said.get("sort")
+            if isinstance(order, list) and isinstance(hidden, list):
+                panel.set_columns([str(k) for k in order], {str(k) for k in hidden})
+            if isinstance(sort, list) and len(sort) == 2:
+                panel.sort = (str(sort[0]), bool(sort[1]))
+
+    @property
+    def main(self) -> MainScreen:
+        return next(s for s in self.screen_stack if isinstance(s, MainScreen))
+
+    def remember(self) -> None:
+        """Keep columns, sort order, theme and unit; written in a thread."""
+        self.memory.values = {
+            "theme": self.theme,
+            "unit": self.unit,
+            "panels": {
+                str(p.id): {
+                    "order": p.order,
+                    "hidden": sorted(p.hidden),
+                    "sort": list(p.sort) if p.sort else None,
+                }
+                for p in self.main.panels
+            },
+        }
+        before, values = self._saving, dict(self.memory.values)
+
+        async def save() -> None:
+            if before is not None:
+                await asyncio.gather(before, return_exceptions=True)
+            await asyncio.to_thread(self.memory.save, values)
+
+        self._saving = asyncio.create_task(save(), name="remember")
+
+    # -- several feeds ---------------------------------------------------------------------
+
+    def tab_line(self) -> Line | None:
+        """The accounts as tabs; nothing where there is only one."""
+        if len(self.sessions) < 2:
+            return None
+        line: Line = []
+        for i, session in enumerate(self.sessions):
+            login = session.state.account.get("login")
+            name = clean(str(login if login is not None else session.name or i + 1), 16)
+            worst = max((a.level for a in session.open_alerts()), default=0)
+            mark = "!" if worst >= 2 else ""
+            style = "title" if i == self.front else "warn" if mark else "dim"
+            line += [(" ", ""), (f"[{name}{mark}]" if i == self.front else f"{name}{mark}", style)]
+        return line
+
+    # -- leaving ---------------------------------------------------------------------------
+
+    def bot_runs(self) -> bool:
+        """Whether leaving would stop a bot: this process has one and it is not known to stand."""
+        bot: Any = self.session.state.bot or {}
+        return self.owns_bot and bot.get("state") != "stopped"
+
+    def action_leave(self) -> None:
+        if isinstance(self.screen, QuitDialog):
+            return
+        if not self.bot_runs():
+            self.exit("quit" if self.owns_bot else "detach")
+            return
+
+        def answered(answer: Any) -> None:
+            if answer in ("quit", "detach"):
+                self.exit(answer)
+
+        self.push_screen(QuitDialog(), answered)
+
+    # -- what is shown ---------------------------------------------------------------------
+
+    def action_unit(self) -> None:
+        self.unit = UNITS[(UNITS.index(self.unit) + 1) % len(UNITS)]
+        self.refresh_rows()
+        self.remember()
+
+    def action_mask(self) -> None:
+        self.mask = not self.mask
+        self.refresh_rows()
+
+    def refresh_rows(self) -> None:
+        """Collect the rows of all panels anew: how they are shown has changed."""
+        for panel in self.main.panels:
+            panel.stale_rows()
+        self.draw()
+
+    def action_rate(self, step: int) -> None:
+        rates = sorted({*RATES, self.hz})
+        at = min(len(rates) - 1, max(0, rates.index(self.hz) + step))
+        self.hz = rates[at]
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_interval(1 / self.hz, self.tick, name="draw")
+        self.tell(f"{self.hz:g} redraws a second")
+
+    def action_theme(self) -> None:
+        ours = [t.name for t in THEMES] + ["ansi-dark", "ansi-light"]
+        names = [n for n in ours if n in self.available_themes]
+        at = names.index(self.theme) + 1 if self.theme in names else 0
+        self.theme = names[at % len(names)]
+        self.tell(f"Theme {self.theme}")
+        self.remember()
+
+    def action_feed(self, step: int) -> None:
+        """Bring another feed to the front."""
+        if len(self.sessions) > 1:
+            self.front = (self.front + step) % len(self.sessions)
+            self.main.frozen_at = None
+            self.refresh_rows()
+
+    def copy(self, text: str) -> None:
+        """Text to the clipboard, through the terminal (OSC 52)."""
+        self.copy_to_clipboard(text)
+        self.tell(f"Copied {width(text)} characters")

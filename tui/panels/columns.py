@@ -1,0 +1,136 @@
+"""Columns of a table: which of them fit, how wide each is, and the lines they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from ..lines import Line, fit_line, line_width
+from ..view import View
+
+R = TypeVar("R")
+
+EXTRA = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[R]):
+    """One column.
+
+    Attributes:
+        key: Its name in filters, sort order and memory.
+        title: Its heading.
+        cell: The row's cell in a given width.
+        rank: 0 stays longest; the highest rank is the first to go when room is short.
+        align: l or r.
+        least, most: Bounds of the width of a column that takes what room there is; a column
+            without ``most`` is as wide as what stands in it.
+        want: The width such a column needs to be read with ease: columns of rank 4 and up
+            come only when it has that.
+        value: The number or text that it sorts and filters by.
+        falling: Whether the first sort is greatest first.
+    """
+
+    key: str
+    title: str
+    cell: Callable[[R, View, int], Line]
+    rank: int = 5
+    align: str = "l"
+    least: int = 0
+    most: int | None = None
+    want: int = 0
+    value: Callable[[R, View], Any] | None = None
+    falling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Placed(Generic[R]):
+    """A column in its place: the first cell and the width."""
+
+    column: Column[R]
+    x: int
+    width: int
+
+
+def place(columns: Sequence[Column[R]], natural: dict[str, int], room: int) -> list[Placed[R]]:
+    """The columns that fit in ``room`` cells, in their order, with a gap of 1 to 3 cells."""
+
+    def need(column: Column[R]) -> int:
+        if column.most is not None:
+            return column.least
+        return max(column.least, natural.get(column.key, 0), len(column.title))
+
+    chosen: list[Column[R]] = []
+    used = 0
+    for column in sorted(columns, key=lambda c: c.rank):
+        more = need(column) + (1 if chosen else 0)
+        spare = sum(max(0, c.want - c.least) for c in chosen) if column.rank >= EXTRA else 0
+        if used + more + spare > room and chosen:
+            break
+        chosen.append(column)
+        used += more
+    chosen.sort(key=columns.index)
+    widths = {c.key: need(c) for c in chosen}
+    left = room - used
+    gap = 1
+    # Stretching columns (a bar, a reason) take what they can use, then the gaps widen.
+    for column in chosen:
+        if column.most is not None and left > 0:
+            more = min(left, column.most - widths[column.key])
+            widths[column.key] += more
+            left -= more
+    while gap < 3 and left >= len(chosen) - 1 > 0:
+        gap += 1
+        left -= len(chosen) - 1
+    placed: list[Placed[R]] = []
+    x = 0
+    for column in chosen:
+        placed.append(Placed(column, x, widths[column.key]))
+        x += widths[column.key] + gap
+    return placed
+
+
+def measure(
+    columns: Sequence[Column[R]], rows: Sequence[R], view: View, natural: dict[str, int]
+) -> None:
+    """Let ``natural`` grow to the widest cell of each column. It never shrinks here: columns
+    that jump while numbers change cannot be read."""
+    for column in columns:
+        if column.most is None:
+            widest = natural.get(column.key, 0)
+            for row in rows:
+                cells = line_width(column.cell(row, view, 0))
+                if cells > widest:
+                    widest = cells
+            natural[column.key] = widest
+
+
+def heading(placed: Sequence[Placed[R]], sort: str | None, falling: bool) -> Line:
+    """The line of titles; the sorted column carries its arrow."""
+    line: Line = []
+    x = 0
+    for p in placed:
+        title = p.column.title
+        style = "head"
+        if p.column.key == sort:
+            style = "head mark"
+            if len(title) < p.width:
+                title = f"{title}{'↓' if falling else '↑'}"
+        if p.x > x:
+            line.append((" " * (p.x - x), ""))
+        line.extend(fit_line([(title, style)], p.width, p.column.align))
+        x = p.x + p.width
+    return line
+
+
+def row_line(placed: Sequence[Placed[R]], row: R, view: View) -> Line:
+    """The cells of one row."""
+    line: Line = []
+    x = 0
+    for p in placed:
+        if p.x > x:
+            line.append((" " * (p.x - x), ""))
+        line.extend(fit_line(p.column.cell(row, view, p.width), p.width, p.column.align))
+        x = p.x + p.width
+    return line

@@ -1,0 +1,146 @@
+"""The first line: mode, what is alive and how old it is, server time and its speed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import format as f
+from .. import freshness
+from ..freshness import Badge
+from ..lines import Line, Part, bar
+from ..view import View, word
+from .base import LineView, Styled
+
+MODE_STYLE = {"paper": "badge-paper", "observe": "badge-observe", "live": "badge-live"}
+MODE_WORD = {"live": "LIVE MONEY"}
+
+
+def mode(view: View) -> str | None:
+    """observe, paper or live, as account or bot say; ``None`` when neither has."""
+    state = view.session.state
+    said: Any = state.account.get("mode") or (state.bot or {}).get("mode")
+    return str(said) if said else None
+
+
+def mode_badge(view: View) -> Line:
+    said = mode(view)
+    name = MODE_WORD.get(str(said), word(said, 10).upper()) if said else "MODE ?"
+    return [(f" {name} ", MODE_STYLE.get(str(said), "badge-observe"))]
+
+
+def _badge(badge: Badge, name: str, extra: str = "") -> Line:
+    style = badge.grade
+    line: Line = [(badge.sign, style), (f" {name} " if name else " ", "dim"), (badge.word, style)]
+    if extra:
+        line.append((f" {extra}", "text" if badge.grade == "ok" else style))
+    return line
+
+
+def _terminal(badge: Badge) -> Part:
+    age = "" if badge.age is None else f.age(badge.age)
+    return Part((_badge(badge, "terminal", age), _badge(badge, "term", age)), 0)
+
+
+def _bot(view: View, badge: Badge) -> Part:
+    age, left = badge.age, view.session.next_scan()
+    scanned = "" if age is None else f"scan {f.whole_age(age)} ago"
+    due = "" if left is None else f"next {f.countdown(left)}"
+    long = "  ".join(t for t in (scanned, due) if t)
+    middle = " ".join(t for t in ("" if age is None else f"scan {f.whole_age(age)}", due) if t)
+    short: Line = [(badge.sign, badge.grade), (f" {middle or badge.word}", "text")]
+    forms = [_badge(badge, "bot", long), _badge(badge, "bot", middle)]
+    # A bot that is paused or late has to say so even where room is short.
+    if badge.grade == "ok":
+        forms.append(short)
+    return Part(tuple(forms), 0)
+
+
+def _feed(view: View, badge: Badge) -> Part:
+    link = view.session.source.link
+    address = link.url.removeprefix("ws://").removeprefix("wss://").removesuffix("/ws")
+    port = address.rpartition(":")[2]
+    local = link.state == "local"
+    where = f":{port}" if local else address
+    clients = "" if link.clients is None else f"{link.clients} client{'s' * (link.clients != 1)}"
+    few = "" if link.clients is None else f"{link.clients}c"
+    sign = (badge.sign, badge.grade)
+    if badge.grade == "ok" and local:
+        long: Line = [sign, (" feed ", "dim"), (where, "text"), (f" {clients}", "dim")]
+        short: Line = [sign, (f" :{port}", "text"), (f" {few}" if few else "", "dim")]
+        return Part((long, short), 1)
+    age = "" if badge.age is None else f.age(badge.age)
+    return Part(
+        (
+            _badge(badge, "feed", f"{age} {where} {clients}".strip()),
+            _badge(badge, "feed", f"{age} :{port}".strip()),
+            _badge(badge, "feed", age),
+        ),
+        1,
+    )
+
+
+def _server_time(view: View) -> Part:
+    when = f.stamp(view.server_now) if view.server_now is not None else f.UNKNOWN
+    day = f.stamp(view.server_now, "%Y-%m-%d") if view.server_now is not None else ""
+    speed = f.speed(view.session.state.speed)
+    tail: Line = [(f" {speed}", "accent")] if speed else []
+    return Part(
+        (
+            [("server ", "dim"), (f"{day} {when}".strip(), "text"), *tail],
+            [("server ", "dim"), (when, "text"), *tail],
+            [(when, "text"), *tail],
+        ),
+        2,
+    )
+
+
+def _account(view: View) -> Part:
+    account = view.session.state.account
+    login, server = account.get("login"), account.get("server")
+    if login is None and not server:
+        return Part(())
+    name = f"{word(login, 16)}@{word(server, 32)}" if server else word(login, 16)
+    rest = [word(account.get("currency"), 6)] if account.get("currency") else []
+    leverage = f.known(account.get("leverage"))
+    if leverage:
+        rest.append(f"1:{leverage:g}")
+    if account.get("margin_mode"):
+        rest.append(word(account.get("margin_mode"), 10))
+    return Part(
+        (
+            [(name, "text"), (f" {' '.join(rest)}", "dim")],
+            [(name, "text")],
+            [(word(login, 16), "text")],
+        ),
+        4,
+    )
+
+
+def _market(view: View) -> Part:
+    status: Any = view.session.state.terminal or {}
+    market = status.get("market")
+    return Part(([("market: ", "dim"), (word(market, 60), "dim")],), 6) if market else Part(())
+
+
+def header_line(view: View, cells: int, *, frozen: str = "", tabs: Line | None = None) -> Line:
+    """The whole line."""
+    terminal, bot, feed = freshness.badges(view.session)
+    left = [Part((mode_badge(view),), 0)]
+    if tabs:
+        left.append(Part((tabs,), 0))
+    if frozen:
+        left.append(Part(([(f" {frozen} ", "alert")],), 0))
+    left += [_terminal(terminal), _bot(view, bot), _feed(view, feed)]
+    right = [_market(view), _account(view), _server_time(view)]
+    return bar(left, right, cells)
+
+
+class HeaderBar(LineView):
+    """The line at the top."""
+
+    frozen = ""
+    tabs: Line | None = None
+
+    def lines(self, view: View, cells: int, rows: int) -> Sequence[Styled]:
+        return [(header_line(view, cells, frozen=self.frozen, tabs=self.tabs), "")]

@@ -1,0 +1,232 @@
+"""Every symbol with where it stopped on its way to a trade, and why, in numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from .. import format as f
+from ..lines import Line, Part
+from ..view import View, word
+from .columns import Column
+from .table import TablePanel
+
+STAGES: dict[str, tuple[str, str, str]] = {
+    # code: (sign, name, style); the order is the closeness to a trade
+    "CANDIDATE": ("◆", "TRADE", "up"),
+    "RISK": ("■", "RISK", "warn"),
+    "BLOCKED": ("■", "BLOCK", "warn"),
+    "COOLDOWN": ("…", "COOL", "warn"),
+    "COST": ("■", "COST", "warn"),
+    "SPREAD": ("■", "SPREAD", "warn"),
+    "OK": ("□", "OK", "info"),
+    "SCORE": ("□", "SCORE", "info"),
+    "REGIME": ("□", "REGIME", "info"),
+    "NEWS": ("!", "NEWS", "warn"),
+    "SESSION": ("✕", "OFF", "dim"),
+    "PAUSED": ("‖", "PAUSED", "warn"),
+    "DATA": ("?", "DATA", "crit"),
+    "TERMINAL": ("✕", "TERM", "crit"),
+    "ERROR": ("!", "ERROR", "crit"),
+}
+UNKNOWN_STAGE = ("?", "?", "dim")
+_NEARNESS = {code: i for i, code in enumerate(reversed(STAGES))}
+
+GRADE_S = 60.0
+"""A last tick older than this at the scan is told as old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A symbol of the last scan: the legacy text, the details, the quote now."""
+
+    symbol: str
+    text: str
+    detail: dict[str, Any] = field(default_factory=dict)
+    quote: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def code(self) -> str:
+        code = self.detail.get("code")
+        return code if isinstance(code, str) else ""
+
+    @property
+    def score(self) -> float | None:
+        return f.known(self.detail.get("score"))
+
+    @property
+    def need(self) -> float | None:
+        return f.known(self.detail.get("need"))
+
+
+def nearness(row: Row) -> float:
+    """How close to a trade: first the stage, within it the score."""
+    return _NEARNESS.get(row.code, -1) * 1000 + (row.score or 0.0)
+
+
+def _stage_cell(row: Row, view: View, cells: int) -> Line:
+    sign, name, style = STAGES.get(row.code, UNKNOWN_STAGE)
+    return [(f"{sign} {name}", style)]
+
+
+def _side_cell(row: Row, view: View, cells: int) -> Line:
+    direction = row.detail.get("direction")
+    style = {"BUY": "up", "SELL": "down"}.get(str(direction), "dim")
+    return [(f.side(direction), style)]
+
+
+def _score_cell(row: Row, view: View, cells: int) -> Line:
+    if row.score is None:
+        return [(f.UNKNOWN, "dim")]
+    need = "" if row.need is None else f"/{row.need:.0f}"
+    ready = row.need is not None and row.score >= row.need
+    return [(f"{row.score:.0f}", "up" if ready else "text"), (need, "dim")]
+
+
+def _meter_cell(row: Row, view: View, cells: int) -> Line:
+    cells = cells or 6
+    if row.score is None:
+        return [("·" * cells, "faint")]
+    ready = row.need is not None and row.score >= row.need
+    bar = f.gauge(row.score, 100.0, cells)
+    full = bar.rstrip("·")
+    return [(full, "up" if ready else "chart"), (bar[len(full) :], "faint")]
+
+
+def _why_cell(row: Row, view: View, cells: int) -> Line:
+    return [(word(row.text, 200), STAGES.get(row.code, UNKNOWN_STAGE)[2])]
+
+
+def _spread(row: Row) -> float | None:
+    return f.known(row.detail.get("spread"))
+
+
+def _atr_cell(row: Row, view: View, cells: int) -> Line:
+    digits = row.quote.get("digits")
+    return [(f.price(row.detail.get("atr"), digits), "dim")]
+
+
+def _price_cell(row: Row, view: View, cells: int) -> Line:
+    return [(f.price(row.quote.get("bid"), row.quote.get("digits")), "text")]
+
+
+def _tick_cell(row: Row, view: View, cells: int) -> Line:
+    age = f.known(row.detail.get("age_s"))
+    return [(f.whole_age(age), "warn" if age is not None and age > GRADE_S else "dim")]
+
+
+class ScannerPanel(TablePanel[Row]):
+    """Panel 2."""
+
+    number = 2
+    label = "Scanner"
+    SORT = ("stage", True)
+    COLUMNS: ClassVar[tuple[Column[Any], ...]] = (
+        Column(
+            "symbol",
+            "Symbol",
+            lambda r, v, w: [(word(r.symbol, 16), "bold")],
+            0,
+            value=lambda r, v: r.symbol,
+        ),
+        Column("stage", "Stage", _stage_cell, 0, value=lambda r, v: nearness(r), falling=True),
+        Column("side", "Side", _side_cell, 3, value=lambda r, v: r.detail.get("direction") or ""),
+        Column("score", "Score", _score_cell, 1, "r", value=lambda r, v: r.score, falling=True),
+        Column("meter", "", _meter_cell, 6, least=6, most=10),
+        Column("why", "Why (not)", _why_cell, 2, least=18, most=70, want=38),
+        Column("bid", "Bid", _price_cell, 4, "r", value=lambda r, v: f.known(r.quote.get("bid"))),
+        Column(
+            "spread",
+            "Sprd",
+            lambda r, v, w: [(f.number(_spread(r)), "dim")],
+            5,
+            "r",
+            value=lambda r, v: _spread(r),
+        ),
+        Column(
+            "regime",
+            "Regime",
+            lambda r, v, w: [(word(r.detail.get("regime"), 12), "dim")],
+            7,
+            value=lambda r, v: r.detail.get("regime") or "",
+        ),
+        Column("atr", "ATR", _atr_cell, 8, "r", value=lambda r, v: f.known(r.detail.get("atr"))),
+        Column(
+            "tick", "Tick", _tick_cell, 9, "r", value=lambda r, v: f.known(r.detail.get("age_s"))
+        ),
+    )
+
+    def fetch(self, view: View) -> Sequence[Row]:
+        state = view.session.state
+        scan = state.scan_summary
+        texts, details = scan.get("symbols") or {}, scan.get("details") or {}
+        rows = []
+        for symbol, text in texts.items():
+            detail, quote = details.get(symbol), state.quotes.get(symbol)
+            rows.append(
+                Row(
+                    str(symbol),
+                    str(text),
+                    detail if isinstance(detail, dict) else {},
+                    quote if isinstance(quote, dict) else {},
+                )
+            )
+        return rows
+
+    def version(self, view: View) -> object:
+        revisions = view.session.state.revisions
+        return (
+            revisions["scan"],
+            revisions["quotes"],
+            view.session.clock.mono() - self._touched_at < 3.0,
+        )
+
+    def key(self, row: Row) -> Hashable:
+        return row.symbol
+
+    def empty(self, view: View) -> str:
+        bot: Any = view.session.state.bot or {}
+        reason = bot.get("reason")
+        if isinstance(reason, dict) and reason.get("text"):
+            return f"no scan yet: {word(reason['text'])}"
+        return "no scan yet: symbols stand here after the first one"
+
+    def marks(self) -> Line:
+        if self.view is None:
+            return []
+        age, left = self.view.session.scan_age(), self.view.session.next_scan()
+        if self.filter_text:
+            return [(f"/{self.filter_text[:20]}", "key")]
+        line: Line = []
+        if age is not None:
+            line.append((f"{f.whole_age(age)} ago", "dim"))
+        if left is not None:
+            due = f.countdown(left)
+            line.append((f"  next {due}", "dim"))
+        return line
+
+    def fill(self, view: View, cells: int, rows: int) -> Sequence[Line]:
+        """Where the symbols stop, as bars, where there is room for it."""
+        codes = Counter(r.code for r in self.rows)
+        if rows < len(codes) + 3 or not self.rows or cells < 30:
+            return ()
+        lines: list[Line] = [[], [("Where they stop", "head")]]
+        for code, (sign, name, style) in STAGES.items():
+            if codes[code]:
+                meter = f.gauge(codes[code], len(self.rows), min(40, cells - 20)).rstrip("·")
+                lines.append(
+                    [(f"{sign} {name:<8}", style), (meter, "chart"), (f" {codes[code]}", "text")]
+                )
+        return lines
+
+    def foot(self, view: View) -> Sequence[Part]:
+        codes = Counter(r.code for r in self.rows)
+        parts = []
+        for code, (sign, name, style) in STAGES.items():
+            if codes[code]:
+                word_ = {"TRADE": "candidate"}.get(name, name.lower())
+                full: Line = [(f"{sign} {codes[code]}", style), (f" {word_}", "dim")]
+                parts.append(Part((full, [(f"{sign}{codes[code]}", style)]), 2))
+        return parts

@@ -1,0 +1,54 @@
+"""What is left to say on a screen under 60x16: six plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .. import format as f
+from .. import freshness
+from ..lines import Line, fit_line
+from ..view import View, word
+from .base import LineView, Styled
+from .header import mode_badge
+
+
+def tiny_lines(view: View, cells: int) -> list[Line]:
+    """Freshness, equity, floating, day, positions, the last alert."""
+    session = view.session
+    account = session.state.account
+    terminal = freshness.terminal(session)
+    bot = freshness.bot(session)
+    alerts = session.open_alerts()
+    positions = session.state.positions
+    known = "positions" in session.state.updated or positions
+    age = "" if terminal.age is None else f" {f.age(terminal.age)}"
+    bare = sum(1 for p in positions if not f.known(p.get("sl_price")))
+    scan = "" if bot.age is None else f" scan {f.whole_age(bot.age)}"
+    lines: list[Line] = [
+        [
+            *mode_badge(view),
+            (f" {terminal.sign} {terminal.word}{age}", terminal.grade),
+            (f"  bot {bot.word}{scan}", bot.grade),
+        ],
+        [
+            ("Equity   ", "dim"),
+            (view.cash(account.get("equity")), "bold"),
+            (f" {word(account.get('currency'), 6)}", "dim"),
+        ],
+        [("Floating ", "dim"), view.gain(account.get("profit"))],
+        [("Day      ", "dim"), view.gain(account.get("day_pl"))],
+        [
+            ("Open     ", "dim"),
+            (str(len(positions)) if known else "?", "text"),
+            (f"  {bare} without a stop" if bare else "", "warn"),
+        ],
+        [("Alert    ", "dim"), (word(alerts[0].text, 200), "crit") if alerts else ("none", "dim")],
+    ]
+    return [fit_line(line, cells) for line in lines]
+
+
+class TinyView(LineView):
+    """The six lines."""
+
+    def lines(self, view: View, cells: int, rows: int) -> Sequence[Styled]:
+        return [(line, "") for line in tiny_lines(view, cells)[:rows]]

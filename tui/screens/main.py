@@ -1,0 +1,268 @@
+"""The main screen: header, account, four panels, alert and keys; fitted to the window."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Input
+
+from .. import format as f
+from ..actions import ACTIONS
+from ..panels.account import AccountBar
+from ..panels.base import Panel
+from ..panels.events import EventsPanel
+from ..panels.header import HeaderBar
+from ..panels.positions import PositionsPanel
+from ..panels.scanner import ScannerPanel
+from ..panels.status import AlertBar, KeyBar
+from ..panels.table import TablePanel
+from ..panels.tiny import TinyView
+from ..panels.trades import TradesPanel
+from ..view import View
+from .base import Looking
+
+TINY = (60, 16)
+ROOMY = (100, 30)
+"""Windows under the first size get six lines, under the second one the lower tabs."""
+
+
+class MainScreen(Looking):
+    """What is open all day."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(
+                ",".join(a.keys),
+                a.call,
+                a.title,
+                show=False,
+                priority=any(k in ("tab", "shift+tab", "ctrl+c", "ctrl+q") for k in a.keys),
+                id=a.name,
+            )
+            for a in ACTIONS
+        ),
+        Binding("escape", "back", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.panels: tuple[TablePanel[Any], ...] = (
+            PositionsPanel(id="positions"),
+            ScannerPanel(id="scanner"),
+            EventsPanel(id="events"),
+            TradesPanel(id="trades"),
+        )
+        self.tab = 3
+        """Which panel stands in the lower place of a small screen."""
+        self.maximised: int | None = None
+        self.header = HeaderBar()
+        self.account = AccountBar()
+        self.alert = AlertBar()
+        self.keys = KeyBar()
+        self.tiny = TinyView()
+        self.frozen_at: float | None = None
+        self._frozen_seen = 0
+        self._fitted: object = None
+
+    def compose(self) -> ComposeResult:
+        yield self.header
+        yield self.account
+        yield self.tiny
+        with Container(id="board"):
+            yield from self.panels
+        yield self.alert
+        yield Input(id="filter", placeholder="text  !without  pl>10   enter keeps, esc clears")
+        yield self.keys
+
+    def on_mount(self) -> None:
+        self.dash.recall(self)
+        self.panels[0].focus()
+        self.fit_window()
+
+    # -- drawing ---------------------------------------------------------------------------
+
+    def look(self, view: View) -> None:
+        if self.has_class("-tiny"):
+            self.tiny.draw(view)
+            return
+        self.header.frozen = self._frozen_words(view)
+        self.header.tabs = self.dash.tab_line()
+        self.header.draw(view)
+        self.account.draw(view)
+        self.alert.draw(view)
+        self.keys.draw(view)
+        if self.frozen_at is None:
+            for panel in self.panels:
+                if panel.display:
+                    panel.draw(view)
+                elif panel.tabs:
+                    # Its title stands in the frame of its neighbour, with its count.
+                    panel.collect(view)
+                    panel.view = view
+
+    def _frozen_words(self, view: View) -> str:
+        if self.frozen_at is None:
+            return ""
+        held = view.session.clock.mono() - self.frozen_at
+        more = view.session.seen - self._frozen_seen
+        return f"FROZEN {f.countdown(max(1, held))} +{more} events"
+
+    # -- window ----------------------------------------------------------------------------
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.fit_window()
+
+    def fit_window(self) -> None:
+        """Choose what is shown for the size of the window."""
+        cells, rows = self.app.size
+        tiny = cells < TINY[0] or rows < TINY[1]
+        narrow = cells < ROOMY[0] or rows < ROOMY[1]
+        fitted = (tiny, narrow, self.maximised, self.tab)
+        if fitted == self._fitted:
+            return
+        self._fitted = fitted
+        self.set_class(tiny, "-tiny")
+        self.set_class(narrow, "-narrow")
+        self.set_class(self.maximised is not None, "-alone")
+        lower = self.panels[1:] if narrow else ()
+        for panel in self.panels:
+            if self.maximised is not None:
+                panel.display = panel.number == self.maximised
+                panel.tabs = self.panels
+            else:
+                panel.display = not narrow or panel.number in (1, self.tab)
+                panel.tabs = lower if panel in lower else ()
+        focused = self.focused
+        if isinstance(focused, Panel) and not focused.display:
+            self._panel(self.maximised or self.tab).focus()
+        self.look(self.dash.view())
+
+    def _panel(self, number: int) -> TablePanel[Any]:
+        return self.panels[number - 1]
+
+    @property
+    def panel(self) -> TablePanel[Any]:
+        """The panel that keys go to."""
+        focused = self.focused
+        if isinstance(focused, TablePanel):
+            return focused
+        return self._panel(self.maximised or 1)
+
+    def show_panel(self, number: int) -> None:
+        """Bring a panel to the front and focus it."""
+        if self.maximised is not None:
+            self.maximised = number
+        if number > 1:
+            self.tab = number
+        self.fit_window()
+        self._panel(number).focus()
+
+    def on_panel_tab_chosen(self, message: Panel.TabChosen) -> None:
+        self.show_panel(message.number)
+
+    def on_panel_opened(self, message: Panel.Opened) -> None:
+        self.dash.action_open()
+
+    def on_alert_bar_pressed(self, message: AlertBar.Pressed) -> None:
+        self.action_acknowledge(False)
+
+    # -- panels and moving -----------------------------------------------------------------
+
+    def action_focus_panel(self, number: int) -> None:
+        if self.panel.number == number and self._panel(number).has_focus:
+            self.action_maximise()
+            return
+        self.show_panel(number)
+
+    def action_next_panel(self, step: int) -> None:
+        self.show_panel((self.panel.number - 1 + step) % len(self.panels) + 1)
+
+    def action_maximise(self) -> None:
+        self.maximised = self.panel.number if self.maximised is None else None
+        self.fit_window()
+
+    def action_back(self) -> None:
+        """Undo one thing: the filter of the panel, then the maximised panel, then the freeze."""
+        if self.panel.filter_text:
+            self.panel.set_filter("")
+        elif self.maximised is not None:
+            self.action_maximise()
+        elif self.frozen_at is not None:
+            self.action_freeze()
+        elif self.panel.FOLLOWS and not self.panel.follow:
+            self.panel.set_follow(True)
+
+    def action_move(self, steps: int) -> None:
+        self.panel.move(steps)
+
+    def action_page(self, pages: int) -> None:
+        self.panel.move_page(pages)
+
+    def action_end(self, last: bool) -> None:
+        self.panel.move_end(last=last)
+
+    # -- what is shown ---------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        box = self.query_one("#filter", Input)
+        self._filtered = self.panel
+        box.value = self._filtered.filter_text
+        self.add_class("-filtering")
+        box.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        if self.has_class("-filtering"):
+            self._filtered.set_filter(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self._end_filter()
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key == "escape" and self.has_class("-filtering"):
+            event.stop()
+            event.prevent_default()
+            self._filtered.set_filter("")
+            self._end_filter()
+
+    def _end_filter(self) -> None:
+        self.remove_class("-filtering")
+        self._filtered.focus()
+
+    def action_sort(self) -> None:
+        self.panel.next_sort()
+        self.dash.remember()
+
+    def action_reverse(self) -> None:
+        self.panel.reverse_sort()
+        self.dash.remember()
+
+    def action_freeze(self) -> None:
+        session = self.dash.session
+        if self.frozen_at is None:
+            self.frozen_at, self._frozen_seen = session.clock.mono(), session.seen
+        else:
+            self.frozen_at = None
+        self.look(self.dash.view())
+
+    def action_follow(self) -> None:
+        events_panel = self._panel(3)
+        events_panel.set_follow(not events_panel.follow)
+
+    def action_level(self) -> None:
+        panel = self._panel(3)
+        if isinstance(panel, EventsPanel):
+            self.dash.tell(f"Events from level {panel.next_level()} on")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        # While a filter is typed, its keys are text.
+        return not (self.has_class("-filtering") and action in ("next_panel",))
+
+    # -- everything that is more than this screen ------------------------------------------
+
+    def action_acknowledge(self, everything: bool) -> None:
+        self.dash.session.acknowledge(all_of_them=everything)
+        self.look(self.dash.view())

@@ -1,0 +1,71 @@
+"""The question before leaving a screen whose process runs a bot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from .. import format as f
+from ..lines import Line
+from ..panels.header import mode
+from ..view import View, word
+from .base import Dialog
+
+
+class QuitDialog(Dialog):
+    """Answers ``quit`` (stop all), ``detach`` (only the screen goes) or ``None``."""
+
+    heading = "Leave the screen"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,ctrl+c,ctrl+q", "dismiss('quit')", show=False, priority=True),
+        Binding("d", "dismiss('detach')", show=False),
+        Binding("n", "dismiss(None)", show=False),
+    ]
+
+    def content(self, view: View, cells: int) -> Sequence[Line]:
+        session = view.session
+        positions = session.state.positions
+        clients = session.source.link.clients
+        bare = sum(1 for p in positions if not f.known(p.get("sl_price")))
+        open_ = "no position is open"
+        if positions:
+            open_ = f"{len(positions)} position{'s' * (len(positions) != 1)} open"
+        elif "positions" not in session.state.updated:
+            open_ = "open positions: not known"
+        lines: list[Line] = [
+            [("The bot runs in this process", "text"), (f" (mode {word(mode(view))}).", "text")],
+            [],
+            [("  ", ""), (open_, "bold"), (f", {bare} without a stop" if bare else "", "warn")],
+        ]
+        if positions:
+            symbols = ", ".join(
+                f"{word(p.get('symbol'), 16)} {word(p.get('direction'), 4)} {f.lots(p.get('volume'))}"
+                for p in positions[:3]
+            )
+            more = f" and {len(positions) - 3} more" if len(positions) > 3 else ""
+            lines.append([(f"  {symbols}{more}", "dim")])
+            after = "They stay open at the broker; nobody trails or closes them."
+            if mode(view) == "paper":
+                after = "The paper account ends with this process."
+            lines.append([(f"  {after}", "dim")])
+        if clients is None:
+            lines.append([("  clients of the feed: not known", "dim")])
+        elif clients:
+            lines.append(
+                [
+                    ("  ", ""),
+                    (f"{clients} client{'s' * (clients != 1)}", "bold"),
+                    (" of the feed will be cut off", "text"),
+                ]
+            )
+        else:
+            lines.append([("  no other client of the feed", "dim")])
+        lines += [
+            [],
+            [("q  ", "key"), ("Stop the bot, the feed and the screen", "text")],
+            [("d  ", "key"), ("Close only the screen; bot and feed go on here", "text")],
+            [("esc", "key"), (" Go back", "text")],
+        ]
+        return lines

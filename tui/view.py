@@ -1,0 +1,60 @@
+"""How things are shown at this moment: the feed in front, unit of profit, money mask, clocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from streamer.text import clean
+
+from . import format as f
+from . import freshness
+from .lines import Piece
+from .session import Session
+
+UNITS = ("money", "pips", "R", "%")
+MASK = "•••"
+
+
+@dataclass(slots=True)
+class View:
+    """One look at one feed. Panels are drawn from it, and nothing in it changes meanwhile."""
+
+    session: Session
+    unit: str = "money"
+    mask: bool = False
+    server_now: float | None = None
+    stale: bool = False
+    """The terminal's data is too old to be taken for now."""
+
+    @classmethod
+    def of(cls, session: Session, *, unit: str = "money", mask: bool = False) -> View:
+        return cls(session, unit, mask, session.server_now(), freshness.terminal(session).stale)
+
+    def cash(self, value: Any, *, sign: bool = False) -> str:
+        """Money, masked where the owner wants it hidden. Unknown stays unknown."""
+        if f.known(value) is None:
+            return f.UNKNOWN
+        return MASK if self.mask else f.money(value, sign=sign)
+
+    def gain(self, value: Any, *, show_arrow: bool = True) -> Piece:
+        """Won or lost money, coloured and signed; masked money keeps its sign."""
+        text = self.cash(value, sign=True)
+        if show_arrow:
+            text += f.arrow(value)
+        return text, tone(value)
+
+
+def tone(value: Any) -> str:
+    """``up``, ``down``, or ``dim`` for nothing and for not known."""
+    n = f.known(value)
+    if n is None or abs(n) < 0.005:
+        return "dim"
+    return "up" if n > 0 else "down"
+
+
+def word(value: Any, limit: int = 120) -> str:
+    """Text of the feed, safe to show; ``–`` when there is none."""
+    if value is None or value == "":
+        return f.UNKNOWN
+    return clean(str(value), limit)
