@@ -83,12 +83,12 @@ class Settings(BaseSettings):
     )
     feed: FeedSettings = Field(default_factory=FeedSettings)
     journal: JournalSettings = Field(default_factory=JournalSettings)
-    terminal: TerminalSettings = Field(default_factory=TerminalSettings)
-    paper: PaperSettings = Field(default_factory=PaperSettings)
+    terminal: TerminalSettings = Field(default_factory=lambda: TerminalSettings())
+    paper: PaperSettings = Field(default_factory=lambda: PaperSettings())
     strategy: StrategySettings = Field(default_factory=StrategySettings)
     risk: RiskSettings = Field(default_factory=RiskSettings)
-    ui: UiSettings = Field(default_factory=UiSettings)
-    log: LogSettings = Field(default_factory=LogSettings)
+    ui: UiSettings = Field(default_factory=lambda: UiSettings())
+    log: LogSettings = Field(default_factory=lambda: LogSettings())
 
     @property
     def effective_mode(self) -> Mode:
@@ -249,7 +249,9 @@ def _explain(error: ValidationError, layers: list[tuple[str, dict[str, Any]]]) -
     lines = []
     for problem in error.errors(include_url=False):
         path = [str(part) for part in problem["loc"]]
-        source = next((s for s, layer in layers if _lookup(layer, path) is not _MISSING), "settings")
+        source = next(
+            (s for s, layer in layers if _lookup(layer, path) is not _MISSING), "settings"
+        )
         secret = any(word in ".".join(path) for word in ("password", "token"))
         given = "" if secret or problem["type"] == "missing" else f" (given: {problem['input']!r})"
         message = problem["msg"].removeprefix("Value error, ")

@@ -60,9 +60,11 @@ export class FeedLink {
     this.attempt = 0;
     this.hadSnapshot = false;
     this.resumable = true;
+    /** Where the last hole was found. */
+    this.holeAt = -1;
     /** @type {WebSocket | null} */ this.socket = null;
     /** @type {ReturnType<typeof setTimeout> | undefined} */ this.timer = undefined;
-    /** @type {Map<string, {frame: string, epoch: string, sent: boolean, done: (r: Result) => void}>} */
+    /** @type {Map<string, {frame: string, epoch: string, done: (r: Result) => void}>} */
     this.commands = new Map();
   }
 
@@ -71,6 +73,7 @@ export class FeedLink {
     clearTimeout(this.timer);
     this.drop();
     this.retryAt = 0;
+    this.role = 'view';
     const resume = this.hadSnapshot && this.resumable && this.reducer.epoch !== '';
     const url = resume ? `${this.url}?since=${this.reducer.epoch}:${this.logSeq}` : this.url;
     this.tell('connecting', this.hadSnapshot ? 'joining again' : 'joining');
@@ -223,8 +226,8 @@ export class FeedLink {
     this.resumable = true;
     this.hadSnapshot = true;
     this.attempt = 0;
-    // With a token the role is told by AUTH_OK, which may come after this.
-    if (!this.token || this.role === 'view') this.role = String(frame.role ?? 'view');
+    // Where viewing is free, a token's role is told by AUTH_OK after this.
+    if (typeof frame.role === 'string' && frame.role !== 'view') this.role = frame.role;
     this.tell('live', '');
     if (!this.token || this.role !== 'view') this.sendCommands();
     this.listener.onState();
@@ -278,7 +281,7 @@ export class FeedLink {
         this.commands.delete(id);
         resolve(result);
       };
-      this.commands.set(id, { frame, epoch: this.reducer.epoch, sent: false, done: finish });
+      this.commands.set(id, { frame, epoch: this.reducer.epoch, done: finish });
       if (this.status === 'live') this.sendCommands();
     });
   }
@@ -288,7 +291,6 @@ export class FeedLink {
       if (command.epoch !== this.reducer.epoch) {
         command.done(UNANSWERED);
       } else if (this.socket?.readyState === WebSocket.OPEN) {
-        command.sent = true;
         this.socket.send(command.frame);
       }
     }
