@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -55,6 +56,7 @@ def _builtin(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+_OTHER_TIME = re.compile(rb'T\d\d:\d\d:\d\d(?:\.\d+)?(?![\d.]|\+00:00")')
 _encoder = msgspec.json.Encoder(enc_hook=_builtin, decimal_format="number")
 _decoder = msgspec.json.Decoder()
 
@@ -159,8 +161,11 @@ def pack(event: Event | Mapping[str, Any]) -> bytes:
         raise Refused(f"an event is a dict, not {type(event).__name__}")
     try:
         raw = _encoder.encode(event)
-        # The fast way writes UTC as "Z" and a Decimal that is no number as NaN; both are rare.
-        if isinstance(event, Mapping) and (b'Z"' in raw or b"NaN" in raw or b"Infinity" in raw):
+        # The fast way writes a datetime as "Z", with its own offset or with none, and a Decimal
+        # that is no number as NaN; all are rare.
+        if isinstance(event, Mapping) and (
+            _OTHER_TIME.search(raw) or b"NaN" in raw or b"Infinity" in raw
+        ):
             raw = _encoder.encode(plain(event))
     except Refused:
         raise

@@ -1,0 +1,39 @@
+"""Feeds on real sockets for the tests of this folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamer.access import TokenStore
+from streamer.feed import Feed
+from streamer.journal import Journal
+from streamer.settings import FeedSettings
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+OpenFeed = Callable[..., Awaitable[Feed]]
+
+
+@pytest.fixture
+async def open_feed(tmp_path: Path) -> AsyncIterator[OpenFeed]:
+    """Start feeds: ``await open_feed(journal="a.db", port=..., ...)``; all closed at the end."""
+    feeds: list[Feed] = []
+
+    async def open_one(journal: str | None = None, **settings: Any) -> Feed:
+        settings.setdefault("port", 0)
+        settings.setdefault("tokens_file", tmp_path / "private" / "tokens.json")
+        made = FeedSettings(**settings)
+        kept = Journal(tmp_path / journal) if journal is not None else None
+        feed = Feed(made, kept, version="test", tokens=TokenStore(made.tokens_file))
+        await feed.start()
+        feeds.append(feed)
+        return feed
+
+    yield open_one
+    for feed in feeds:
+        await feed.close()
