@@ -40,7 +40,8 @@ from .terminal import TerminalError
 log = logging.getLogger(__name__)
 
 REPEAT_S = 5.0
-"""A state that does not change is published again after so long."""
+"""A state that does not change is published again after so long. The account is told at each
+reading: its age is how faces know how old everything is."""
 
 QUIET_S, QUIET_REAL_S = 300.0, 15.0
 """No tick of any symbol for so long, in server and in real seconds: the market is closed."""
@@ -386,7 +387,7 @@ class Observer:
         ``REPEAT_S``."""
         now = time.monotonic()
         at, last = self._published.get(section, (0.0, None))
-        if content != last or now - at >= REPEAT_S:
+        if content != last or section == "account" or now - at >= REPEAT_S:
             self._published[section] = (now, content)
             self._publish(event)
 
