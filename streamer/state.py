@@ -58,7 +58,7 @@ class FeedState:
         quotes: Last quote by symbol.
         scan_summary: The last scan, ``{}`` before the first.
         recent_trades: ``TRADE_EXECUTION`` events without ``type``, newest first, at most 50.
-        events: Log events, oldest first, at most 200.
+        events: Log events, oldest first, at most 200, without the ``details`` of scans.
         bot: The last ``BOT_STATUS``, or ``None``.
         terminal: The last ``TERMINAL_STATUS``, or ``None``.
         equity: ``time`` (epoch seconds) and ``value`` (account currency), oldest first.
@@ -106,7 +106,9 @@ class FeedState:
             self._apply_state(kind, event, now)
             return
         self._touch("events", now)
-        self.events.append(dict(event))
+        # Only the newest scan's numbers are kept (in scan_summary): a snapshot that carried
+        # those of every scan in the log would be mostly that.
+        self.events.append({key: value for key, value in event.items() if key != "details"})
         seq = event.get("seq")
         if type(seq) is int:
             self.seq = seq

@@ -70,6 +70,8 @@ def level(event: Event) -> int:
         state = event.get("state")
         return {"error": ERROR, "halted": WARN, "paused": WARN}.get(str(state), DEBUG)
     if name == "TERMINAL_STATUS":
+        if connecting(event):
+            return INFO
         return {"disconnected": ERROR, "stale": WARN}.get(str(event.get("state")), INFO)
     if name == "ORDER_UPDATE":
         if event.get("kind") == "market" and event.get("status") in ("placed", "filled"):
@@ -84,6 +86,12 @@ def level(event: Event) -> int:
     if "ERROR" in name or "FAIL" in name:
         return ERROR
     return INFO
+
+
+def connecting(status: Any) -> bool:
+    """Whether a terminal's status says that it is being reached for the first time."""
+    error = status.get("last_error") if isinstance(status, Mapping) else None
+    return isinstance(error, Mapping) and error.get("code") == "STARTING"
 
 
 def style(event: Event) -> str:
@@ -286,6 +294,8 @@ def _bot(event: Event, mask: bool) -> str:
 
 def _terminal(event: Event, mask: bool) -> str:
     reason = _reason(event.get("last_error"))
+    if connecting(event):
+        return f"{_str(event.get('backend'))} terminal: {reason}"
     return (
         f"{_str(event.get('backend'))} terminal {_str(event.get('state'))}"
         + (f": {reason}" if reason else "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import describe
 from . import format as f
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def terminal(session: Session) -> Badge:
     said = status.get("state") if isinstance(status, dict) else None
     detail = _text(status.get("last_error")) if isinstance(status, dict) else ""
     if said == "disconnected":
+        if describe.connecting(status):
+            return Badge("terminal", "JOINING", "warn", age, detail)
         return Badge("terminal", "GONE", "crit", age, detail or "the terminal does not answer")
     if age is None:
         return Badge("terminal", "WAITING", "dim", None, "no account data yet")

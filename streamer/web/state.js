@@ -86,7 +86,9 @@ export class FeedState {
       return;
     }
     this.touch('events', now);
-    this.events.push({ ...event });
+    // Only the newest scan's numbers are kept (in scan_summary), as in streamer/state.py.
+    const { details, ...line } = event;
+    this.events.push(line);
     if (this.events.length > MAX_EVENTS) this.events.shift();
     if (Number.isInteger(event.seq)) this.seq = event.seq;
     switch (event.type) {
