@@ -106,9 +106,12 @@ class FeedState:
             self._apply_state(kind, event, now)
             return
         self._touch("events", now)
-        # Only the newest scan's numbers are kept (in scan_summary): a snapshot that carried
-        # those of every scan in the log would be mostly that.
-        self.events.append({key: value for key, value in event.items() if key != "details"})
+        line = dict(event)
+        if kind == "SCAN_SUMMARY":
+            # Only the newest scan's numbers are kept (in scan_summary): a snapshot that
+            # carried those of every scan in the log would be mostly that.
+            line.pop("details", None)
+        self.events.append(line)
         seq = event.get("seq")
         if type(seq) is int:
             self.seq = seq

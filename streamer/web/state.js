@@ -87,7 +87,8 @@ export class FeedState {
     }
     this.touch('events', now);
     // Only the newest scan's numbers are kept (in scan_summary), as in streamer/state.py.
-    const { details, ...line } = event;
+    const line = { ...event };
+    if (event.type === 'SCAN_SUMMARY') delete line.details;
     this.events.push(line);
     if (this.events.length > MAX_EVENTS) this.events.shift();
     if (Number.isInteger(event.seq)) this.seq = event.seq;
