@@ -67,14 +67,14 @@ class Features(NamedTuple):
     guard: Floats
 
 
-def features(series: Sequence[Bars]) -> list[Features]:
-    """Features of series that have equally many bars, computed in one go."""
+def features(series: Sequence[Bars], k: int = 3) -> list[Features]:
+    """Features of series that have equally many bars, computed in one go; swings of ``k``."""
     o, h, low, c = (
         np.stack([getattr(bars, name) for bars in series], axis=1)
         for name in ("open", "high", "low", "close")
     )
     w = wilder(h, low, c)
-    s = analyse(o, h, low, c, w.atr)
+    s = analyse(o, h, low, c, w.atr, k)
     with np.errstate(invalid="ignore", divide="ignore"):
         calm = w.atr / trailing_mean(w.atr, 50)
     place = dealing_range(h, low, c)
@@ -138,7 +138,7 @@ class InstitutionalStrategy:
         for bars in fresh:
             groups[len(bars)].append(bars)
         for group in groups.values():
-            for bars, found in zip(group, features(group), strict=True):
+            for bars, found in zip(group, features(group, self.settings.swing_bars), strict=True):
                 self._known[bars.symbol, bars.timeframe] = (_mark(bars), found)
 
     def evaluate(self, context: Context) -> Setup:
@@ -178,7 +178,7 @@ class InstitutionalStrategy:
         known = self._known.get(key)
         mark = _mark(bars)
         if known is None or known[0] != mark:
-            known = (mark, features([bars])[0])
+            known = (mark, features([bars], self.settings.swing_bars)[0])
             self._known[key] = known
         return known[1]
 

@@ -71,7 +71,7 @@ class ExitSettings(_Settings):
         description="Close a loser past this many R when the structure has turned; none: never.",
     )
     time_stop_bars: int | None = Field(
-        default=30,
+        default=10,
         ge=1,
         description="Close a position that is older than this many trigger bars; none: never.",
     )
@@ -142,12 +142,15 @@ class StrategySettings(_Settings):
     bars: int = Field(
         default=300, ge=60, le=5000, description="Closed bars read for each timeframe."
     )
+    swing_bars: int = Field(
+        default=2, ge=1, le=20, description="Bars on each side of a swing high or low."
+    )
     min_score: float = Field(
-        default=55.0, ge=0, le=100, description="Score from which a symbol is a candidate."
+        default=45.0, ge=0, le=100, description="Score from which a symbol is a candidate."
     )
     min_r: float = Field(default=1.2, gt=0, description="Least reward over risk, costs included.")
     target_r: float = Field(
-        default=1.5, gt=0, description="Take profit in R when no level is nearer."
+        default=1.3, gt=0, description="Take profit in R when no level is nearer."
     )
     stop_atr: float = Field(
         default=1.0, gt=0, description="Least distance of the stop, in ATR of the set-up timeframe."
@@ -158,7 +161,7 @@ class StrategySettings(_Settings):
         description="Greatest distance of the stop, in ATR of the set-up timeframe.",
     )
     min_stop_spreads: float = Field(
-        default=4.0, ge=0, description="Least distance of the stop, in spreads."
+        default=5.0, ge=0, description="Least distance of the stop, in spreads."
     )
     block_regimes: list[Regime] = Field(
         default=["VOLATILE"], description="Regimes in which nothing is opened."
@@ -188,7 +191,7 @@ class StrategySettings(_Settings):
         description="Commission of opening and closing one lot, account currency, for the cost gate.",
     )
     cooldown_s: float = Field(
-        default=180.0,
+        default=60.0,
         ge=0,
         description="Market seconds a symbol rests after one of the bot's trades.",
     )
@@ -240,6 +243,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "setup_timeframe": "H1",
         "bias_timeframe": "H4",
         "bars": 500,
+        "swing_bars": 3,
         "min_score": 65.0,
         "min_r": 1.5,
         "target_r": 2.5,
@@ -265,7 +269,7 @@ class RiskSettings(_Settings):
     """How much may be lost: a trade, a day, in all."""
 
     risk_per_trade_pct: float = Field(
-        default=0.5, gt=0, le=10, description="Money at risk for each trade, in % of the equity."
+        default=0.25, gt=0, le=10, description="Money at risk for each trade, in % of the equity."
     )
     max_lot: float | None = Field(
         default=None, gt=0, description="Greatest volume of a trade; none: symbol's."
@@ -277,13 +281,13 @@ class RiskSettings(_Settings):
         description="Greatest margin in use after a trade, in % of the equity.",
     )
     max_open: int = Field(
-        default=5, ge=0, description="Most open positions and pending orders of the bot at once."
+        default=8, ge=0, description="Most open positions and pending orders of the bot at once."
     )
     max_per_symbol: int = Field(
         default=1, ge=1, description="Most open positions of the bot in one symbol."
     )
     max_currency_risk_pct: float = Field(
-        default=1.5,
+        default=1.0,
         gt=0,
         description="Most money at risk on one side of one currency, in % of the equity.",
     )
@@ -294,7 +298,7 @@ class RiskSettings(_Settings):
         description="Greatest correlation with an open position on the same side.",
     )
     daily_loss_pct: float | None = Field(
-        default=3.0,
+        default=5.0,
         gt=0,
         description="Loss of the day, floating included, that stops trading; none: no limit.",
     )
@@ -304,10 +308,10 @@ class RiskSettings(_Settings):
         description="Fall below the highest equity that stops trading; none: no limit.",
     )
     max_consecutive_losses: int | None = Field(
-        default=5, ge=1, description="Losing trades in a row that make a pause; none: no limit."
+        default=8, ge=1, description="Losing trades in a row that make a pause; none: no limit."
     )
     loss_pause_s: float = Field(
-        default=1800.0,
+        default=900.0,
         ge=0,
         description="Market seconds of that pause, from the last losing trade on.",
     )
