@@ -152,7 +152,11 @@ class Journal:
             target=self._run, args=(opened,), name="journal-writer", daemon=True
         )
         self._thread.start()
-        return await opened
+        try:
+            return await opened
+        except JournalError:
+            self._thread = None
+            raise
 
     def append(self, seq: int, kind: str, body: bytes, at: float) -> None:
         """Queue one event for the next commit. Never waits.
@@ -194,7 +198,7 @@ class Journal:
 
         A disk that hangs does not hold this up longer than ``timeout`` seconds.
         """
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             return True
         done: asyncio.Future[bool] = self._loop.create_future()
         self._queue.put(done)

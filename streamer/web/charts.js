@@ -2,6 +2,7 @@
 /** The equity curve and the price chart, drawn on canvas. No library: two plain charts need none. */
 
 import { UNKNOWN, known, money, price } from './format.js';
+import { epoch } from './state.js';
 
 /** @typedef {import('./state.js').Wire} Wire */
 /** @typedef {{time: number, open: number, high: number, low: number, close: number}} Bar */
@@ -334,7 +335,8 @@ export class PriceChart extends Chart {
 export function barsOf(answer) {
   const list = Array.isArray(answer) ? answer : /** @type {Wire} */ (answer ?? {}).bars;
   if (!Array.isArray(list)) return [];
-  return list.filter(
-    (bar) => bar && [bar.time, bar.open, bar.high, bar.low, bar.close].every((v) => known(v) !== null),
-  );
+  return list
+    .filter((bar) => bar && typeof bar === 'object')
+    .map((bar) => ({ ...bar, time: known(bar.time) ?? epoch(bar.time) }))
+    .filter((bar) => [bar.time, bar.open, bar.high, bar.low, bar.close].every((v) => known(v) !== null));
 }

@@ -28,7 +28,7 @@ const PATIENT_DELAY_MS = 10_000;
 const PATIENT_CODES = new Set([1013, 4029]);
 /** Sent by a server to a client that must not come back; also 1009 (we sent too much). */
 const isFinal = (/** @type {number} */ code) => (code >= 4500 && code <= 4999) || code === 1009;
-const ANSWER_MS = 20_000;
+const ANSWER_MS = 35_000;
 
 export class FeedLink {
   /**
