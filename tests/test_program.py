@@ -73,6 +73,13 @@ async def test_the_feed_tells_the_story_of_a_trading_bot(tmp_path: Path) -> None
         assert set(body["error"]) == {"code", "message"}
         status, _, body = await bot.get("/api/nothing")
         assert status == 404
+        status, _, bars = await bot.get("/api/bars?symbol=EURUSD&timeframe=M1&count=5")
+        assert status == 200
+        assert [b["time"] for b in bars] == sorted(b["time"] for b in bars)
+        assert len(bars) == 5
+        status, _, health = await bot.get("/api/health")
+        assert (status, health["status"]) == (200, "ok"), health
+        assert {"loop", "journal", "data", "terminal", "worker"} <= health["checks"].keys()
         assert await bot.stop() == 0
 
 

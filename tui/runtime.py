@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -23,6 +24,7 @@ from execution.orders import Orders
 from execution.terminal import Terminal
 from strategy.worker import Worker, build_strategy
 from streamer.feed import Feed
+from streamer.health import HealthCheck
 from streamer.journal import Journal, JournalLocked
 from streamer.protocol import RiskAlert
 
@@ -159,6 +161,29 @@ class Runtime:
             journal_ok=lambda: self.journal is not None and self.journal.ok,
         )
         feed.set_commander(self.worker.command)
+        feed.set_bars(self._bars)
+        feed.health.register("worker", self._worker_health)
+
+    async def _bars(self, symbol: str, timeframe: str, count: int) -> list[dict[str, Any]] | None:
+        """Closed bars that the worker holds, oldest first; ``time`` in server epoch seconds."""
+        bars = self.worker.scanner.history.bars(symbol, timeframe)
+        if bars is None:
+            return None
+        columns = {
+            name: getattr(bars, name)[-count:].tolist()
+            for name in ("time", "open", "high", "low", "close", "volume", "spread")
+        }
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def _worker_health(self) -> HealthCheck:
+        """The worker by what it last did: its state, and the age of its last word."""
+        state, at = self.feed.state.bot, self.feed.state.updated.get("bot")
+        if state is None or at is None:
+            return HealthCheck("degraded", "the worker has not spoken yet")
+        age = time.monotonic() - at
+        late = age > 3 * self.settings.strategy.cycle_s + 5
+        wrong = state["state"] == "error" or (late and state["state"] in ("scanning", "waiting"))
+        return HealthCheck("degraded" if wrong else "ok", state["state"], age)
 
     def _intents_path(self) -> Path | None:
         """Where orders are written down before they are sent; a paper account, which does not
