@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from execution import constants as c
+from execution.intents import by_of, id_in
+from execution.lifecycle import CloseReason, close_reason
 from execution.structs import SymbolInfo, TradeDeal, TradeOrder, TradePosition
 from execution.terminal import TerminalError
 from strategy.positions import Held
@@ -70,7 +72,7 @@ class Closed:
     exit: float
     volume: float
     net: float
-    reason: int
+    why: CloseReason
     r: float = math.nan
     mae_r: float = math.nan
     mfe_r: float = math.nan
@@ -301,6 +303,7 @@ def closed_from(
     entry = sum(d.price * d.volume for d in entries) / volume
     last = max(exits, key=lambda d: (d.time_msc, d.ticket))
     net = sum(d.profit + d.swap + d.commission + d.fee for d in deals)
+    id = id_in(last.comment)
     r = mae = mfe = math.nan
     sign = 1 if entries[0].type == c.DEAL_TYPE_BUY else -1
     if trade is not None and trade.first_sl > 0:
@@ -321,7 +324,7 @@ def closed_from(
         exit=sum(d.price * d.volume for d in exits) / out,
         volume=volume,
         net=net,
-        reason=last.reason,
+        why=close_reason(last, last.magic == entries[0].magic, by_of(id) if id else None),
         r=r,
         mae_r=mae,
         mfe_r=mfe,

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 
-from execution import constants as c
+from execution.lifecycle import CloseReason
 from strategy.book import Closed
 from streamer.protocol import CriticReview
 
-REASONS = {
-    c.DEAL_REASON_SL: "stop",
-    c.DEAL_REASON_TP: "target",
-    c.DEAL_REASON_SO: "stop-out",
-    c.DEAL_REASON_EXPERT: "the bot's rules",
-    c.DEAL_REASON_CLIENT: "hand",
-    c.DEAL_REASON_MOBILE: "hand",
-    c.DEAL_REASON_WEB: "hand",
+REASONS: dict[CloseReason, str] = {
+    "sl": "its stop",
+    "tp": "its target",
+    "stop_out": "a stop-out",
+    "strategy": "the bot's rules",
+    "operator": "the operator",
+    "external": "another hand",
 }
 
 
@@ -23,7 +22,7 @@ def review(trade: Closed) -> CriticReview:
     """Score 0 to 10: 5 plus 2 points for each R won or lost. The lesson follows from R and
     from how far the trade went both ways (MAE, MFE)."""
     score = 5.0 if math.isnan(trade.r) else min(max(5.0 + 2.0 * trade.r, 0.0), 10.0)
-    why = REASONS.get(trade.reason, "other")
+    why = REASONS[trade.why]
     side = "BUY" if trade.sign > 0 else "SELL"
     minutes = (trade.closed - trade.opened) / 60.0
     parts = [

@@ -257,14 +257,16 @@ class Scanner:
 
     def _evaluate(self, context: Context, others: Sequence[str]) -> tuple[Setup, dict[str, float]]:
         setup = self.strategy.evaluate(context)
-        timeframe = self.strategy.timeframes[min(1, len(self.strategy.timeframes) - 1)]
-        mine = context.bars[timeframe]
-        correlations = {}
-        for other in others:
-            theirs = self.history.bars(other, timeframe)
-            if theirs is not None:
-                correlations[other] = correlation(mine, theirs)
-        return setup, correlations
+        return setup, {other: self.correlate(context.symbol, other) for other in others}
+
+    def correlate(self, symbol: str, other: str) -> float:
+        """Correlation of two symbols on the set-up timeframe; NaN when it is not known."""
+        frames = self.strategy.timeframes
+        timeframe = frames[min(1, len(frames) - 1)]
+        mine, theirs = (self.history.bars(s, timeframe) for s in (symbol, other))
+        if mine is None or theirs is None:
+            return math.nan
+        return correlation(mine, theirs)
 
 
 def correlation(a: Bars, b: Bars, count: int = CORRELATION_BARS) -> float:

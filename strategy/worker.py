@@ -88,7 +88,9 @@ class Worker:
         self.desk = RiskDesk(risk, halted=halted)
         self.book = Book(self.magic)
         self.scanner = Scanner(client, strategy, settings, compute or Thread())
-        self.trader = Trader(client, orders, self.book, settings, risk, self._justify)
+        self.trader = Trader(
+            client, orders, self.book, settings, risk, self._justify, self.scanner.correlate
+        )
         self.operator = Operator(self)
         self.paused = False
         self._error: str | None = None
@@ -102,6 +104,7 @@ class Worker:
         self._observed = asyncio.Event()
         self._busy = asyncio.Lock()
         self._stopping = False
+        self._connections = 0
         self._tasks: list[asyncio.Task[None]] = []
         observer.limits = self.limits
 
@@ -110,7 +113,7 @@ class Worker:
     async def run(self) -> None:
         """Scan and manage until cancelled or stopped."""
         self._teller.tell(STARTING, {}, None)
-        unwatch = self.observer.watch(lambda _: self._observed.set())
+        unwatch = self.observer.watch(self._on_observation)
         self._tasks = [
             asyncio.create_task(self._scans(), name="worker-scan"),
             asyncio.create_task(self._management(), name="worker-manage"),
@@ -163,6 +166,8 @@ class Worker:
     async def _scans(self) -> None:
         failures = 0
         while not self._stopping:
+            # a wake-up during the scan counts for the next one
+            self._wake.clear()
             wait = max(self.settings.cycle_s / max(self.client.clock.speed, 1e-9), MIN_WAIT_S)
             try:
                 if self.settings.enabled:
@@ -179,7 +184,6 @@ class Worker:
                 self.alert("WORKER_ERROR", f"the scan failed: {self._error}", "critical")
             self._next = datetime.now(UTC) + timedelta(seconds=wait)
             self.tell()
-            self._wake.clear()
             try:
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
@@ -303,6 +307,13 @@ class Worker:
         )
 
     # -- managing ---------------------------------------------------------------------------
+
+    def _on_observation(self, seen: Observation) -> None:
+        self._observed.set()
+        if self._connections != self.client.connections:
+            # the first sight of a terminal: do not let a cycle pass before it is scanned
+            self._connections = self.client.connections
+            self._wake.set()
 
     async def _management(self) -> None:
         failing = False
