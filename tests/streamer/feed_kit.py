@@ -29,6 +29,7 @@ async def join(
         compression=options.pop("compression", None),
         proxy=None,
         max_size=None,
+        max_queue=None,  # else a close is not seen behind frames that nobody reads
         **options,
     )
 
