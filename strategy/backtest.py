@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from execution.backend import About, Call, Reply, perform
+from execution import agent
+from execution.backend import About, Call, Reply
 from execution.client import TerminalClient
 from execution.observer import Observer
 from execution.orders import Orders
@@ -55,10 +56,10 @@ class Direct:
     async def call(
         self, function: str, args: Sequence[Any], kwargs: dict[str, Any], deadline: float
     ) -> Reply:
-        return perform(self.terminal, (function, args, kwargs))
+        return Reply(*agent.perform(self.terminal, (function, args, kwargs)))
 
     async def batch(self, calls: Sequence[Call], deadline: float) -> list[Reply]:
-        return [perform(self.terminal, call) for call in calls]
+        return [Reply(*agent.perform(self.terminal, call)) for call in calls]
 
     async def about(self, deadline: float) -> About:
         offset = float(getattr(self.terminal, "utc_offset", 0.0))
