@@ -91,8 +91,7 @@ class FeedClient:
         self._answers: dict[str, asyncio.Future[CommandResult]] = {}
         self._ws: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
-        self._resumed = False
-        self._had_seq = 0
+        self._told = _after(since)
         self._seen: set[bytes] = set()
 
     # -- start and stop -------------------------------------------------------------------
@@ -207,7 +206,8 @@ class FeedClient:
         query: dict[str, str] = {}
         since = self._since
         if self.state.epoch and not self.legacy:
-            since = f"{self.state.epoch}:{self.state.seq}"
+            # Not the state's number: a snapshot runs ahead of the events that follow it.
+            since = f"{self.state.epoch}:{self._told}"
         if since:
             query["since"] = since
         if self._types is not None:
@@ -346,19 +346,20 @@ class FeedClient:
             await queue.put(event)
 
     def _load(self, snapshot: Wire, now: float) -> None:
-        before = (self.state.epoch, self.state.seq)
+        known = bool(self.state.epoch)
         self.state.load(snapshot, now)
         self.role = str(snapshot.get("role", "view"))
-        self._resumed = bool(snapshot.get("resumed"))
-        self._had_seq = self.state.seq
-        if before[0] and before[1] and not self._resumed and not self.legacy:
-            self.gaps += 1
-        self._seen = set()
         if self.legacy:
             self._seen = {encode(event) for event in self.state.events if "timestamp" in event}
+        elif "resumed" not in snapshot and known:
+            return  # the answer to SUBSCRIBE
+        elif not snapshot.get("resumed"):
+            if known and self._told:
+                self.gaps += 1
+            self._told = self.state.seq
 
     def _take(self, event: Wire, now: float) -> bool:
-        """Apply one event; False for one that was there already."""
+        """Apply one event; False for one that was told already."""
         if self.legacy:
             if self._seen and event["type"] not in STATE_TYPES:
                 if encode(event) in self._seen:
@@ -370,15 +371,18 @@ class FeedClient:
             return True
         seq = event.get("seq")
         if event["type"] in STATE_TYPES or type(seq) is not int:
+            if event["type"] == "HEARTBEAT" and type(seq) is int:
+                self._told = max(self._told, seq)  # what lies between was filtered out
             self.state.apply(event, now)
             return True
-        if seq <= self.state.seq:
-            # Resumed events: the snapshot holds them already; they are news all the same.
-            return self._resumed
-        if seq != self.state.seq + 1 and self._types is None and self._symbols is None:
-            log.error("%s: events %d-%d are missing", self.url, self.state.seq + 1, seq - 1)
+        if seq <= self._told:
+            return False
+        if seq != self._told + 1 and self._types is None and self._symbols is None:
+            log.error("%s: events %d-%d are missing", self.url, self._told + 1, seq - 1)
             self.gaps += 1
-        self.state.apply(event, now)
+        self._told = seq
+        if seq > self.state.seq:  # a resumed one stands in the snapshot already, yet is news
+            self.state.apply(event, now)
         return True
 
     def _settle(self, reply: Wire) -> None:
@@ -394,6 +398,11 @@ class FeedClient:
         for queue in list(self._queues):
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(None)
+
+
+def _after(since: str | None) -> int:
+    text = (since or "").rpartition(":")[2]
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def _reason(error: InvalidStatus) -> str:

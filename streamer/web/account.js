@@ -111,7 +111,7 @@ export class AccountView {
   tick(link) {
     const found = { terminal: fresh.terminal(link), bot: fresh.bot(link), feed: fresh.feed(link) };
     for (const [name, { place, sign, word, old }] of Object.entries(this.badges)) {
-      const badge = found[/** @type {keyof found} */ (name)];
+      const badge = found[/** @type {keyof typeof found} */ (name)];
       setText(sign, fresh.SIGNS[badge.grade]);
       setText(word, badge.word);
       setText(old, badge.age === null ? '' : age(badge.age));

@@ -323,7 +323,7 @@ export class PriceChart extends Chart {
       c.stroke();
     }
     const bar = bars[at];
-    this.readout.textContent = `${new Date(bar.time * 1000).toISOString().slice(0, 16).replace('T', ' ')}  O ${price(bar.open, digits)}  H ${price(bar.high, digits)}  L ${price(bar.low, digits)}  C ${price(bar.close, digits)}`;
+    this.readout.textContent = `${new Date(bar.time * 1000).toISOString().slice(5, 16).replace('T', ' ')}  O ${price(bar.open, digits)}  H ${price(bar.high, digits)}  L ${price(bar.low, digits)}  C ${price(bar.close, digits)}`;
   }
 }
 

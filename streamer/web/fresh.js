@@ -66,7 +66,7 @@ export function feed(link) {
   switch (link.status) {
     case 'live': {
       const { journal } = link.heartbeat;
-      if (typeof journal === 'string' && journal !== 'ok') return badge('HELD', 'crit', age, `journal: ${journal}`);
+      if (typeof journal === 'string' && !['ok', 'none'].includes(journal)) return badge('HELD', 'crit', age, `journal: ${journal}`);
       return age !== null && age > 8 ? badge('SLOW', 'warn', age) : badge('LIVE', 'ok', age);
     }
     case 'connecting':

@@ -150,7 +150,7 @@ export class LogView {
     };
     if (event.key === 'Enter' && here) this.open(here);
     else if (event.key in go) {
-      const line = go[/** @type {keyof go} */ (event.key)];
+      const line = go[/** @type {keyof typeof go} */ (event.key)];
       if (line) this.select(line);
     } else return;
     event.preventDefault();

@@ -77,7 +77,7 @@ const what = (e) => `${words(e.symbol)} ${words(e.direction)}`;
 /** @param {Wire} e */
 const ticket = (e) => known(e.ticket) !== null && `#${e.ticket}`;
 /** @param {string} label @param {unknown} value */
-const atLevel = (label, value) => known(value) && `${label} ${price(value)}`;
+const atLevel = (label, value) => Boolean(known(value)) && `${label} ${price(value)}`;
 /** @param {string} label @param {unknown} from @param {unknown} to */
 const change = (label, from, to) =>
   to !== null && to !== undefined && from !== to && `${label} ${price(from)} → ${price(to)}`;

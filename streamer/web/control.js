@@ -1,0 +1,283 @@
+// @ts-check
+/**
+ * Acting on bot and account. Every action asks first, says what it will do, and shows the answer;
+ * the kill switch and closing everything want a typed word. Only a control token may act.
+ */
+
+import { byId, el, setText } from './dom.js';
+import { facts, field } from './dialogs.js';
+import { arrow, known, lots, money, number, price, tone, wholeAge, words } from './format.js';
+import { rMultiple, side } from './positions.js';
+import { STAGES } from './scanner.js';
+
+/** @typedef {import('./state.js').Wire} Wire */
+/** @typedef {import('./link.js').FeedLink} FeedLink */
+/** @typedef {import('./dialogs.js').Dialogs} Dialogs */
+/** @typedef {import('./dialogs.js').Choice} Choice */
+
+export class Control {
+  /** @param {FeedLink} link @param {Dialogs} dialogs @param {{say: (text: string) => void, chart: (symbol: string) => void}} calls */
+  constructor(link, dialogs, { say, chart }) {
+    this.link = link;
+    this.dialogs = dialogs;
+    this.say = say;
+    this.chart = chart;
+    this.drawn = '';
+  }
+
+  get may() {
+    return this.link.role === 'control' && this.link.status === 'live';
+  }
+
+  /** @param {string} name @param {Wire} [args] @returns {Promise<string>} '' or what went wrong */
+  async act(name, args = {}) {
+    const { ok, error, result } = await this.link.command(name, args);
+    if (!ok) return `${error?.message ?? 'refused'} (${error?.code ?? '?'})`;
+    const told = result && typeof result === 'object' ? Object.entries(result).map(([k, v]) => `${k} ${words(v)}`).join(', ') : '';
+    this.say(`${name.replaceAll('_', ' ')}: done${told && `, ${told}`}`);
+    return '';
+  }
+
+  /** A line that cannot be overlooked when real money is meant. */
+  warning() {
+    const mode = this.link.reducer.bot?.mode ?? this.link.reducer.account.mode;
+    return mode === 'live' ? [el('p', { class: 'live', text: 'LIVE ACCOUNT: this moves real money.' })] : [];
+  }
+
+  draw() {
+    const { bot, positions } = this.link.reducer;
+    const state = `${this.may}|${this.link.token !== ''}|${bot?.state}|${positions.length > 0}|${this.link.status}`;
+    if (state === this.drawn) return;
+    this.drawn = state;
+    setText(byId('control-sum'), this.may ? 'unlocked' : 'viewing only');
+    setText(
+      byId('control-note'),
+      this.may
+        ? 'Commands go to the bot over this connection and are written to the audit log.'
+        : this.link.token && this.link.status === 'live'
+          ? 'The token given allows viewing only. Make one that may act: mt5dash token new --role control'
+          : 'To act from this page, enter a control token (mt5dash token new --role control). It is kept in memory only.',
+    );
+    const tool = byId('tool-token');
+    tool.dataset.on = String(this.may);
+    const paused = bot?.state === 'paused';
+    const halted = bot?.state === 'halted';
+    /** @type {[string, string, () => void][]} */
+    const buttons = this.may
+      ? [
+          [paused ? 'Resume' : 'Pause', '', () => this.simple(paused ? 'resume' : 'pause')],
+          ['Scan now', '', () => this.simple('scan_now')],
+          ['Close everything …', 'danger', () => this.flatten()],
+          halted ? ['Release the kill switch …', '', () => this.simple('release')] : ['Kill switch …', 'danger', () => this.halt()],
+          ['Forget token', '', () => this.link.forget()],
+        ]
+      : [['Enter token …', '', () => this.token()]];
+    byId('control-buttons').replaceChildren(
+      ...buttons.map(([label, cls, act]) => {
+        const button = el('button', { type: 'button', class: cls, text: label });
+        button.addEventListener('click', act);
+        return button;
+      }),
+    );
+  }
+
+  /** @param {'pause' | 'resume' | 'scan_now' | 'release'} name */
+  simple(name) {
+    const texts = {
+      pause: ['Pause the bot', 'No new scan and no new trade until it is resumed. Open positions stay managed.'],
+      resume: ['Resume the bot', 'It scans again and may open trades.'],
+      scan_now: ['Scan now', 'All symbols are scanned at once; a candidate may lead to a trade.'],
+      release: ['Release the kill switch', 'The bot may open trades again.'],
+    };
+    const [title, body] = texts[name];
+    this.dialogs.ask({
+      title,
+      body: [...this.warning(), body],
+      choices: [{ label: title, value: name, cls: 'go' }],
+      decide: () => this.act(name),
+    });
+  }
+
+  flatten() {
+    const { positions } = this.link.reducer;
+    const total = positions.reduce((sum, p) => sum + (known(p.profit) ?? 0), 0);
+    const symbols = [...new Set(positions.map((p) => words(p.symbol)))].sort();
+    const select = el('select', { name: 'symbol' }, el('option', { value: '', text: 'all symbols' }), ...symbols.map((s) => el('option', { value: s, text: s })));
+    this.dialogs.ask({
+      title: 'Close everything',
+      body: [
+        ...this.warning(),
+        `${positions.length} position${positions.length === 1 ? '' : 's'} at market, ${money(total, true)} as they stand. Also those that the bot did not open.`,
+        el('label', {}, 'Only of', select),
+      ],
+      typed: 'flatten',
+      choices: [{ label: 'Close them', value: 'flatten', cls: 'danger go' }],
+      decide: (_, form) => {
+        const symbol = String(form.get('symbol') ?? '');
+        return this.act('flatten', symbol ? { symbol } : {});
+      },
+    });
+  }
+
+  halt() {
+    this.dialogs.ask({
+      title: 'Kill switch',
+      body: [...this.warning(), 'No new trade until it is released, also after a restart. Open positions stay open.', field('Why', { type: 'text', name: 'reason', maxlength: '200', autocomplete: 'off' })],
+      typed: 'halt',
+      choices: [{ label: 'Stop new trades', value: 'halt', cls: 'danger go' }],
+      decide: (_, form) => this.act('halt', { reason: String(form.get('reason') || 'by the browser page') }),
+    });
+  }
+
+  /** @param {string} [why] */
+  token(why = '') {
+    this.dialogs.ask({
+      title: why ? 'This feed asks for a token' : 'Enter a token',
+      body: [
+        why || 'With a control token this page may act. Without one it goes on viewing.',
+        field('Token', { type: 'password', name: 'token', autocomplete: 'off', spellcheck: 'false', required: '' }),
+        'Make one on the machine of the feed with: mt5dash token new. It is kept in memory only and goes when the page is closed.',
+      ],
+      choices: [{ label: 'Use it', value: 'token', cls: 'go' }],
+      decide: (_, form) => {
+        const token = String(form.get('token') ?? '').trim();
+        if (!token) return 'Paste the token first.';
+        this.link.present(token);
+        return undefined;
+      },
+    });
+  }
+
+  /** @param {Wire} p */
+  position(p) {
+    const digits = p.digits;
+    /** @type {Choice[]} */
+    const choices = [{ label: 'Chart', value: 'chart' }];
+    if (this.may) choices.push({ label: 'Change stop or target …', value: 'modify' }, { label: 'Close …', value: 'close', cls: 'danger' });
+    const r = rMultiple(p);
+    this.dialogs.ask({
+      title: `${words(p.symbol)} ${side(p) ?? ''} ${lots(p.volume)}`,
+      body: [
+        facts([
+          ['Ticket', words(p.ticket)],
+          ['P/L', `${money(p.profit, true)} ${arrow(p.profit)}${r === null ? '' : `  ${number(r, 2, true)} R`}`, tone(p.profit)],
+          ['Entry', price(p.entry_price, digits)],
+          ['Now', price(p.price_current, digits)],
+          ['Stop', p.sl_price === 0 ? 'none' : price(p.sl_price, digits), p.sl_price === 0 ? 'warn' : ''],
+          ['Target', p.tp_price === 0 ? 'none' : price(p.tp_price, digits)],
+          ['If the stop is hit', money(p.risk, true)],
+          ['Swap', money(p.swap, true)],
+          ['Commission', money(p.commission, true)],
+          ['Opened', words(p.opened_at)],
+          ['Whose', words(p.owner)],
+          ['Magic', words(p.magic)],
+          ['Comment', words(p.comment)],
+        ]),
+      ],
+      choices,
+      leave: 'Back',
+      decide: (choice) => {
+        if (choice === 'chart') this.chart(words(p.symbol));
+        else setTimeout(() => (choice === 'close' ? this.close(p) : this.modify(p)));
+      },
+    });
+  }
+
+  /** @param {Wire} p */
+  close(p) {
+    this.dialogs.ask({
+      title: `Close ${words(p.symbol)} ${side(p) ?? ''}`,
+      body: [
+        ...this.warning(),
+        `Ticket ${words(p.ticket)}, ${money(p.profit, true)} as it stands, at market.`,
+        field('Lots', { type: 'number', name: 'volume', value: String(p.volume ?? ''), step: 'any', min: '0', max: String(p.volume ?? '') }),
+      ],
+      choices: [{ label: 'Close at market', value: 'close', cls: 'danger go' }],
+      decide: (_, form) => {
+        const volume = Number(form.get('volume'));
+        if (!(volume > 0)) return 'Lots must be more than zero.';
+        return this.act('close_position', volume === p.volume ? { ticket: p.ticket } : { ticket: p.ticket, volume });
+      },
+    });
+  }
+
+  /** @param {Wire} p */
+  modify(p) {
+    const step = typeof p.digits === 'number' ? String(10 ** -p.digits) : 'any';
+    const show = (/** @type {unknown} */ v) => (known(v) ? price(v, p.digits) : '');
+    this.dialogs.ask({
+      title: `Stop and target of ${words(p.symbol)} ${side(p) ?? ''}`,
+      body: [
+        ...this.warning(),
+        `Ticket ${words(p.ticket)}, entry ${price(p.entry_price, p.digits)}, now ${price(p.price_current, p.digits)}. An empty field stays as it is; 0 takes the level away.`,
+        field('Stop', { type: 'number', name: 'sl', value: show(p.sl_price), step, min: '0' }),
+        field('Target', { type: 'number', name: 'tp', value: show(p.tp_price), step, min: '0' }),
+      ],
+      choices: [{ label: 'Change', value: 'modify', cls: 'go' }],
+      decide: (_, form) => {
+        /** @type {Wire} */
+        const args = { ticket: p.ticket };
+        for (const [name, old] of [['sl', p.sl_price], ['tp', p.tp_price]]) {
+          const text = String(form.get(name) ?? '').trim();
+          if (text !== '' && Number(text) !== old) args[name] = Number(text);
+        }
+        return Object.keys(args).length === 1 ? 'Nothing is changed yet.' : this.act('modify_position', args);
+      },
+    });
+  }
+
+  /** @param {Wire} o */
+  order(o) {
+    this.dialogs.ask({
+      title: `${words(o.symbol)} ${side(o) ?? ''} ${words(o.kind).replace('_', ' ')} ${lots(o.volume)}`,
+      body: [
+        facts([
+          ['Order', words(o.order)],
+          ['Price', price(o.price, o.digits)],
+          ['Now', price(o.price_current, o.digits)],
+          ['Stop', price(o.sl, o.digits)],
+          ['Target', price(o.tp, o.digits)],
+          ['Placed', words(o.placed_at)],
+          ['Expires', words(o.expires_at)],
+          ['Whose', words(o.owner)],
+          ['Comment', words(o.comment)],
+        ]),
+        ...(this.may ? this.warning() : []),
+      ],
+      choices: this.may ? [{ label: 'Delete this order', value: 'cancel', cls: 'danger' }] : [],
+      leave: 'Back',
+      decide: () => this.act('cancel_order', { order: o.order }),
+    });
+  }
+
+  /** @param {import('./scanner.js').Row} row */
+  symbol({ symbol, text, detail: d, quote: q }) {
+    const [sign, name, colour] = STAGES[d.code] ?? ['?', words(d.code), ''];
+    const parts = d.components && typeof d.components === 'object' ? Object.entries(d.components) : [];
+    this.dialogs.ask({
+      title: `${symbol}: ${name}`,
+      body: [
+        facts([
+          ['Stage', `${sign} ${name}`, colour],
+          ['Why', text],
+          ['Gate', words(d.gate)],
+          ['Direction', words(d.direction)],
+          ['Score', `${number(d.score)} of ${number(d.need)} needed`],
+          ...parts.map(([part, points]) => /** @type {[string, string]} */ ([`  ${part.replaceAll('_', ' ')}`, number(points, 1, true)])),
+          ['Entry', price(d.entry, q.digits)],
+          ['Stop', price(d.sl, q.digits)],
+          ['Target', price(d.tp, q.digits)],
+          ['Reward over risk', number(d.r, 2)],
+          ['Spread', `${number(d.spread)} points`],
+          ['ATR', known(d.atr) === null ? words(null) : String(d.atr)],
+          ['Regime', words(d.regime)],
+          ['Bid / ask', `${price(q.bid, q.digits)} / ${price(q.ask, q.digits)}`],
+          ['Last tick at the scan', known(d.age_s) === null ? words(null) : `${wholeAge(d.age_s)} old`],
+        ]),
+      ],
+      choices: [{ label: 'Chart', value: 'chart' }],
+      leave: 'Back',
+      decide: () => this.chart(symbol),
+    });
+  }
+}
