@@ -76,7 +76,7 @@ class Announcer:
                     price=order.price_open,
                     sl=order.sl or None,
                     tp=order.tp or None,
-                    reason=step.reason or order.comment or None,
+                    reason=step.reason or (None if id_in(order.comment) else order.comment or None),
                     owner=shapes.owner(order.magic, self._magic),
                 )
             )

@@ -13,52 +13,11 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
+from . import agent
 from . import constants as c
 from .terminal import Refused, Terminal, TerminalError, TerminalTimeout
 
 log = logging.getLogger(__name__)
-
-FUNCTIONS = frozenset(
-    [
-        "initialize",
-        "login",
-        "shutdown",
-        "version",
-        "terminal_info",
-        "account_info",
-        "last_error",
-        "symbols_total",
-        "symbols_get",
-        "symbol_info",
-        "symbol_info_tick",
-        "symbol_select",
-        "market_book_add",
-        "market_book_get",
-        "market_book_release",
-        "copy_rates_from",
-        "copy_rates_from_pos",
-        "copy_rates_range",
-        "copy_ticks_from",
-        "copy_ticks_range",
-        "orders_total",
-        "orders_get",
-        "order_calc_margin",
-        "order_calc_profit",
-        "order_check",
-        "order_send",
-        "positions_total",
-        "positions_get",
-        "history_orders_total",
-        "history_orders_get",
-        "history_deals_total",
-        "history_deals_get",
-    ]
-)
-"""The functions of the real module; nothing else is ever called on it."""
-
-FALSE_IS_FAILURE = frozenset(
-    {"initialize", "login", "symbol_select", "market_book_add", "market_book_release"}
-)
 
 Call = tuple[str, Sequence[Any], dict[str, Any]]
 """A function's name, its positional and its keyword arguments."""
@@ -118,51 +77,17 @@ class Backend(Protocol):
         ...
 
 
-def perform(terminal: Terminal, call: Call) -> Reply:
-    """Carry out a call on a terminal in this thread, ``last_error()`` included."""
-    function, args, kwargs = call
-    if function not in FUNCTIONS:
-        return Reply(None, c.RES_E_UNSUPPORTED, f"{function}: not a function of MT5", True)
-    method = getattr(terminal, function, None)
-    if method is None:
-        return Reply(None, c.RES_E_UNSUPPORTED, f"{function}: not in this terminal", True)
-    try:
-        value = method(*args, **kwargs)
-    except TypeError as error:
-        # The module's own answer to a wrong call form; it never reached the terminal.
-        return Reply(None, c.RES_E_INVALID_PARAMS, f"{function}: {error}", True)
-    failed = value is None and function != "shutdown"
-    if function in FALSE_IS_FAILURE:
-        failed = not value
-    if not failed:
-        return Reply(value)
-    code, text = terminal.last_error()
-    return Reply(value, code, text, True)
+Work = tuple[Callable[[Any], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
 
 
-def about(terminal: Any) -> About:
-    """What a paper terminal tells beyond the module's functions; nothing for a real one."""
-    clock = getattr(terminal, "server_now", None)
-    return About(
-        market=getattr(terminal, "market_text", None),
-        speed=float(getattr(terminal, "speed", 1.0)),
-        server_now=float(clock()) if callable(clock) else None,
-        utc_offset=float(getattr(terminal, "utc_offset", 0.0)) if callable(clock) else None,
-    )
+class Threaded:
+    """Something that blocks, made and used in one daemon thread, asked from the loop.
 
-
-Work = tuple[Callable[[Terminal], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
-
-
-class InProcess:
-    """A terminal in one daemon thread of this process: for paper, and for tests.
-
-    A thread cannot be killed: after a deadline it is left to finish, calls are refused
-    meanwhile, and ``start()`` waits for it. (The real module holds the GIL and therefore
-    never runs here.)
+    A thread cannot be killed: after a deadline it is left to finish, what is asked meanwhile
+    is refused, and ``start()`` waits for it.
     """
 
-    def __init__(self, factory: Callable[[], Terminal], name: str = "paper") -> None:
+    def __init__(self, factory: Callable[[], Any], name: str) -> None:
         self.name = name
         self._factory = factory
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
@@ -183,29 +108,8 @@ class InProcess:
             if not self._busy.done():
                 raise TerminalTimeout("start", deadline)
         if not self._ready:
-            await self._do("start", lambda terminal: None, deadline)
+            await self._do("start", lambda resource: None, deadline)
             self._ready = True
-
-    async def call(
-        self, function: str, args: Sequence[Any], kwargs: dict[str, Any], deadline: float
-    ) -> Reply:
-        reply = await self._do(
-            function, lambda terminal: perform(terminal, (function, args, kwargs)), deadline
-        )
-        assert isinstance(reply, Reply)
-        return reply
-
-    async def batch(self, calls: Sequence[Call], deadline: float) -> list[Reply]:
-        replies = await self._do(
-            "batch", lambda terminal: [perform(terminal, call) for call in calls], deadline
-        )
-        assert isinstance(replies, list)
-        return replies
-
-    async def about(self, deadline: float) -> About:
-        found = await self._do("about", about, deadline)
-        assert isinstance(found, About)
-        return found
 
     async def stop(self) -> None:
         self._queue.put(None)
@@ -216,7 +120,13 @@ class InProcess:
     def kill(self) -> None:
         """Nothing to kill: the thread is waited for by the next ``start()``."""
 
-    async def _do(self, function: str, work: Callable[[Terminal], Any], deadline: float) -> Any:
+    def abandon(self) -> None:
+        """Leave the thread to itself; the next ``start()`` makes another."""
+        self._queue.put(None)
+        self._thread = None
+        self._busy = None
+
+    async def _do(self, function: str, work: Callable[[Any], Any], deadline: float) -> Any:
         if self._thread is None:
             raise Refused(c.RES_E_INTERNAL_FAIL_CONNECT, "the terminal is not started", function)
         if self._busy is not None and not self._busy.done():
@@ -234,19 +144,19 @@ class InProcess:
         return answer.result()
 
     def _run(self, queue: SimpleQueue[Work | None]) -> None:
-        terminal: Terminal | None = None
+        resource: Any = None
         while (work := queue.get()) is not None:
             do, loop, answer = work
             try:
-                if terminal is None:
-                    terminal = self._factory()
-                result: Any = do(terminal)
+                if resource is None:
+                    resource = self._factory()
+                result: Any = do(resource)
                 failure: BaseException | None = None
             except TerminalError as error:
                 result, failure = None, error
             except Exception as error:
                 # The supervision boundary of the thread: it must answer whatever happens.
-                log.exception("terminal thread")
+                log.warning("terminal thread: %s", error, exc_info=not isinstance(error, OSError))
                 result = None
                 failure = TerminalError(
                     c.RES_E_INTERNAL_FAIL, f"{type(error).__name__}: {error}", "terminal"
@@ -255,6 +165,29 @@ class InProcess:
                 loop.call_soon_threadsafe(_settle, answer, result, failure)
             except RuntimeError:
                 return  # the loop is closed: nobody waits any more
+
+
+class InProcess(Threaded):
+    """A terminal in a thread of this process: for paper, and for tests. (The real module holds
+    the GIL and therefore never runs here.)"""
+
+    def __init__(self, factory: Callable[[], Terminal], name: str = "paper") -> None:
+        super().__init__(factory, name)
+
+    async def call(
+        self, function: str, args: Sequence[Any], kwargs: dict[str, Any], deadline: float
+    ) -> Reply:
+        return (await self.batch([(function, args, kwargs)], deadline))[0]
+
+    async def batch(self, calls: Sequence[Call], deadline: float) -> list[Reply]:
+        def work(terminal: Terminal) -> list[Reply]:
+            return [Reply(*agent.perform(terminal, call)) for call in calls]
+
+        replies: list[Reply] = await self._do(calls[0][0] if calls else "batch", work, deadline)
+        return replies
+
+    async def about(self, deadline: float) -> About:
+        return About(**await self._do("about", agent.about, deadline))
 
 
 def _settle(answer: asyncio.Future[Any], result: Any, failure: BaseException | None) -> None:

@@ -142,17 +142,22 @@ class Connection:
         self._closing = True
         self._open = False
         self._refuse_waiting("the program is closing")
-        if self._task is not None:
-            wake: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            wake.cancel()
-            self._jobs.put_nowait(Job(ORDER, -1, "close", 0.0, _nothing, wake, 0.0))
-            await asyncio.wait({self._task}, timeout=2.0)
-            self._task.cancel()
-            await asyncio.wait({self._task}, timeout=0.5)
         try:
+            if self._task is not None:
+                wake: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+                wake.cancel()
+                self._jobs.put_nowait(Job(ORDER, -1, "close", 0.0, _nothing, wake, 0.0))
+                await asyncio.wait({self._task}, timeout=2.0)
+                self._task.cancel()
+                await asyncio.wait({self._task}, timeout=0.5)
             async with asyncio.timeout(1.0):
                 await self.backend.stop()
-        except (TimeoutError, TerminalError):
+        except (TimeoutError, TerminalError) as error:
+            log.info("terminal: %s", error)
+        finally:
+            # Also when this is cancelled: nothing of ours outlives the program.
+            if self._task is not None:
+                self._task.cancel()
             self.backend.kill()
 
     # -- one at a time ------------------------------------------------------------------------

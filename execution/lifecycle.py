@@ -217,7 +217,7 @@ def _book(life: Life, deal: TradeDeal) -> None:
 
 def _mean(old: float, weight: float, new: float, added: float) -> float:
     total = weight + added
-    return (old * weight + new * added) / total if total > EPS else new
+    return round((old * weight + new * added) / total, 10) if total > EPS else new
 
 
 def _lots(volume: float) -> float:
