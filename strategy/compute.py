@@ -32,7 +32,7 @@ class Work:
         """Carry out the tasks one by one; a task that raises costs itself only."""
         for name, call in self.tasks:
             if self.cut:
-                return
+                break
             self.at = name
             try:
                 result = call()

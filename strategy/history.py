@@ -97,7 +97,8 @@ class History:
         count = self.count + 1
         if known.rates is not None:
             missed = (at - float(known.rates["time"][-1])) / TIMEFRAME_SECONDS[timeframe]
-            # the newest known bar again (to see that it joins), those after it, the forming one
+            # the newest known bar again (to see that it joins), those after it, the forming one,
+            # and one to spare: a bar may begin while the question is on its way
             count = min(count, int(missed) + 2)
         number = getattr(c, f"TIMEFRAME_{timeframe}")
         return "copy_rates_from_pos", (symbol, number, 0, count), {}

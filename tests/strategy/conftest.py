@@ -99,7 +99,7 @@ class Bench:
         return await self.worker.command(Command(id="1", name=name, args=args), "tester")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bench() -> Callable[..., Bench]:
     """``bench(**settings)``: a bench that is not opened yet."""
 
@@ -112,7 +112,7 @@ def bench() -> Callable[..., Bench]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def walk() -> Callable[..., tuple[Any, Any, Any, Any]]:
     """``walk(bars, series, seed)``: open, high, low, close of random walks."""
 
@@ -191,11 +191,11 @@ def good_case(**changes: Any) -> Case:
     return replace(case, **changes)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def case() -> Callable[..., Case]:
     return good_case
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def info() -> Callable[..., SymbolInfo]:
     return symbol

@@ -155,20 +155,20 @@ def test_the_bearish_side_is_the_bullish_one_upside_down(walk) -> None:
 
 def test_an_order_block_is_the_last_opposite_candle_and_dies_by_a_close_through_it() -> None:
     #       the swing high 1.10 | the bearish candle | the leg up through 1.10 | the fall
-    o = [1.00, 1.05, 1.08, 1.05, 1.04, 1.03, 1.02, 1.05, 1.12, 1.10, 1.04]
-    c = [1.05, 1.08, 1.05, 1.04, 1.03, 1.02, 1.05, 1.12, 1.10, 1.04, 0.99]
+    o = [0.90, 0.95, 1.00, 1.05, 1.08, 1.05, 1.04, 1.03, 1.02, 1.05, 1.12, 1.10, 1.04]
+    c = [0.95, 1.00, 1.05, 1.08, 1.05, 1.04, 1.03, 1.02, 1.05, 1.12, 1.10, 1.04, 0.99]
     o, c = np.array(o)[:, None], np.array(c)[:, None]
     h, lo = np.maximum(o, c) + 0.02, np.minimum(o, c) - 0.002
     atr = np.full(c.shape, 0.05)
     found = analyse(o, h, lo, c, atr, k=2)
     at = int(np.flatnonzero(found.broke[:, 0, 0])[0])
-    assert at == 7
+    assert at == 9
     assert found.displaced[at, 0, 0]
     assert abs(c[at, 0] - o[at, 0]) >= DISPLACEMENT_ATR * 0.05
-    assert found.block_near[at, 0, 0] == pytest.approx(h[5, 0])
-    assert found.block_far[at, 0, 0] == pytest.approx(lo[5, 0])
-    assert not np.isnan(found.block_far[9, 0, 0])
-    assert np.isnan(found.block_far[10, 0, 0])
+    assert found.block_near[at, 0, 0] == pytest.approx(h[7, 0])
+    assert found.block_far[at, 0, 0] == pytest.approx(lo[7, 0])
+    assert not np.isnan(found.block_far[11, 0, 0])
+    assert np.isnan(found.block_far[12, 0, 0])
 
 
 def test_a_gap_is_kept_until_a_close_goes_through_its_far_edge(walk) -> None:
