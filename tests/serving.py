@@ -1,0 +1,29 @@
+"""An agent over a paper terminal, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PATH = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+TOKEN = "a-token-of-the-tests-0123"
+
+
+def serve_agent(*more: str, python: str = sys.executable, **env: str) -> tuple[Any, int]:
+    """An agent over paper in a process of its own; the process and its port."""
+    process = subprocess.Popen(
+        [python, str(ROOT / "execution/agent.py"), "--port", "0", *more],
+        stdout=subprocess.PIPE,
+        env=os.environ | PATH | {"MT5DASH_AGENT_TOKEN": TOKEN} | env,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r":(\d+), token", line)
+    assert found, line
+    return process, int(found.group(1))
