@@ -7,6 +7,7 @@ called from any thread, before, during and after the start, never waits and neve
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import threading
 from collections import deque
@@ -15,6 +16,7 @@ from typing import Any
 
 from .feed import Feed
 from .journal import Journal
+from .ports import PortTaken
 from .settings import FIRST_PORT, LAST_PORT, FeedSettings
 from .wire import Refused, pack
 
@@ -80,7 +82,7 @@ _early: deque[bytes] = deque(maxlen=EARLY_MAX)
 
 def start_server(
     host: str = "127.0.0.1",
-    port: int | None = None,
+    port: int = FIRST_PORT,
     *,
     settings: FeedSettings | None = None,
     journal: Journal | None = None,
@@ -89,8 +91,8 @@ def start_server(
 
     Args:
         host: Address to listen on; beyond loopback the feed asks for TLS and tokens.
-        port: First port to try, up to nine above it are tried as well; ``None``: 8000-8009.
-        settings: All settings instead of host and port.
+        port: First port to try; the nine above it are tried as well.
+        settings: All settings instead of host and port (its port is taken or refused).
         journal: Where log events are kept; without one in memory only.
 
     Returns:
@@ -104,16 +106,36 @@ def start_server(
     with _lock:
         if _running is not None and _running.thread.is_alive() and _running.feed is not None:
             return _running.feed.port
-        made = settings or FeedSettings(host=host)
-        if settings is None and port is not None and port != FIRST_PORT:
-            made.port = port
-        background = _Background(made, journal)
-        number = background.start()
-        assert background.feed is not None
+        if settings is not None:
+            background = _Background(settings, journal)
+            background.start()
+        else:
+            background = _first_free(host, port, journal)
+        feed = background.feed
+        assert feed is not None
         while _early:
-            background.feed.publish_threadsafe_packed(_early.popleft())
+            feed.publish_threadsafe_packed(_early.popleft())
         _running = background
-        return number
+        # What another thread put aside between the last look and the line above.
+        while _early:
+            feed.publish_threadsafe_packed(_early.popleft())
+        return feed.port
+
+
+def _first_free(host: str, port: int, journal: Journal | None) -> _Background:
+    last = min(port + LAST_PORT - FIRST_PORT, 65535)
+    for candidate in range(port, last + 1):
+        background = _Background(FeedSettings(host=host, port=candidate), journal)
+        try:
+            background.start()
+        except PortTaken:
+            continue
+        return background
+    raise PortTaken(
+        errno.EADDRINUSE,
+        f"ports {port}-{last} on {host} are all taken; stop what uses one of them, or give "
+        "start_server another port",
+    )
 
 
 def push_update(event: Mapping[str, Any]) -> None:
@@ -140,8 +162,3 @@ def stop_server(timeout: float = 5.0) -> None:
         running, _running = _running, None
     if running is not None:
         running.stop(timeout)
-
-
-def port_range() -> range:
-    """The ports that are tried when none is named."""
-    return range(FIRST_PORT, LAST_PORT + 1)

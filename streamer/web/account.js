@@ -51,7 +51,7 @@ export class AccountView {
     const sign = el('span', { class: 'sign', 'aria-hidden': 'true' });
     const word = el('b');
     const old = el('span');
-    place.append(sign, ` ${name} `, word, ' ', old);
+    place.append(sign, ' ', el('span', { class: 'name', text: name }), ' ', word, ' ', old);
     return { place, sign, word, old };
   }
 

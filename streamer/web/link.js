@@ -150,8 +150,10 @@ export class FeedLink {
   /** @param {number} code @param {string} why */
   again(code, why) {
     clearTimeout(this.timer);
-    const least = PATIENT_CODES.has(code) ? PATIENT_DELAY_MS : FIRST_DELAY_MS;
-    const delay = Math.min(MAX_DELAY_MS, least * 2 ** this.attempt) * (0.5 + this.random() / 2);
+    const spread = 0.5 + this.random() / 2;
+    const delay =
+      Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** this.attempt) * spread +
+      (PATIENT_CODES.has(code) ? PATIENT_DELAY_MS : 0);
     this.attempt += 1;
     this.reconnects += 1;
     this.retryAt = this.now() + delay;

@@ -14,13 +14,12 @@ from streamer.feed import Feed
 from streamer.journal import Journal
 from streamer.settings import FeedSettings
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-OpenFeed = Callable[..., Awaitable[Feed]]
+# At the end: `conftest` stays the one of all tests.
+sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture
-async def open_feed(tmp_path: Path) -> AsyncIterator[OpenFeed]:
+async def open_feed(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Feed]]]:
     """Start feeds: ``await open_feed(journal="a.db", port=..., ...)``; all closed at the end."""
     feeds: list[Feed] = []
 

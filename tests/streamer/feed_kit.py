@@ -6,13 +6,17 @@ import asyncio
 import base64
 import json
 import os
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from streamer.feed import Feed
 from streamer.protocol import SUBPROTOCOL
+
+OpenFeed = Callable[..., Awaitable[Feed]]
 
 
 async def join(
@@ -49,6 +53,17 @@ async def frame_of(ws: ClientConnection, *types: str, timeout: float = 5.0) -> d
             value = json.loads(await ws.recv())
             if value["type"] in types:
                 return dict(value)
+
+
+async def closed(ws: ClientConnection, timeout: float = 8.0) -> tuple[int, list[dict[str, Any]]]:
+    """Read to the end: the close code and the frames before it."""
+    frames = []
+    try:
+        async with asyncio.timeout(timeout):
+            while True:
+                frames.append(json.loads(await ws.recv()))
+    except ConnectionClosed as end:
+        return (end.rcvd.code if end.rcvd is not None else 1006), frames
 
 
 async def until(condition: Any, timeout: float = 10.0) -> None:

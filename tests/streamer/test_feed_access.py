@@ -10,29 +10,15 @@ import stat
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import OpenFeed
-from feed_kit import frame, frame_of, handshake_status, http, join, until, upgrade
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from feed_kit import OpenFeed, closed, frame, frame_of, handshake_status, http, join, until, upgrade
+from websockets.asyncio.client import connect
 
 from streamer.access import Access, AccessError, Failures, TokenStore, split_host
 from streamer.feed import Feed
 from streamer.protocol import Command, CommandResult
 from streamer.settings import FeedSettings
-
-
-async def closed(ws: ClientConnection, timeout: float = 8.0) -> tuple[int, list[dict[str, Any]]]:
-    """Read to the end: the close code and the frames before it."""
-    frames = []
-    try:
-        async with asyncio.timeout(timeout):
-            while True:
-                frames.append(json.loads(await ws.recv()))
-    except ConnectionClosed as end:
-        return (end.rcvd.code if end.rcvd is not None else 1006), frames
 
 
 @pytest.mark.parametrize(

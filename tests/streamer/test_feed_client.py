@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from chaos import Proxy
-from conftest import OpenFeed
-from feed_kit import until
+from feed_kit import OpenFeed, until
 from websockets.asyncio.server import ServerConnection, serve
 
 from streamer.client import FeedClient, FeedLost, tail

@@ -8,8 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from conftest import OpenFeed
-from feed_kit import http, raw_request
+from feed_kit import OpenFeed, http, raw_request
 
 from streamer.feed import Feed
 from streamer.health import HealthCheck

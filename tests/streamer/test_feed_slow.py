@@ -9,8 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from conftest import OpenFeed
-from feed_kit import frame, join, raw_request, until, upgrade
+from feed_kit import OpenFeed, frame, join, raw_request, until, upgrade
 
 from streamer.feed import Feed
 from streamer.frames import Item, Ring

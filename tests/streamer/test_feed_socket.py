@@ -7,8 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import OpenFeed
-from feed_kit import frame, frame_of, join, until, upgrade
+from feed_kit import OpenFeed, frame, frame_of, join, until, upgrade
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 

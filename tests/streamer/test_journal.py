@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OpenFeed
-from feed_kit import frame, frame_of, join, until
+from feed_kit import OpenFeed, frame, frame_of, join, until
 
 from streamer.feed import Feed
 from streamer.journal import Journal, JournalError, JournalLocked, link_hash
