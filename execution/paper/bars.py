@@ -107,11 +107,14 @@ class BarStore:
 
     def __init__(self, layers: Iterable[Layer], before: int) -> None:
         self._layers: list[Layer] = []
+        self._drawn_until = 0
         minutes = _EMPTY
         for layer in sorted(layers, key=lambda each: -each.seconds):
             bars = layer.bars[layer.bars["time"] + layer.seconds <= before]
             if layer.seconds == 60:
                 minutes = bars
+                if layer.drawn and len(bars):
+                    self._drawn_until = before
             elif len(bars):
                 self._layers.append(Layer(layer.seconds, bars))
         self._minutes = _Column(minutes)
@@ -157,7 +160,7 @@ class BarStore:
                 seconds = layer.seconds
         minutes = self._minutes.bars
         if len(lead) and len(minutes):
-            cut = _take_over(minutes, seconds)
+            cut = max(_take_over(minutes, seconds), self._drawn_until)
             lead = lead[lead["time"] < cut]
             used = int(np.searchsorted(minutes["time"], cut))
         return _Column(_EMPTY), lead, used

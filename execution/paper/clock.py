@@ -43,6 +43,10 @@ class RunningClock:
         at = self._anchor + (self._monotonic() - self._since) * self._speed
         return at if self._limit is None else min(at, self._limit)
 
+    def restart(self, start: float) -> None:
+        """Run from ``start`` on."""
+        self._anchor, self._since = start, self._monotonic()
+
     def set_speed(self, speed: float) -> None:
         """Run at another speed from now on; the time itself does not jump."""
         if not 0 < speed < float("inf"):

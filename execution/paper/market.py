@@ -45,10 +45,12 @@ class Ticks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Old bars of one length: ``seconds`` a bar, ``bars`` of ``RATES_DTYPE``, oldest first."""
+    """Old bars of one length: ``seconds`` a bar, ``bars`` of ``RATES_DTYPE``, oldest first.
+    ``drawn`` bars were made from longer ones, which are the truth where both are."""
 
     seconds: int
     bars: Array
+    drawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from .clock import RunningClock
 from .generator import GeneratedMarket
 from .ledger import AccountConfig
 from .market import Market, MarketError
+from .replay import ReplayMarket
 from .sessions import demo_start
 from .terminal import PaperTerminal
 
@@ -30,7 +31,9 @@ def open_paper(settings: PaperSettings) -> PaperTerminal:
     start = _start(settings.start)
     market = _market(settings, start)
     clock = RunningClock(market.start, settings.speed)
-    return PaperTerminal(market, clock, account_config(settings))
+    terminal = PaperTerminal(market, clock, account_config(settings))
+    clock.restart(market.start)  # the time it took to open does not count
+    return terminal
 
 
 def account_config(settings: PaperSettings) -> AccountConfig:
@@ -46,7 +49,7 @@ def account_config(settings: PaperSettings) -> AccountConfig:
 
 def _market(settings: PaperSettings, start: float | None) -> Market:
     if settings.market is not None:
-        raise MarketError("replay is not built yet", file=settings.market)
+        return ReplayMarket(settings.market, start)
     return GeneratedMarket(settings.seed, demo_start(time.time()) if start is None else start)
 
 

@@ -53,7 +53,7 @@ class Tape:
             if offset_s:
                 bars = bars.copy()
                 bars["time"] += offset_s
-            shifted.append(Layer(layer.seconds, bars))
+            shifted.append(Layer(layer.seconds, bars, layer.drawn))
         self.store = BarStore(shifted, before)
 
     def load(self, ticks: Ticks) -> None:
