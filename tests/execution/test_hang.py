@@ -135,7 +135,7 @@ def test_the_agent_serves_nobody_without_the_tokens_proof_and_no_broken_frame() 
         agent.read_frame(agent.exactly(peer))
         return peer
 
-    ask = {"id": 1, "calls": [["account_info", [], {}]]}
+    ask = {"id": 1, "calls": [["initialize", [], {}], ["account_info", [], {}]]}
     for words in (ask, {"proof": ""}, {"proof": hmac.new(b"guess", b"", "sha256").hexdigest()}):
         with connect() as peer:
             agent.write_frame(peer.sendall, agent.pack(words, []))
