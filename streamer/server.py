@@ -120,7 +120,9 @@ class FeedServer:
             ping_interval=None,
             max_size=self.settings.max_message_bytes,
             max_queue=16,
-            write_limit=0,
+            # "Paused" has to mean "something is buffered": see Subscriber.write. asyncio's TLS
+            # pauses from its limit on, plain TCP above it.
+            write_limit=(1, 0) if context is not None else 0,
             logger=_ws_log,
         )
 

@@ -15,6 +15,22 @@ import { STAGES } from './scanner.js';
 /** @typedef {import('./dialogs.js').Dialogs} Dialogs */
 /** @typedef {import('./dialogs.js').Choice} Choice */
 
+/**
+ * About what a position makes when a stop at this price is hit, costs aside: from the risk of its
+ * present stop, else from its profit where the price has moved enough to tell.
+ * @param {Wire} p @param {number} stop
+ */
+export function stopMoney(p, stop) {
+  const [entry, now, first, risk, profit] = [p.entry_price, p.price_current, p.sl_price, p.risk, p.profit].map(known);
+  if (entry === null || !(stop > 0)) return null;
+  const sign = side(p) === 'BUY' ? 1 : -1;
+  if (risk && first && first !== entry) return ((stop - entry) / (first - entry)) * risk;
+  if (now === null || profit === null) return null;
+  const moved = (now - entry) * sign;
+  const points = Math.abs(moved) * 10 ** (known(p.digits) ?? 0);
+  return points >= 5 && profit * moved > 0 ? (stop - entry) * sign * (profit / moved) : null;
+}
+
 export class Control {
   /** @param {FeedLink} link @param {Dialogs} dialogs @param {{say: (text: string) => void, chart: (symbol: string) => void}} calls */
   constructor(link, dialogs, { say, chart }) {
@@ -38,10 +54,13 @@ export class Control {
     return '';
   }
 
-  /** A line that cannot be overlooked when real money is meant. */
+  /** On what it acts; a line that cannot be overlooked when real money is meant. */
   warning() {
-    const mode = this.link.reducer.bot?.mode ?? this.link.reducer.account.mode;
-    return mode === 'live' ? [el('p', { class: 'live', text: 'LIVE ACCOUNT: this moves real money.' })] : [];
+    const { account, bot } = this.link.reducer;
+    const mode = bot?.mode ?? account.mode;
+    const on = `Account ${words(account.login)}, ${words(account.server)}, mode ${words(mode)}.`;
+    if (mode === 'live') return [el('p', { class: 'live', text: 'LIVE ACCOUNT: this moves real money.' }), on];
+    return mode === 'observe' ? [on, 'This bot only observes: it will refuse to send orders.'] : [on];
   }
 
   draw() {
@@ -66,7 +85,7 @@ export class Control {
     const buttons = this.may
       ? [
           [paused ? 'Resume' : 'Pause', '', () => this.simple(paused ? 'resume' : 'pause')],
-          ['Scan now', '', () => this.simple('scan_now')],
+          ['Scan now', '', () => this.scan()],
           ['Close everything …', 'danger', () => this.flatten()],
           halted ? ['Release the kill switch …', '', () => this.simple('release')] : ['Kill switch …', 'danger', () => this.halt()],
           ['Forget token', '', () => this.link.forget()],
@@ -81,18 +100,24 @@ export class Control {
     );
   }
 
-  /** @param {'pause' | 'resume' | 'scan_now' | 'release'} name */
+  /** Harmless, so it is not asked about. */
+  async scan() {
+    const wrong = await this.act('scan_now');
+    if (wrong) this.dialogs.ask({ title: 'Scan now', body: [wrong] });
+  }
+
+  /** @param {'pause' | 'resume' | 'release'} name */
   simple(name) {
     const texts = {
       pause: ['Pause the bot', 'No new scan and no new trade until it is resumed. Open positions stay managed.'],
       resume: ['Resume the bot', 'It scans again and may open trades.'],
-      scan_now: ['Scan now', 'All symbols are scanned at once; a candidate may lead to a trade.'],
-      release: ['Release the kill switch', 'The bot may open trades again.'],
+      release: ['Release the kill switch', `The bot may open trades again. It was set because: ${words(this.link.reducer.bot?.reason?.text)}.`],
     };
     const [title, body] = texts[name];
     this.dialogs.ask({
       title,
       body: [...this.warning(), body],
+      typed: name === 'release' ? 'release' : '',
       choices: [{ label: title, value: name, cls: 'go' }],
       decide: () => this.act(name),
     });
@@ -195,7 +220,7 @@ export class Control {
       choices: [{ label: 'Close at market', value: 'close', cls: 'danger go' }],
       decide: (_, form) => {
         const volume = Number(form.get('volume'));
-        if (!(volume > 0)) return 'Lots must be more than zero.';
+        if (!(volume > 0) || volume > (known(p.volume) ?? Infinity)) return `Lots: more than 0, at most ${lots(p.volume)}.`;
         return this.act('close_position', volume === p.volume ? { ticket: p.ticket } : { ticket: p.ticket, volume });
       },
     });
@@ -203,25 +228,39 @@ export class Control {
 
   /** @param {Wire} p */
   modify(p) {
-    const step = typeof p.digits === 'number' ? String(10 ** -p.digits) : 'any';
-    const show = (/** @type {unknown} */ v) => (known(v) ? price(v, p.digits) : '');
+    const show = (/** @type {unknown} */ v) => (known(v) ? price(v, p.digits) : '0');
+    const before = { sl: show(p.sl_price), tp: show(p.tp_price) };
+    const attributes = (/** @type {'sl' | 'tp'} */ name) => ({ type: 'text', inputmode: 'decimal', name, value: before[name], autocomplete: 'off' });
+    const stop = field('Stop', attributes('sl'));
+    const means = el('p', { role: 'status' });
+    const tell = () => {
+      const at = Number(stop.querySelector('input')?.value);
+      const loss = stopMoney(p, at);
+      setText(means, at === 0 ? 'Without a stop the loss has no bound.' : loss === null ? 'What this stop costs cannot be told from here.' : `If this stop is hit: about ${money(loss, true)}.`);
+    };
+    stop.addEventListener('input', tell);
+    tell();
     this.dialogs.ask({
       title: `Stop and target of ${words(p.symbol)} ${side(p) ?? ''}`,
       body: [
         ...this.warning(),
-        `Ticket ${words(p.ticket)}, entry ${price(p.entry_price, p.digits)}, now ${price(p.price_current, p.digits)}. An empty field stays as it is; 0 takes the level away.`,
-        field('Stop', { type: 'number', name: 'sl', value: show(p.sl_price), step, min: '0' }),
-        field('Target', { type: 'number', name: 'tp', value: show(p.tp_price), step, min: '0' }),
+        `Ticket ${words(p.ticket)}, in at ${price(p.entry_price, p.digits)}, now ${price(p.price_current, p.digits)}. 0 takes a level away.`,
+        stop,
+        means,
+        field('Target', attributes('tp')),
       ],
       choices: [{ label: 'Change', value: 'modify', cls: 'go' }],
       decide: (_, form) => {
         /** @type {Wire} */
         const args = { ticket: p.ticket };
-        for (const [name, old] of [['sl', p.sl_price], ['tp', p.tp_price]]) {
+        for (const name of /** @type {const} */ (['sl', 'tp'])) {
           const text = String(form.get(name) ?? '').trim();
-          if (text !== '' && Number(text) !== old) args[name] = Number(text);
+          // What was left as it was is not sent: the bot may have moved it meanwhile.
+          if (text === before[name]) continue;
+          if (text === '' || !(Number(text) >= 0)) return `${name.toUpperCase()}: a price, or 0 for none.`;
+          args[name] = Number(text);
         }
-        return Object.keys(args).length === 1 ? 'Nothing is changed yet.' : this.act('modify_position', args);
+        return Object.keys(args).length === 1 ? 'Nothing was changed.' : this.act('modify_position', args);
       },
     });
   }
