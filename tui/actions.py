@@ -212,7 +212,13 @@ ACTIONS: tuple[Action, ...] = (
         3,
     ),
     Action(
-        "funnel", ("w",), "Why no trade", "How many symbols each gate stopped.", LOOKING, "why", 6
+        "funnel",
+        ("w",),
+        "Why no trade: gate funnel",
+        "How many symbols each gate stopped.",
+        LOOKING,
+        "why",
+        6,
     ),
     Action(
         "health",

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.timer import Timer
@@ -18,6 +17,7 @@ from textual.timer import Timer
 from streamer.source import Source
 from streamer.text import clean
 
+from .doing import Doing
 from .lines import Line, width
 from .options import Clock, Defaults, Memory, UiOptions
 from .screens.base import Looking
@@ -30,7 +30,7 @@ from .view import UNITS, View
 RATES = (1.0, 2.0, 4.0, 10.0)
 
 
-class DashApp(App[str]):
+class DashApp(Doing):
     """The dashboard of one feed, or of several."""
 
     CSS_PATH = "dash.tcss"
@@ -80,6 +80,8 @@ class DashApp(App[str]):
         self._timer: Timer | None = None
         self._saving: asyncio.Task[None] | None = None
         self._rung = 0
+        self._due: float | None = None
+        self._late: list[tuple[float, float]] = []
 
     # -- start and end ---------------------------------------------------------------------
 
@@ -110,6 +112,11 @@ class DashApp(App[str]):
 
     def tick(self) -> None:
         """Take in what the feeds told, and draw the screen in front."""
+        now = self.clock.mono()
+        if self._due is not None:
+            self._late = [(at, ms) for at, ms in self._late if now - at < 60]
+            self._late.append((now, max(0.0, (now - self._due) * 1000)))
+        self._due = now + 1 / self.hz
         for session in self.sessions:
             session.tick()
         if self.options.bell:
@@ -118,6 +125,11 @@ class DashApp(App[str]):
                 self.bell()
             self._rung = alerts
         self.draw()
+
+    @property
+    def late_ms(self) -> float:
+        """The latest redraw of the last minute came so late."""
+        return max((ms for _, ms in self._late), default=0.0)
 
     def draw(self) -> None:
         screen = self.screen
@@ -200,6 +212,7 @@ class DashApp(App[str]):
 
     def action_leave(self) -> None:
         if isinstance(self.screen, QuitDialog):
+            self.exit("quit")
             return
         if not self.bot_runs():
             self.exit("quit" if self.owns_bot else "detach")

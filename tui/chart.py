@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from .format import BLOCKS, resample
+from . import format as f
+from .format import BLOCKS, known, resample
+from .lines import Line
 
 
 def area(values: Sequence[float], width: int, height: int) -> list[str]:
@@ -21,7 +25,7 @@ def area(values: Sequence[float], width: int, height: int) -> list[str]:
     low, high = min(points), max(points)
     span = high - low
     steps = height * 8
-    levels = [1 + round((v - low) / span * (steps - 1)) if span else steps // 2 for v in points]
+    levels = [1 + round((v - low) / span * (steps - 1)) if span else 1 for v in points]
     lines = []
     for row in range(height - 1, -1, -1):
         line = ""
@@ -30,3 +34,103 @@ def area(values: Sequence[float], width: int, height: int) -> list[str]:
             line += " " if part <= 0 else BLOCKS[7] if part >= 8 else BLOCKS[part - 1]
         lines.append(line)
     return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A price that is drawn as a line across the candles."""
+
+    label: str
+    price: float
+    style: str
+
+
+_HALVES = {
+    (0, 0): " ", (1, 1): "│", (2, 2): "█", (0, 1): "╷", (1, 0): "╵",
+    (2, 0): "▀", (0, 2): "▄", (2, 1): "▀", (1, 2): "▄",
+}  # fmt: skip
+"""What stands in a cell by its upper and lower half: nothing, wick, body."""
+
+
+def candles(
+    bars: Sequence[Mapping[str, Any]],
+    width: int,
+    height: int,
+    *,
+    digits: int | None = None,
+    levels: Sequence[Level] = (),
+) -> list[Line]:
+    """The newest bars as candles, one cell wide, half a line fine, prices at the right.
+
+    Args:
+        bars: ``open``, ``high``, ``low``, ``close``, oldest first; unsound ones are left out.
+        width: Cells, the price scale included.
+        height: Lines.
+        digits: Of the prices.
+        levels: Lines across; those far outside the bars (over half their span) are not drawn,
+            so that the candles stay readable.
+    """
+    good = []
+    for bar in bars:
+        values = [known(bar.get(k)) for k in ("open", "high", "low", "close")]
+        if None not in values:
+            good.append([v for v in values if v is not None])
+    scale = max((len(f.price(b[1], digits)) for b in good[-1:]), default=0) + 5
+    room = width - scale
+    if not good or room < 4 or height < 3:
+        return []
+    good = good[-room:]
+    low, high = min(b[2] for b in good), max(b[1] for b in good)
+    reach = (high - low) / 2 or abs(high) * 1e-4 or 1.0
+    drawn = [v for v in levels if low - reach <= v.price <= high + reach]
+    low = min([low, *(v.price for v in drawn)])
+    high = max([high, *(v.price for v in drawn)])
+    span = high - low or 1.0
+    halves = height * 2
+
+    def half(price: float) -> int:
+        """Half lines from the top."""
+        return min(halves - 1, max(0, round((high - price) / span * (halves - 1))))
+
+    grid: list[list[tuple[str, str]]] = []
+    columns = []
+    for open_, top, bottom, close in good:
+        cells = [0] * halves
+        for h in range(half(top), half(bottom) + 1):
+            cells[h] = 1
+        for h in range(half(max(open_, close)), half(min(open_, close)) + 1):
+            cells[h] = 2
+        columns.append((cells, "up" if close >= open_ else "down"))
+    at_row = {half(v.price) // 2: v for v in drawn}
+    last = good[-1][3]
+    for row in range(height):
+        level = at_row.get(row)
+        line = []
+        for cells, style in columns:
+            sign = _HALVES[cells[row * 2], cells[row * 2 + 1]]
+            line.append((sign, style) if sign != " " or not level else ("╌", level.style))
+        line.extend([("╌" if level else " ", level.style if level else "")] * (room - len(columns)))
+        grid.append(line)
+    out: list[Line] = []
+    for row, cells_ in enumerate(grid):
+        line = _joined(cells_)
+        level = at_row.get(row)
+        if level:
+            line.append((f" {f.price(level.price, digits)} {level.label}", level.style))
+        elif row == half(last) // 2:
+            line.append((f" {f.price(last, digits)} ◀", "bold"))
+        elif row in (0, height - 1):
+            line.append((f" {f.price(high if row == 0 else low, digits)}", "faint"))
+        out.append(line)
+    return out
+
+
+def _joined(cells: Sequence[tuple[str, str]]) -> Line:
+    """Neighbours of one style in one piece."""
+    line: Line = []
+    for sign, style in cells:
+        if line and line[-1][1] == style:
+            line[-1] = (line[-1][0] + sign, style)
+        else:
+            line.append((sign, style))
+    return line

@@ -19,7 +19,7 @@ def known(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     number = float(value)
-    return number if math.isfinite(number) else None
+    return number + 0.0 if math.isfinite(number) else None  # + 0.0: -0.0 is 0.0
 
 
 def number(value: Any, decimals: int = 0, *, sign: bool = False) -> str:

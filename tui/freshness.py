@@ -8,14 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import describe
 from . import format as f
 
 if TYPE_CHECKING:
     from .session import Session
 
-LIVE_S, SLOW_S = 3.0, 10.0
-"""Account and positions are read every second: up to this age they are live, then slow."""
+LIVE_S, SLOW_S = 7.0, 12.0
+"""An account that does not change is told again every 5 s: up to the first age it is live,
+then slow, and after the second one stale."""
+
+JOINING_S = 15.0
+"""So long may a terminal take to answer for the first time before it is an alert."""
 
 HEARTBEAT_LIVE_S, HEARTBEAT_SLOW_S = 12.0, 30.0
 """A feed beats every 5 s."""
@@ -54,20 +57,26 @@ def section_age(session: Session, section: str) -> float | None:
 
 
 def terminal(session: Session) -> Badge:
-    """The trading terminal: how old account and positions are."""
+    """The trading terminal: how old account, positions and quotes are."""
     status = session.state.terminal
     age = section_age(session, "account")
     said = status.get("state") if isinstance(status, dict) else None
     detail = _text(status.get("last_error")) if isinstance(status, dict) else ""
     if said == "disconnected":
-        if describe.connecting(status):
-            return Badge("terminal", "JOINING", "warn", age, detail)
+        waited = section_age(session, "terminal")
+        if age is None and waited is not None and waited < JOINING_S:
+            return Badge("terminal", "JOINING", "warn", None, detail)
         return Badge("terminal", "GONE", "crit", age, detail or "the terminal does not answer")
     if age is None:
         return Badge("terminal", "WAITING", "dim", None, "no account data yet")
     if age > SLOW_S:
         return Badge("terminal", "STALE", "crit", age, detail or "no account data any more")
-    if said == "stale" or age > LIVE_S:
+    if age > LIVE_S:
+        return Badge("terminal", "SLOW", "warn", age, detail)
+    ages = (section_age(session, s) for s in ("positions", "quotes"))
+    newest = min((a for a in ages if a is not None), default=age)
+    age = min(age, newest)
+    if said == "stale":
         return Badge("terminal", "SLOW", "warn", age, detail)
     return Badge("terminal", "LIVE", "ok", age, detail)
 
@@ -99,8 +108,9 @@ def feed(session: Session) -> Badge:
     link = session.source.link
     now = session.clock.mono()
     if link.state == "local":
-        if session.journal not in (None, "ok"):
-            return Badge("feed", "HELD", "crit", None, f"journal: {session.journal}")
+        trouble = session.journal_trouble()
+        if trouble:
+            return Badge("feed", "HELD", "crit", None, f"journal: {trouble}")
         return Badge("feed", "ON", "ok", None, link.url)
     age = None if link.last_frame is None else max(0.0, now - link.last_frame)
     if link.state == "live":

@@ -18,11 +18,15 @@ from streamer.state import FeedState
 from . import describe, freshness
 from . import format as f
 from .options import Clock
+from .tape import Tape
 
 LINES_KEPT = 5_000
 WAITING_KEPT = 20_000
+TAKEN_AT_ONCE = 4_000
+"""Events taken in by one tick: about ten milliseconds of the loop."""
 CLOSED_KEPT = 500
 GHOST_S = 10.0
+REASONS_KEPT = 60
 FOLD_BACK = 3
 """A repeat is folded into one of so many lines before it."""
 
@@ -81,6 +85,10 @@ class Session:
     """Rises when lines, closed positions or alerts change."""
     journal: str | None = None
     heartbeat: Wire | None = None
+    tape: Tape = field(default_factory=Tape)
+    """Prices seen, for charts where the feed has no bars."""
+    reasons: dict[str, deque[tuple[str, str, str]]] = field(default_factory=dict)
+    """Symbol -> (time, code, text) of its last scans, oldest first; repeats left out."""
     _waiting: deque[Wire] = field(default_factory=lambda: deque(maxlen=WAITING_KEPT))
     _unwatch: Callable[[], None] | None = None
     _epoch: str | None = None
@@ -125,12 +133,15 @@ class Session:
             # Another run of numbers: what this screen remembers belongs to the one before.
             self._waiting.clear()
             self._reload(fresh=False)
-        while self._waiting:
+        for _ in range(min(len(self._waiting), TAKEN_AT_ONCE)):
             event = self._waiting.popleft()
             if event.get("type") == "STATE_SNAPSHOT":
-                self._reload(fresh=False)
+                # After a resumed one the events that were missed are told one by one.
+                if event.get("resumed") is not True:
+                    self._reload(fresh=False)
             elif self._is_new(event):
                 self._take(event, live=True)
+        self.tape.note(self.state.quotes, self.state.revisions["quotes"], self.now())
         now = self.clock.mono()
         for ticket in [t for t, (at, _) in self.ghosts.items() if now - at > GHOST_S]:
             del self.ghosts[ticket]
@@ -170,6 +181,8 @@ class Session:
                 self.ghosts[ticket] = (self.clock.mono(), event)
         if live:
             self._learn_skew(event)
+        if name == "SCAN_SUMMARY":
+            self._note_reasons(event)
         line = LogLine(self._number, event)
         self._number += 1
         if not self._fold(line):
@@ -178,6 +191,17 @@ class Session:
         if line.level >= describe.WARN and name not in ("TERMINAL_STATUS", "BOT_STATUS"):
             at = f.parse_time(event.get("timestamp"))
             self._alert(line.fold or line.number, line.level, line.text(), at, event)
+
+    def _note_reasons(self, event: Wire) -> None:
+        symbols, details = event.get("symbols"), event.get("details")
+        if not isinstance(symbols, dict):
+            return
+        for symbol, text in symbols.items():
+            detail = details.get(symbol) if isinstance(details, dict) else None
+            code = str(detail.get("code") or "") if isinstance(detail, dict) else ""
+            past = self.reasons.setdefault(str(symbol), deque(maxlen=REASONS_KEPT))
+            if not past or past[-1][1:] != (code, str(text)):
+                past.append((str(event.get("timestamp") or ""), code, str(text)))
 
     def _fold(self, line: LogLine) -> bool:
         if line.fold is None:
@@ -246,6 +270,13 @@ class Session:
             alert.acknowledged = True
         self.changed += len(alerts)
         return len(alerts)
+
+    def journal_trouble(self) -> str | None:
+        """Why the feed holds log events back; ``None`` when it does not, as far as is known."""
+        local = getattr(self.source, "journal_trouble", None)
+        if isinstance(local, str) and local:
+            return local
+        return self.journal if isinstance(self.journal, str) and self.journal != "ok" else None
 
     # -- times -----------------------------------------------------------------------------
 

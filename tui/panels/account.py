@@ -17,6 +17,7 @@ LIMIT_NAMES = {
     "exposure": ("Exposure", "Exp"),
     "trades_per_day": ("Trades today", "Trades"),
     "margin_level": ("Margin", "Margin"),
+    "consecutive_losses": ("Losses in a row", "Losses"),
 }
 NEAR, CLOSE_BY = 0.6, 0.85
 """Shares of a limit from which it is told in yellow and in red."""

@@ -10,8 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
-from ..lines import Line, fit_line, line_width
+from .. import format as f
+from .. import freshness
+from ..lines import Line, clip, fit_line, line_width
 from ..panels.base import LineView, Styled
+from ..panels.header import mode_badge
 from ..view import View
 
 if TYPE_CHECKING:
@@ -56,9 +59,20 @@ class SheetView(LineView, can_focus=True):
         shown = content[self.top : self.top + page]
         shown += [[]] * (page - len(shown))
         title = [(f" {self.sheet.heading} ", "title")]
-        room = max(0, cells - 4 - line_width(title))
+        # Mode and freshness stand on every page: what is read here may be old, or real money.
+        badge = freshness.terminal(view.session)
+        age = "" if badge.age is None else f" {f.age(badge.age)}"
+        marks: Line = [
+            (" ", ""),
+            *mode_badge(view),
+            (f" {badge.sign} {badge.word}{age} ", badge.grade),
+        ]
+        room = cells - 4 - line_width(title) - line_width(marks)
+        if room < 0:
+            title = [(clip(title[0][0], max(0, cells - 4 - line_width(marks))), "title")]
+            room = max(0, cells - 4 - line_width(title) - line_width(marks))
         out: list[Styled] = [
-            ([("╭─", "frame-on"), *title, ("─" * room, "frame-on"), ("─╮", "frame-on")], "")
+            ([("╭─", "frame-on"), *title, ("─" * room, "frame-on"), *marks, ("─╮", "frame-on")], "")
         ]
         size = at = 0
         if len(content) > page > 0:

@@ -1,0 +1,367 @@
+"""What is known of one position, one symbol, one trade or one event."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from textual.binding import Binding, BindingType
+
+from streamer.source import Wire
+
+from .. import describe
+from .. import format as f
+from ..chart import Level, candles
+from ..lines import Line, line_width, wrap
+from ..panels.positions import OPEN, PENDING, Row, r_now
+from ..panels.scanner import STAGES, UNKNOWN_STAGE
+from ..tape import Bar, fetch_bars
+from ..view import View, tone, word
+from .base import Sheet
+
+TIMEFRAMES = ("M1", "M5", "M15", "H1", "H4", "D1")
+BARS_ASKED = 300
+ASK_AGAIN_S = 5.0
+SEEN_BAR_S = 15
+LABEL = 18
+
+
+def pair(label: str, *value: tuple[str, str], note: str = "") -> Line:
+    """One fact: its name, its value, and a remark."""
+    line: Line = [(f"{label:<{LABEL}}", "dim"), *value]
+    if note:
+        line.append((f"  {note}", "dim"))
+    return line
+
+
+def components(view: View, parts: Any, cells: int) -> list[Line]:
+    """The components of a score as bars, the greatest first."""
+    if not isinstance(parts, dict):
+        return []
+    values = {str(k): v for k, n in parts.items() if (v := f.known(n)) is not None}
+    top = max((abs(v) for v in values.values()), default=0.0)
+    lines = []
+    for name, value in sorted(values.items(), key=lambda item: -item[1]):
+        bar = f.gauge(value, top, min(24, max(4, cells - 30))).rstrip("·") if value else ""
+        lines.append(
+            [(f"  {word(name, 14):<14}", "dim"), (f"{value:6.1f} ", "text"), (bar, "chart")]
+        )
+    return lines
+
+
+class ChartSheet(Sheet):
+    """A sheet with the candles of one symbol, kept up to date."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t,right", "timeframe(1)", show=False),
+        Binding("T,left", "timeframe(-1)", show=False),
+    ]
+    keys: Sequence[tuple[str, str]] = (("t", "timeframe"),)
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__()
+        self.symbol = symbol
+        self.timeframe = "M5"
+        self._bars: list[Bar] | None = None
+        self._asked_at = -1e9
+        self._asking: asyncio.Task[None] | None = None
+
+    def action_timeframe(self, step: int) -> None:
+        at = (TIMEFRAMES.index(self.timeframe) + step) % len(TIMEFRAMES)
+        self.timeframe = TIMEFRAMES[at]
+        self._bars, self._asked_at = None, -1e9
+        self.look(self.dash.view())
+
+    def look(self, view: View) -> None:
+        now = view.session.clock.mono()
+        idle = self._asking is None or self._asking.done()
+        if idle and now - self._asked_at >= ASK_AGAIN_S:
+            self._asked_at = now
+            self._asking = asyncio.create_task(self._ask(view, self.timeframe))
+        super().look(view)
+
+    async def _ask(self, view: View, timeframe: str) -> None:
+        bars = await fetch_bars(view.session.source, self.symbol, timeframe, BARS_ASKED)
+        if timeframe == self.timeframe and self.is_attached:
+            self._bars = bars
+            super().look(self.dash.view())
+
+    def on_unmount(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+
+    def chart(self, view: View, cells: int, rows: int, levels: Sequence[Level]) -> list[Line]:
+        """The candles with their heading; without bars of the feed, from prices seen here."""
+        quote: Any = view.session.state.quotes.get(self.symbol) or {}
+        digits = quote.get("digits")
+        bars, name = self._bars, self.timeframe
+        if not bars:
+            bars = view.session.tape.bars(self.symbol, SEEN_BAR_S, BARS_ASKED)
+            bars = bars if len(bars) > 1 else []
+            name = f"{SEEN_BAR_S} s, from prices this screen saw (the feed has no {name} bars)"
+        drawn = candles(bars, cells, rows - 1, digits=digits, levels=levels)
+        if not drawn:
+            return [[(f"no bars of {word(self.symbol, 20)} yet", "dim")]]
+        return [[(f"{word(self.symbol, 20)} ", "bold"), (name, "dim")], *drawn]
+
+
+class PositionSheet(ChartSheet):
+    """A position or a pending order: its money, its levels, why it was opened, its history."""
+
+    keys = (("t", "timeframe"), ("C", "close"), ("M", "change SL/TP"))
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("C", "app.close_position", show=False),
+        Binding("M", "app.modify_position", show=False),
+        Binding("D", "app.cancel_order", show=False),
+    ]
+
+    def __init__(self, row: Row) -> None:
+        super().__init__(row.symbol)
+        self.row = row
+        kind = {OPEN: "Position", PENDING: "Pending order"}.get(row.kind, "Closed position")
+        self.heading = f"{kind} #{word(row.ticket, 20)}  {word(row.symbol, 16)}"
+
+    def current(self, view: View) -> Row | None:
+        """The row as the feed has it now; ``None`` when it is gone."""
+        state = view.session.state
+        items = state.orders if self.row.kind == PENDING else state.positions
+        name = "order" if self.row.kind == PENDING else "ticket"
+        for item in items:
+            if str(item.get(name)) == str(self.row.ticket):
+                return Row(self.row.kind, item)
+        return None
+
+    def _levels(self, row: Row) -> list[Level]:
+        levels = []
+        for label, price, style in (
+            ("SL", row.sl, "down"),
+            ("TP", row.tp, "up"),
+            ("in", row.entry, "accent"),
+        ):
+            value = f.known(price)
+            if value:
+                levels.append(Level(label, value, style))
+        return levels
+
+    def facts(self, view: View, row: Row, gone: bool) -> list[Line]:
+        """The facts of the position, one a line."""
+        digits = row.digits
+        profit, r = row.get("profit"), r_now(row)
+        lines: list[Line] = []
+        if gone:
+            lines.append([("No longer open: the last values seen stand here.", "warn")])
+        lines.append(
+            pair("Side", (f"{f.side(row.direction)} {f.lots(row.get('volume'))} lots", "bold"),
+                 note=f"by {word(row.get('owner'), 12)}, magic {word(row.get('magic'), 12)}")
+        )  # fmt: skip
+        if row.kind == PENDING:
+            lines.append(pair("Waits for", (f.price(row.entry, digits), "text"),
+                              note=f"now {f.price(row.now, digits)}"))  # fmt: skip
+        else:
+            moved = f.pips(row.entry, row.now, row.direction, digits)
+            note = "" if moved is None else f"{moved:+.1f} pips"
+            lines += [
+                pair("Entry → now", (f"{f.price(row.entry, digits)} → ", "dim"),
+                     (f.price(row.now, digits), "bold"), note=note),
+                pair("Profit", view.gain(profit), note=f"{f.multiple(r)}R" if r is not None else ""),
+            ]  # fmt: skip
+        stop = f.known(row.sl)
+        sl_note = "" if stop else "no stop: the loss has no bound"
+        target = f.known(row.tp)
+        lines += [
+            pair("Stop", (f.price(row.sl, digits), "text" if stop else "warn"),
+                 note=sl_note or self._reach(row, row.sl)),
+            pair("Target", (f.price(row.tp, digits), "text" if target else "dim"),
+                 note=self._reach(row, row.tp)),
+        ]  # fmt: skip
+        if row.kind != PENDING:
+            lines.append(pair("If SL is hit", view.gain(row.get("risk")) if stop else ("–", "warn"),
+                              note=f"first risk {view.cash(row.get('initial_risk'))}"))  # fmt: skip
+            lines.append(pair("Swap, commission", (view.cash(row.get("swap"), sign=True), "text"),
+                              (f", {view.cash(row.get('commission'), sign=True)}", "text")))  # fmt: skip
+        opened = row.get("placed_at" if row.kind == PENDING else "opened_at")
+        lines.append(
+            pair("Since", (f"{f.stamp(f.parse_time(opened), '%Y-%m-%d %H:%M:%S')}", "text"),
+                 note=f"{f.whole_age(view.session.position_age(opened))} of market time")
+        )  # fmt: skip
+        if row.get("comment"):
+            lines.append(pair("Comment", (word(row.get("comment"), 64), "text")))
+        return lines
+
+    def _reach(self, row: Row, price: Any) -> str:
+        away = f.pips(row.now, price, "BUY", row.digits) if f.known(price) else None
+        return "" if away is None else f"{abs(away):.1f} pips away"
+
+    def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
+        now = self.current(view)
+        if now is not None:
+            self.row = now
+        row = self.row
+        lines = self.facts(view, row, now is None)
+        history = [
+            line for line in view.session.lines
+            if str(line.event.get("ticket", line.event.get("order"))) == str(row.ticket)
+        ]  # fmt: skip
+        why = next((x.event for x in history if x.event.get("type") == "POSITION_OPENED"), None)
+        if why is not None and isinstance(why.get("components"), dict):
+            score = f.number(why.get("score"))
+            lines += [[], [("Why it was opened", "head"), (f"  score {score}", "text")]]
+            lines += components(view, why["components"], cells)
+        height = max(8, min(18, rows - 4))
+        lines += [[], *self.chart(view, cells, height, self._levels(row))]
+        lines += [[], [("What happened to it", "head")]]
+        for line in history:
+            lines.append(_event_line(line.event, line.text(view.mask)))
+        if not history:
+            lines.append([("  no event of it is held here", "dim")])
+        return lines
+
+
+def _event_line(event: Wire, text: str) -> Line:
+    return [
+        (f"  {f.clock(event.get('timestamp'))} ", "faint"),
+        (f"{word(describe.tag(event), 6):<7}", describe.style(event)),
+        (word(text, 400), describe.LEVEL_STYLE[describe.level(event)]),
+    ]
+
+
+class SymbolSheet(ChartSheet):
+    """A symbol: candles, the last scan in numbers, why it did not trade before."""
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(symbol)
+        self.heading = f"Symbol {word(symbol, 20)}"
+
+    def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
+        state = view.session.state
+        scan = state.scan_summary
+        found = (scan.get("details") or {}).get(self.symbol)
+        detail: dict[str, Any] = found if isinstance(found, dict) else {}
+        quote: Any = state.quotes.get(self.symbol) or {}
+        digits = quote.get("digits")
+        code = str(detail.get("code") or "")
+        sign, name, style = STAGES.get(code, UNKNOWN_STAGE)
+        text = (scan.get("symbols") or {}).get(self.symbol)
+        levels = [
+            Level(label, value, tint)
+            for label, key, tint in (("in", "entry", "accent"), ("SL", "sl", "down"),
+                                     ("TP", "tp", "up"))
+            if (value := f.known(detail.get(key)))
+        ]  # fmt: skip
+        mine = [p for p in state.positions if p.get("symbol") == self.symbol]
+        for position in mine:
+            value = f.known(position.get("entry_price"))
+            if value:
+                levels.append(Level(word(position.get("direction"), 4), value, "info"))
+        height = max(8, min(20, rows - 10))
+        lines: list[Line] = [
+            [(f"{sign} {name}", style), (f"  {word(text, 200)}", "text"),
+             (f"  scanned {f.whole_age(view.session.scan_age())} ago", "dim")],
+            [("bid ", "dim"), (f.price(quote.get("bid"), digits), "bold"), ("  ask ", "dim"),
+             (f.price(quote.get("ask"), digits), "bold"), ("  spread ", "dim"),
+             (f.number(detail.get("spread")), "text"), (" points  ATR ", "dim"),
+             (f.price(detail.get("atr"), digits), "text"), ("  regime ", "dim"),
+             (word(detail.get("regime"), 16), "text")],
+            [],
+            *self.chart(view, cells, height, levels),
+            [],
+        ]  # fmt: skip
+        lines.append(
+            [("Set-up ", "head"), (f.side(detail.get("direction")), "text"),
+             ("  score ", "dim"), (f.number(detail.get("score")), "bold"),
+             (f" of {f.number(detail.get('need'))} needed", "dim")]
+        )  # fmt: skip
+        if f.known(detail.get("entry")):
+            lines.append(
+                [("  entry ", "dim"), (f.price(detail.get("entry"), digits), "text"),
+                 ("  SL ", "dim"), (f.price(detail.get("sl"), digits), "down"),
+                 ("  TP ", "dim"), (f.price(detail.get("tp"), digits), "up"),
+                 ("  reward over risk ", "dim"), (f.number(detail.get("r"), 2), "text")]
+            )  # fmt: skip
+        lines += components(view, detail.get("components"), cells)
+        lines += [[], [("Why not, scan by scan (newest first)", "head")]]
+        past = view.session.reasons.get(self.symbol)
+        for at, reason_code, reason in reversed(past or ()):
+            tint = STAGES.get(reason_code, UNKNOWN_STAGE)[2]
+            lines.append([(f"  {f.clock(at)} ", "faint"), (word(reason, 200), tint)])
+        return lines
+
+
+class EventSheet(Sheet):
+    """An event as it was sent."""
+
+    keys = (("y", "copy"),)
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "copy", show=False)]
+
+    def __init__(self, event: Wire, count: int = 1) -> None:
+        super().__init__()
+        self.event = event
+        self.count = count
+        self.heading = f"Event {word(describe.event_type(event), 40)}"
+
+    def body(self) -> str:
+        """The event as indented JSON."""
+        return json.dumps(self.event, ensure_ascii=False, indent=2, default=str)
+
+    def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
+        lines: list[Line] = [
+            [(part, "text")]
+            for part in wrap(word(describe.text(self.event, mask=view.mask), 2000), cells)
+        ]
+        if self.count > 1:
+            lines.append([(f"the newest of {self.count} equal ones", "dim")])
+        if view.mask:
+            return [*lines, [], [("money is hidden: $ shows it, and the event as sent", "dim")]]
+        lines.append([])
+        for raw in self.body().splitlines():
+            text = word(raw, 4000)
+            while line_width([(text, "")]) > cells:
+                lines.append([(text[:cells], "dim")])
+                text = "    " + text[cells:]
+            lines.append([(text, "dim")])
+        return lines
+
+    def action_copy(self) -> None:
+        self.dash.copy(self.body())
+
+
+class TradeSheet(ChartSheet):
+    """A trade that is over: its result and its history."""
+
+    def __init__(self, symbol: str, ticket: Any, closed: Wire) -> None:
+        super().__init__(symbol)
+        self.ticket, self.closed = ticket, closed
+        self.heading = f"Trade #{word(ticket, 20)}  {word(symbol, 16)}"
+
+    def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
+        c = self.closed
+        r = f.known(c.get("r_multiple"))
+        why = describe.CLOSE_REASON.get(str(c.get("close_reason")), word(c.get("close_reason")))
+        lines: list[Line] = [
+            pair("Side", (f"{f.side(c.get('direction'))} {f.lots(c.get('volume'))} lots", "bold")),
+            pair("Entry → exit", (f"{f.price(c.get('entry_price'))} → ", "dim"),
+                 (f.price(c.get("exit_price")), "bold")),
+            pair("Profit", view.gain(c.get("profit")), note="" if r is None else f"{r:+.2f}R"),
+            pair("Swap, commission", (view.cash(c.get("swap"), sign=True), "text"),
+                 (f", {view.cash(c.get('commission'), sign=True)}", "text")),
+            pair("Ended", (why, tone(c.get("profit"))),
+                 note=f"after {f.whole_age(c.get('duration_s'))}"),
+        ]  # fmt: skip
+        levels = [
+            Level(label, value, style)
+            for label, key, style in (
+                ("in", "entry_price", "accent"),
+                ("out", "exit_price", "info"),
+            )
+            if (value := f.known(c.get(key)))
+        ]
+        lines += [[], *self.chart(view, cells, max(8, min(16, rows - 10)), levels)]
+        lines += [[], [("What happened to it", "head")]]
+        lines += [
+            _event_line(line.event, line.text(view.mask))
+            for line in view.session.lines
+            if str(line.event.get("ticket")) == str(self.ticket)
+        ]
+        return lines

@@ -1,0 +1,270 @@
+"""Pages about the whole: help, the gate funnel, health, settings, all accounts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from .. import format as f
+from .. import freshness
+from ..actions import ACTIONS
+from ..freshness import Badge
+from ..lines import Line, fit, fit_line, wrap
+from ..panels.header import mode_badge
+from ..panels.scanner import STAGES
+from ..view import View, word
+from .base import Sheet
+
+SIGNS: tuple[tuple[str, str], ...] = (
+    ("● LIVE  ◐ SLOW  ✕ STALE", "how fresh: each source has its own, with its age"),
+    ("▲ ▼", "won or lost, bought or sold: the sign says what the colour says"),
+    ("–", "not known; never zero"),
+    ("├──┼─●──┤", "stop at the left, target at the right, ┼ entry, ● price now"),
+    ("◆ ■ □ … ✕ ! ?", "would trade, stopped by risk, by the set-up, waits, closed, news, no data"),
+    ("R", "profit in units of what the first stop put at risk"),
+    ("(x14)", "so many equal events in one line"),
+)
+
+
+def text_lines(text: str, cells: int, style: str = "text", indent: str = "") -> list[Line]:
+    return [[(indent + part, style)] for part in wrap(text, max(10, cells - len(indent)))]
+
+
+class HelpSheet(Sheet):
+    """All keys, from the table of actions, and what the signs mean."""
+
+    heading = "Help"
+
+    def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
+        lines: list[Line] = []
+        for group, actions in groupby(ACTIONS, key=lambda a: a.group):
+            lines.append([(group, "head bold")])
+            lines += [
+                [(f"  {fit(a.all_keys, 14)} ", "key"), (fit(a.title, 26), "text"), (a.text, "dim")]
+                for a in actions
+            ]
+            lines.append([])
+        lines.append([("Signs", "head bold")])
+        lines += [[(f"  {fit(sign, 26)} ", "text"), (text, "dim")] for sign, text in SIGNS]
+        lines += [
+            [],
+            [("Filter", "head bold")],
+            [("  usd !btc pl>10", "text"), ("  with usd, without btc, and more than 10 of P/L; ",
+              "dim"), ("columns by key: ", "dim"), ("pl r lots score spread tick", "text")],
+        ]  # fmt: skip
+        return lines
+
+
+class FunnelSheet(Sheet):
+    """Why no trade: how many symbols each gate stopped, and which."""
+
+    heading = "Why no trade: the gate funnel of the last scan"
+
+    def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
+        state = view.session.state
+        scan = state.scan_summary
+        texts = scan.get("symbols") or {}
+        if not texts:
+            bot = freshness.bot(view.session)
+            return [[("No scan yet. ", "text"), (f"The bot is {bot.word.lower()}", "dim"),
+                     (f": {word(bot.detail, 200)}" if bot.detail else "", "dim")]]  # fmt: skip
+        details = scan.get("details") or {}
+        by_gate: dict[str, list[str]] = {}
+        codes: Counter[str] = Counter()
+        gates: dict[str, str] = {}
+        for symbol in texts:
+            found = details.get(symbol)
+            detail: dict[str, Any] = found if isinstance(found, dict) else {}
+            code = str(detail.get("code") or "?")
+            gate = str(detail.get("gate") or code.lower())
+            codes[code] += 1
+            gates[gate] = code
+            by_gate.setdefault(gate, []).append(str(symbol))
+        order = list(STAGES)[::-1]
+        rank = {code: i for i, code in enumerate(order)}
+        left = len(texts)
+        bar = max(10, min(50, cells - 34))
+        lines: list[Line] = [
+            [(f"{left} symbols scanned {f.whole_age(view.session.scan_age())} ago", "text")],
+            [],
+            [(f"{'Gate':<16}{'stopped':>8}{'left':>6}", "head")],
+        ]
+        for gate in sorted(by_gate, key=lambda g: rank.get(gates[g], -1)):
+            if gates[gate] == "CANDIDATE":
+                continue
+            stopped = len(by_gate[gate])
+            left -= stopped
+            style = STAGES.get(gates[gate], ("", "", "dim"))[2]
+            full = f.gauge(left, len(texts), bar).rstrip("·")
+            lines.append(
+                [(f"{word(gate, 15):<16}", style), (f"{stopped:>8}", "text"),
+                 (f"{left:>6}  ", "text"), (full, "chart")]
+            )  # fmt: skip
+            lines += text_lines(", ".join(by_gate[gate]), cells, "dim", "    ")
+        found_names = by_gate.get("candidate", [])
+        lines += [
+            [],
+            [("Would trade: ", "head"),
+             (", ".join(word(s, 16) for s in found_names) or "none", "up" if found_names else "dim")],
+        ]  # fmt: skip
+        return lines
+
+
+def _check(badge: Badge) -> Line:
+    age = "" if badge.age is None else f"  {f.age(badge.age)}"
+    return [
+        (f"{badge.sign} ", badge.grade), (f"{badge.name:<12}", "text"),
+        (f"{badge.word}{age}", badge.grade), (f"  {word(badge.detail, 200)}", "dim"),
+    ]  # fmt: skip
+
+
+class HealthSheet(Sheet):
+    """What is alive, with evidence: terminal, bot, feed, clients, journal, this screen."""
+
+    heading = "Health"
+
+    def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
+        session = view.session
+        state, link = session.state, session.source.link
+        now = session.clock.mono()
+        lines: list[Line] = [_check(b) for b in freshness.badges(session)]
+        status: Any = state.terminal or {}
+        beat: Any = session.heartbeat or {}
+        ping = f.known(status.get("ping_ms"))
+        lines += [
+            [],
+            [("Terminal", "head")],
+            _fact("backend", word(status.get("backend"), 20)),
+            _fact("market", word(status.get("market"), 60)),
+            _fact("since", word(status.get("since"), 40)),
+            _fact("ping", f.UNKNOWN if ping is None else f"{ping:g} ms"),
+            [],
+            [("Feed", "head")],
+            _fact("address", word(link.url, 80)),
+            _fact("joined", f"{link.state}, for {f.age(now - link.since)}"
+                  + (f" ({word(link.detail, 100)})" if link.detail else "")),
+            _fact("clients", f.UNKNOWN if link.clients is None else str(link.clients)),
+            _fact("journal", word(session.journal_trouble() or beat.get("journal"), 100)),
+            _fact("loop lag", f.UNKNOWN if f.known(beat.get("loop_lag_ms")) is None
+                  else f"{beat['loop_lag_ms']:g} ms"),
+            _fact("log events", f"{state.seq:,} in run {word(state.epoch, 40)}"),
+        ]  # fmt: skip
+        lines += self._local_checks(session.source)
+        lines += [[], [("Age of each part", "head")]]
+        lines += [
+            _fact(name, f"{f.age(now - at)} ago, {state.revisions.get(name, 0):,} changes")
+            for name, at in sorted(state.updated.items())
+        ]
+        app = self.dash
+        lines += [
+            [],
+            [("This screen", "head")],
+            _fact("version", app.version or f.UNKNOWN),
+            _fact("redraws", f"{app.hz:g} a second"),
+            _fact("events held", f"{len(session.lines):,} lines of {session.seen:,} events"),
+            _fact("not shown", f"{session.missed:,} (came faster than they could be drawn; the "
+                  "feed and its journal have them)"),
+            _fact("late by", f"{app.late_ms:.0f} ms at most in the last minute"),
+        ]  # fmt: skip
+        return lines
+
+    def _local_checks(self, source: Any) -> list[Line]:
+        """The feed's own evidence, where it runs in this process."""
+        health = getattr(source, "health", None)
+        report = getattr(health, "report", None)
+        if not callable(report):
+            return []
+        checks = report().get("checks", {})
+        lines: list[Line] = [[], [("Checks of the feed", "head")]]
+        for name, check in checks.items():
+            grade = {"ok": "ok", "degraded": "warn", "down": "crit"}.get(
+                str(check.get("status")), "dim"
+            )
+            age = f.known(check.get("age_s"))
+            lines.append(
+                [(f"  {word(name, 20):<14}", "dim"), (f"{word(check.get('status'), 10):<9}", grade),
+                 (word(check.get("text"), 120), "text"),
+                 ("" if age is None else f"  {f.age(age)} ago", "dim")]
+            )  # fmt: skip
+        return lines
+
+
+def _fact(name: str, value: str) -> Line:
+    return [(f"  {name:<14}", "dim"), (value, "text")]
+
+
+class SettingsSheet(Sheet):
+    """Settings in force, and where each came from."""
+
+    heading = "Settings in force"
+
+    def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
+        values = self.dash.values
+        if not values:
+            return [
+                [("This screen was given no settings: it is joined to a feed elsewhere.", "text")],
+                [("Ask there: mt5dash config --explain", "dim")],
+            ]
+        name_cells = min(36, max(len(str(v.name)) for v in values))
+        lines: list[Line] = []
+        for value in values:
+            changed = value.source != "default"
+            lines.append(
+                [(fit(str(value.name), name_cells) + " ", "text"),
+                 (fit(word(value.value, 60), 24) + " ", "bold" if changed else "text"),
+                 (word(value.source, 60), "accent" if changed else "dim")]
+            )  # fmt: skip
+            lines += text_lines(str(value.description), cells, "faint", "    ")
+        return lines
+
+
+class PortfolioSheet(Sheet):
+    """All feeds in one table, and the sums by currency."""
+
+    heading = "All accounts"
+
+    def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
+        lines: list[Line] = [
+            [(f"{'Account':<26}{' Mode':<14}{'Equity':>14}{'Floating':>12}{'Day':>12}"
+              f"{'Open':>6}{'DD':>7}  Freshness", "head")]
+        ]  # fmt: skip
+        sums: dict[str, list[float | None]] = {}
+        for session in self.dash.sessions:
+            one = View.of(session, unit=view.unit, mask=view.mask)
+            account = session.state.account
+            terminal, bot, feed = freshness.badges(session)
+            worst = next((b for b in (feed, terminal, bot) if b.grade != "ok"), terminal)
+            name = f"{word(account.get('login'), 12)}@{word(account.get('server'), 14)}"
+            known = "positions" in session.state.updated or session.state.positions
+            open_ = str(len(session.state.positions)) if known else "?"
+            lines.append(
+                [(fit(name, 25) + " ", "bold"), *fit_line(mode_badge(one), 14),
+                 (f"{one.cash(account.get('equity')):>14}", "text"),
+                 _right(one.gain(account.get("profit")), 12),
+                 _right(one.gain(account.get("day_pl")), 12),
+                 (f"{open_:>6}", "text"),
+                 (f"{f.percent(account.get('drawdown_pct')):>7}", "text"),
+                 (f"  {worst.sign} {worst.name} {worst.word}", worst.grade)]
+            )  # fmt: skip
+            currency = str(account.get("currency") or "?")
+            values = [f.known(account.get(k)) for k in ("equity", "profit", "day_pl")]
+            before = sums.setdefault(currency, [0.0, 0.0, 0.0])
+            sums[currency] = [
+                None if a is None or b is None else a + b
+                for a, b in zip(before, values, strict=True)
+            ]
+        lines.append([])
+        for currency, (equity, profit, day) in sums.items():
+            lines.append(
+                [(fit(f"Sum in {word(currency, 8)}", 40), "head"),
+                 (f"{view.cash(equity):>14}", "bold"), _right(view.gain(profit), 12),
+                 _right(view.gain(day), 12)]
+            )  # fmt: skip
+        lines += [[], [("h and → go from account to account on the main screen", "dim")]]
+        return lines
+
+
+def _right(piece: tuple[str, str], cells: int) -> tuple[str, str]:
+    return f"{piece[0]:>{cells}}", piece[1]
