@@ -22,8 +22,8 @@ from execution.settings import TerminalSettings
 from execution.structs import SymbolInfo
 from execution.terminal import Terminal
 from strategy.base import Strategy
-from strategy.book import Closed
 from strategy.compute import Inline
+from strategy.recall import Closed
 from strategy.settings import RiskSettings, StrategySettings
 from strategy.worker import Worker
 from streamer.protocol import Event

@@ -1,83 +1,43 @@
-"""The bot's own trades, read back from the terminal: what stands, what closed, how it went.
-
-Nothing here is kept over a restart but what the terminal itself remembers: first stop and
-volume from the opening order and deal, best and worst price from the bars since.
-"""
+"""The bot's own trades: what stands, what closed, how it went."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from execution import constants as c
-from execution.intents import by_of, id_in
-from execution.lifecycle import CloseReason, close_reason
-from execution.structs import SymbolInfo, TradeDeal, TradeOrder, TradePosition
+from execution.structs import TradeDeal, TradeOrder, TradePosition
 from execution.terminal import TerminalError
+from strategy import recall
 from strategy.positions import Held
+from strategy.recall import Closed, Trade, by_position, closed_from, past_of, trade_from
 
 log = logging.getLogger(__name__)
 
 LOOK_BACK_S = 7 * 86_400
 """How far back closed trades are read at a start."""
-MOST_BARS = 2000
 FUTURE = 2 * 86_400
 """Dates of a query end this far ahead: the server's clock is not ours."""
+PATIENCE = 20
+"""Looks for the deals of an order before it is taken for one that left none."""
 
 
-class Terminal(Protocol):
+class Terminal(recall.Terminal, Protocol):
     """What the book reads of ``TerminalClient``."""
 
-    async def batch(self, calls: Sequence[Any], /) -> list[Any]: ...
-    async def spec(self, symbol: str, /) -> SymbolInfo: ...
     async def history_deals_get(self, *dates: Any, **kwargs: Any) -> tuple[TradeDeal, ...]: ...
+    async def history_orders_get(self, *dates: Any, **kwargs: Any) -> tuple[TradeOrder, ...]: ...
 
 
 @dataclass(slots=True)
-class Trade:
-    """An open position of the bot. Prices in quote currency, times in server seconds."""
+class Why:
+    """Score and components that justified an order; ``looks`` counts the searches for it."""
 
-    ticket: int
-    symbol: str
-    sign: int
-    opened: float
-    entry: float
-    volume: float
-    first_volume: float
-    first_sl: float
-    best: float
-    worst: float
-    money_per_price: float = math.nan
-    """Account currency that one lot makes by a move of 1.0 in price."""
-    score: float | None = None
-    components: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """A closed trade of the bot. ``net`` includes swap, commission and fee; ``r`` is ``net``
-    over the money that the first stop risked; ``mae_r`` and ``mfe_r`` are how far it went
-    against and for the trade, in R. NaN where it is not known."""
-
-    ticket: int
-    symbol: str
-    sign: int
-    opened: float
-    closed: float
-    entry: float
-    exit: float
-    volume: float
-    net: float
-    why: CloseReason
-    r: float = math.nan
-    mae_r: float = math.nan
-    mfe_r: float = math.nan
-    score: float | None = None
-    components: Mapping[str, float] = field(default_factory=dict)
+    score: float
+    components: Mapping[str, float]
+    looks: int = 0
 
 
 @dataclass
@@ -89,9 +49,12 @@ class Book:
     closed: list[Closed] = field(default_factory=list)
     last: dict[str, float] = field(default_factory=dict)
     """Server time of the bot's newest deal by symbol."""
-    why: dict[int, tuple[float, Mapping[str, float]]] = field(default_factory=dict)
-    """Score and components by the ticket of the order that they justified."""
     restored: bool = False
+    _why: dict[int, Why] = field(default_factory=dict)
+
+    def justify(self, order: int, score: float, components: Mapping[str, float]) -> None:
+        """Note why an order was sent, until its position is seen."""
+        self._why[order] = Why(score, dict(components))
 
     async def restore(self, terminal: Terminal, now: float) -> None:
         """Read the closed trades of the last days. Safe to repeat.
@@ -99,69 +62,63 @@ class Book:
         Raises:
             TerminalError: the history cannot be read now.
         """
-        # a position may have been opened before the window: the deals of its ticket tell
-        deals = await terminal.history_deals_get(int(now - LOOK_BACK_S), int(now + FUTURE))
-        found = []
+        dates = int(now - LOOK_BACK_S), int(now + FUTURE)
+        deals = await terminal.history_deals_get(*dates)
+        orders = await terminal.history_orders_get(*dates)
+        found = {trade.ticket: trade for trade in self.closed}
         for ticket, own in by_position(deals, self.magic).items():
-            trade = closed_from(ticket, own)
-            if trade is not None:
-                found.append(trade)
             self._touch(own)
-        known = {trade.ticket for trade in found}
-        found += [trade for trade in self.closed if trade.ticket not in known]
-        self.closed = sorted(found, key=lambda t: (t.closed, t.ticket))
+            info = None
+            try:
+                info = await terminal.spec(own[0].symbol)
+            except TerminalError:
+                log.info("%s is not there any more: its trades have no R", own[0].symbol)
+            done = closed_from(ticket, own, trade_from(ticket, own, orders, info))
+            if done is not None:
+                found.setdefault(ticket, done)
+        self.closed = sorted(found.values(), key=lambda t: (t.closed, t.ticket))
         self.restored = True
 
     async def follow(
         self, terminal: Terminal, positions: Iterable[TradePosition], now: float
     ) -> list[Closed]:
-        """Take in the positions that stand now and return the bot's trades that closed."""
-        mine = {p.ticket: p for p in positions if p.magic == self.magic}
+        """Take in the positions that stand now and return the bot's trades that closed, also
+        those that opened and closed between two looks."""
+        mine = {p.identifier or p.ticket: p for p in positions if p.magic == self.magic}
         for ticket, position in mine.items():
-            trade = self.trades.get(ticket)
-            if trade is None:
+            if ticket not in self.trades:
                 try:
-                    trade = await self._open(terminal, position, now)
+                    await self._take_up(terminal, position, now)
                 except TerminalError as error:
                     log.info("position %d is not followed yet: %s", ticket, error)
                     continue
-                self.trades[ticket] = trade
-            price = position.price_current
-            trade.volume = position.volume
-            if trade.sign * (price - trade.best) > 0:
-                trade.best = price
-            if trade.sign * (price - trade.worst) < 0:
-                trade.worst = price
-        out = []
+            self.trades[ticket].saw(position.price_current)
+        out: list[Closed] = []
         for ticket in [t for t in self.trades if t not in mine]:
             try:
-                deals = await terminal.history_deals_get(position=ticket)
+                deals, _ = await past_of(terminal, ticket)
             except TerminalError as error:
                 log.info("the end of position %d is not known yet: %s", ticket, error)
                 continue
-            trade = self.trades[ticket]
-            own = [deal for deal in deals if deal.position_id == ticket]
-            done = closed_from(ticket, own, trade)
-            if done is None:
-                # gone from the list before its deal is in the history: look again
-                continue
-            del self.trades[ticket]
-            self.closed.append(done)
-            self._touch(own)
-            out.append(done)
+            done = closed_from(ticket, deals, self.trades[ticket])
+            if done is not None:  # else its last deal is not in the history yet: look again
+                del self.trades[ticket]
+                out.append(self._close(done, deals))
+        for order in list(self._why):
+            out += await self._missed(terminal, order, mine)
         return out
 
     def held(self, position: TradePosition, atr: float, turned: bool) -> Held | None:
         """The position as the rules see it; ``None`` while it is not followed."""
-        trade = self.trades.get(position.ticket)
+        trade = self.trades.get(position.identifier or position.ticket)
         if trade is None:
             return None
         return Held(
-            ticket=trade.ticket,
+            ticket=position.ticket,
             symbol=trade.symbol,
             sign=trade.sign,
             volume=position.volume,
-            first_volume=trade.first_volume,
+            first_volume=max(trade.first_volume, position.volume),
             entry=trade.entry,
             first_sl=trade.first_sl,
             sl=position.sl,
@@ -187,147 +144,60 @@ class Book:
         """Server seconds since the bot's newest deal, by symbol."""
         return {symbol: now - at for symbol, at in self.last.items()}
 
+    async def _take_up(self, terminal: Terminal, position: TradePosition, now: float) -> None:
+        """Follow a position that is seen for the first time."""
+        ticket = position.identifier or position.ticket
+        info = await terminal.spec(position.symbol)
+        deals, orders = await past_of(terminal, ticket)
+        trade = trade_from(ticket, deals, orders, info)
+        if trade is None:
+            raise TerminalError(-1, "its deals are not in the history yet")
+        if trade.first_sl == 0.0 and trade.sign * (trade.entry - position.sl) > 0:
+            # opened without a stop: the first one it got, while it is still a risk
+            trade.first_sl = max(position.sl, 0.0)
+        trade.saw(trade.entry)
+        await recall.prices_since(terminal, trade, info, now)
+        self._explain(trade, deals)
+        self._touch(deals)
+        self.trades[ticket] = trade
+
+    async def _missed(
+        self, terminal: Terminal, order: int, mine: Mapping[int, TradePosition]
+    ) -> list[Closed]:
+        """The trade of an order of ours that never was among the positions."""
+        why = self._why[order]
+        why.looks += 1
+        try:
+            found = await terminal.history_deals_get(ticket=order)
+            ticket = found[0].position_id if found else 0
+            if ticket in mine or why.looks > PATIENCE:
+                del self._why[order]
+            if not found or ticket in mine or any(t.ticket == ticket for t in self.closed):
+                return []
+            info = await terminal.spec(found[0].symbol)
+            deals, orders = await past_of(terminal, ticket)
+        except TerminalError as error:
+            log.info("the deals of order %d are not known yet: %s", order, error)
+            return []
+        trade = trade_from(ticket, deals, orders, info)
+        if trade is not None:
+            trade.saw(trade.entry)
+            self._explain(trade, deals)
+        done = closed_from(ticket, deals, trade)
+        return [] if done is None else [self._close(done, deals)]
+
+    def _explain(self, trade: Trade, deals: Iterable[TradeDeal]) -> None:
+        for deal in deals:
+            why = self._why.pop(deal.order, None)
+            if why is not None:
+                trade.score, trade.components = why.score, why.components
+
+    def _close(self, done: Closed, deals: Iterable[TradeDeal]) -> Closed:
+        self.closed.append(done)
+        self._touch(deals)
+        return done
+
     def _touch(self, deals: Iterable[TradeDeal]) -> None:
         for deal in deals:
-            self.last[deal.symbol] = max(self.last.get(deal.symbol, 0.0), deal.time_msc / 1000.0)
-
-    async def _open(self, terminal: Terminal, position: TradePosition, now: float) -> Trade:
-        """What the opening order, the deals and the bars say of a position."""
-        info = await terminal.spec(position.symbol)
-        orders, deals = await terminal.batch(
-            [
-                ("history_orders_get", (), {"position": position.ticket}),
-                ("history_deals_get", (), {"position": position.ticket}),
-            ]
-        )
-        for answer in (orders, deals):
-            if isinstance(answer, TerminalError):
-                raise answer
-        sign = 1 if position.type == c.POSITION_TYPE_BUY else -1
-        entries = [d for d in deals if d.entry == c.DEAL_ENTRY_IN]
-        first_volume = sum(d.volume for d in entries) or position.volume
-        score, components = self.why.pop(_opening(position, orders), (None, {}))
-        best, worst = await _extremes(terminal, position, sign, info, now)
-        self._touch(deals)
-        value = info.trade_tick_value_loss or info.trade_tick_value
-        return Trade(
-            ticket=position.ticket,
-            symbol=position.symbol,
-            sign=sign,
-            opened=position.time_msc / 1000.0,
-            entry=position.price_open,
-            volume=position.volume,
-            first_volume=max(first_volume, position.volume),
-            first_sl=_first_stop(position, orders, sign),
-            best=best,
-            worst=worst,
-            money_per_price=value / info.trade_tick_size if info.trade_tick_size > 0 else math.nan,
-            score=score,
-            components=components,
-        )
-
-
-def _opening(position: TradePosition, orders: Iterable[TradeOrder]) -> int:
-    """Ticket of the order that opened the position."""
-    own = [o for o in orders if o.position_id == position.ticket]
-    own.sort(key=lambda o: (o.time_setup_msc, o.ticket))
-    return own[0].ticket if own else position.ticket
-
-
-def _first_stop(position: TradePosition, orders: Iterable[TradeOrder], sign: int) -> float:
-    """The stop of the opening order, else the one that stands while it is still a risk."""
-    ticket = _opening(position, orders)
-    for order in orders:
-        if order.ticket == ticket and order.sl > 0 and sign * (position.price_open - order.sl) > 0:
-            return order.sl
-    if position.sl > 0 and sign * (position.price_open - position.sl) > 0:
-        return position.sl
-    return 0.0
-
-
-async def _extremes(
-    terminal: Terminal, position: TradePosition, sign: int, info: SymbolInfo, now: float
-) -> tuple[float, float]:
-    """Best and worst price since the opening, from M1 bars (bids; the ask of a short is taken
-    as the bid and the bar's spread). The bar of the opening is left out: part of it was before."""
-    best = worst = position.price_open
-    missed = int((now - position.time) / 60)
-    rates = None
-    if missed > 0:
-        call = (position.symbol, c.TIMEFRAME_M1, 0, min(missed + 1, MOST_BARS))
-        (rates,) = await terminal.batch([("copy_rates_from_pos", call, {})])
-    if isinstance(rates, TerminalError):
-        raise rates
-    if rates is not None and len(rates):
-        since = rates[rates["time"] >= position.time]
-        if len(since):
-            cost = since["spread"] * info.point if sign < 0 else 0.0
-            high, low = (since["high"] + cost).max(), (since["low"] + cost).min()
-            best, worst = (
-                (max(best, high), min(worst, low))
-                if sign > 0
-                else (
-                    min(best, low),
-                    max(worst, high),
-                )
-            )
-    price = position.price_current
-    best = max(best, price) if sign > 0 else min(best, price)
-    worst = min(worst, price) if sign > 0 else max(worst, price)
-    return float(best), float(worst)
-
-
-def by_position(deals: Iterable[TradeDeal], magic: int) -> dict[int, list[TradeDeal]]:
-    """Deals by position, for the positions whose opening deal bears ``magic``."""
-    groups: dict[int, list[TradeDeal]] = defaultdict(list)
-    for deal in deals:
-        if deal.position_id and deal.type in (c.DEAL_TYPE_BUY, c.DEAL_TYPE_SELL):
-            groups[deal.position_id].append(deal)
-    return {
-        ticket: own
-        for ticket, own in groups.items()
-        if any(d.entry == c.DEAL_ENTRY_IN and d.magic == magic for d in own)
-    }
-
-
-def closed_from(
-    ticket: int, deals: Sequence[TradeDeal], trade: Trade | None = None
-) -> Closed | None:
-    """The closed trade that the deals of a position make; ``None`` while it is open or its
-    opening is not among them."""
-    entries = [d for d in deals if d.entry == c.DEAL_ENTRY_IN]
-    exits = [d for d in deals if d.entry in (c.DEAL_ENTRY_OUT, c.DEAL_ENTRY_OUT_BY)]
-    volume, out = sum(d.volume for d in entries), sum(d.volume for d in exits)
-    if not entries or not exits or out < volume - 1e-9:
-        return None
-    entry = sum(d.price * d.volume for d in entries) / volume
-    last = max(exits, key=lambda d: (d.time_msc, d.ticket))
-    net = sum(d.profit + d.swap + d.commission + d.fee for d in deals)
-    id = id_in(last.comment)
-    r = mae = mfe = math.nan
-    sign = 1 if entries[0].type == c.DEAL_TYPE_BUY else -1
-    if trade is not None and trade.first_sl > 0:
-        distance = sign * (entry - trade.first_sl)
-        money = distance * trade.money_per_price * volume
-        if distance > 0:
-            ends = [sign * (d.price - entry) for d in exits]
-            mae = min(sign * (trade.worst - entry), *ends) / distance
-            mfe = max(sign * (trade.best - entry), *ends) / distance
-            r = net / money if money > 0 else math.nan
-    return Closed(
-        ticket=ticket,
-        symbol=entries[0].symbol,
-        sign=sign,
-        opened=min(d.time_msc for d in entries) / 1000.0,
-        closed=last.time_msc / 1000.0,
-        entry=entry,
-        exit=sum(d.price * d.volume for d in exits) / out,
-        volume=volume,
-        net=net,
-        why=close_reason(last, last.magic == entries[0].magic, by_of(id) if id else None),
-        r=r,
-        mae_r=mae,
-        mfe_r=mfe,
-        score=None if trade is None else trade.score,
-        components={} if trade is None else trade.components,
-    )
+            at = deal.time_msc / 1000.0
+            self.last[deal.symbol] = max(self.last.get(deal.symbol, -math.inf), at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from execution.lifecycle import CloseReason
-from strategy.book import Closed
+from strategy.recall import Closed
 from streamer.protocol import CriticReview
 
 REASONS: dict[CloseReason, str] = {

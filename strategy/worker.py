@@ -301,7 +301,7 @@ class Worker:
         return out
 
     def _justify(self, order: int, setup: Setup, risk: float) -> None:
-        self.book.why[order] = (setup.score, dict(setup.components))
+        self.book.justify(order, setup.score, setup.components)
         self.observer.justify(
             order, score=setup.score, components=dict(setup.components), initial_risk=risk
         )
