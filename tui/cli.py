@@ -157,6 +157,8 @@ def tui(
 
 
 def _run_bot(loaded: Loaded, *, screen: bool) -> int:
+    from execution.backends import BackendError
+    from streamer.access import AccessError
     from streamer.journal import JournalError
     from streamer.server import PortTaken
 
@@ -174,6 +176,8 @@ def _run_bot(loaded: Loaded, *, screen: bool) -> int:
         return asyncio.run(run_headless(loaded))
     except (PortTaken, JournalError) as error:
         raise fail(str(error), IN_USE) from None
+    except (AccessError, BackendError) as error:
+        raise fail(str(error), USAGE) from None
     finally:
         log.close()
 

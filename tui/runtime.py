@@ -16,12 +16,11 @@ from typing import Any
 
 import platformdirs
 
-from execution.backend import Backend, InProcess
+from execution.backends import open_backend
 from execution.client import TerminalClient
 from execution.intents import Intents
 from execution.observer import Observer
 from execution.orders import Orders
-from execution.terminal import Terminal
 from strategy.worker import Worker, build_strategy
 from streamer.feed import Feed
 from streamer.health import HealthCheck
@@ -115,6 +114,8 @@ class Runtime:
         Raises:
             streamer.server.PortTaken: the port asked for (or all of 8000-8009) is in use.
             streamer.journal.JournalError: the journal cannot be opened.
+            streamer.access.AccessError: the settings would open the feed without consent.
+            execution.backends.BackendError: there is no such terminal here.
         """
         settings = self.settings
         path = journal_path(settings)
@@ -142,7 +143,9 @@ class Runtime:
     def _build(self) -> None:
         settings, feed = self.settings, self.feed
         terminal = settings.terminal
-        self.client = TerminalClient(self._backend(), settings=terminal, on_status=feed.publish)
+        self.client = TerminalClient(
+            open_backend(terminal, settings.paper), settings=terminal, on_status=feed.publish
+        )
         self.observer = Observer(
             self.client, feed.publish, settings=terminal, mode=self.mode, symbols=terminal.symbols
         )
@@ -192,17 +195,6 @@ class Runtime:
         if terminal.intents is not None or terminal.backend == "paper":
             return terminal.intents
         return state_dir() / f"intents-{terminal.backend}.db"
-
-    def _backend(self) -> Backend:
-        paper = self.settings.paper
-
-        def open_terminal() -> Terminal:
-            # Imported in the terminal's own thread: the market is built there, off the loop.
-            from execution.paper import open_paper
-
-            return open_paper(paper)
-
-        return InProcess(open_terminal)
 
     async def stop(self) -> None:
         """End worker, terminal and feed in that order, each within its own bound."""
