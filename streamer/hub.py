@@ -196,6 +196,11 @@ class Hub:
     def __iter__(self) -> Iterator[Subscriber]:
         return iter(list(self._clients))
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything published has been offered to every client."""
+        return self._round is None and not self._pending
+
     # -- events ---------------------------------------------------------------------------
 
     def push(self, item: Item) -> None:

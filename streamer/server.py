@@ -80,6 +80,7 @@ class FeedServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_flood_log = 0.0
         self.routes = http.Routes(feed, access)
+        self.compress = self.settings.compression and not access.local
 
     @property
     def url(self) -> str:
@@ -104,7 +105,6 @@ class FeedServer:
             context.load_cert_chain(self.settings.tls_cert, self.settings.tls_key)
         sock = await take_port(self.settings)
         self.port = int(sock.getsockname()[1])
-        compress = self.settings.compression and not self.access.local
         self._server = await serve(
             self._handle,
             sock=sock,
@@ -112,7 +112,7 @@ class FeedServer:
             create_connection=partial(FeedConnection, self),  # type: ignore[arg-type]
             process_request=self._request,
             select_subprotocol=self._subprotocol,
-            extensions=[SharedDeflate()] if compress else None,
+            extensions=[SharedDeflate()] if self.compress else None,
             compression=None,
             server_header=None,
             open_timeout=OPEN_TIMEOUT_S,
