@@ -157,13 +157,18 @@ def tui(
 
 
 def _run_bot(loaded: Loaded, *, screen: bool) -> int:
-    from execution.backends import BackendError
+    from execution.backends import BackendError, check_paper
     from streamer.access import AccessError
     from streamer.journal import JournalError
     from streamer.server import PortTaken
 
     from .logs import Log, default_log_file
 
+    if loaded.settings.terminal.backend == "paper":
+        try:
+            check_paper(loaded.settings.paper)
+        except BackendError as error:
+            raise fail(str(error), USAGE) from None
     log_file = loaded.settings.log.file or (default_log_file() if screen else None)
     log = Log(level=loaded.settings.log.level, file=log_file, console=not screen)
     try:

@@ -46,14 +46,17 @@ def state_dir() -> Path:
 def journal_path(settings: Settings) -> Path:
     """The journal of this run.
 
-    A real account has one journal that goes on after a restart. A paper account is new with
-    each start, so each run has a journal of its own; the newest few are kept.
+    A real account has one journal that goes on after a restart, and so has a paper account
+    that is kept (``paper.state``). Any other paper account is new with each start, so each run
+    has a journal of its own; the newest few are kept.
     """
     if settings.journal.path is not None:
         return settings.journal.path
     folder = state_dir()
     if settings.terminal.backend != "paper":
         return folder / f"journal-{settings.terminal.backend}.db"
+    if settings.paper.state is not None:
+        return settings.paper.state.with_suffix(".journal.db")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S_%f")
     return folder / f"paper-{stamp}.db"
 
@@ -189,11 +192,13 @@ class Runtime:
         return HealthCheck("degraded" if wrong else "ok", state["state"], age)
 
     def _intents_path(self) -> Path | None:
-        """Where orders are written down before they are sent; a paper account, which does not
-        outlive the program, needs no file."""
-        terminal = self.settings.terminal
-        if terminal.intents is not None or terminal.backend == "paper":
+        """Where orders are written down before they are sent; a paper account that does not
+        outlive the program needs no file."""
+        terminal, kept = self.settings.terminal, self.settings.paper.state
+        if terminal.intents is not None:
             return terminal.intents
+        if terminal.backend == "paper":
+            return kept.with_suffix(".intents.db") if kept is not None else None
         return state_dir() / f"intents-{terminal.backend}.db"
 
     async def stop(self) -> None:

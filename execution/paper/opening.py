@@ -13,6 +13,8 @@ from .ledger import AccountConfig
 from .market import Market, MarketError
 from .replay import ReplayMarket
 from .sessions import demo_start
+from .state import Saved, StateFile
+from .symbols import SPECS, with_suffix
 from .terminal import PaperTerminal
 
 _MARGIN_MODES = {
@@ -26,12 +28,27 @@ def open_paper(settings: PaperSettings) -> PaperTerminal:
     """A paper terminal as the settings want it; takes up to a second or two.
 
     Raises:
-        MarketError: the market's files or its start do not serve; the text says what to do.
+        MarketError: the market's files, its start or the kept account do not serve; the text
+            says what to do.
     """
-    start = _start(settings.start)
-    market = _market(settings, start)
+    config = account_config(settings)
+    offset_s = int(settings.utc_offset_h * 3600)
+    start = moment(settings.start)
+    if start is not None:
+        start -= offset_s
+    state = saved = None
+    if settings.state is not None:
+        state = StateFile(settings.state, _market_name(settings))
+        saved = state.load(config)
+    if saved is not None:
+        # Server time never goes back.
+        kept = saved.server_ms / 1000 - offset_s
+        start = kept if settings.market is not None else max(kept, start or demo_start(time.time()))
+    market = _market(settings, start, saved)
+    if state is not None and saved is not None:
+        state.missing(saved, market.specs)
     clock = RunningClock(market.start, settings.speed)
-    terminal = PaperTerminal(market, clock, account_config(settings))
+    terminal = PaperTerminal(market, clock, config, offset_s=offset_s, state=state, saved=saved)
     clock.restart(market.start)  # the time it took to open does not count
     return terminal
 
@@ -47,22 +64,34 @@ def account_config(settings: PaperSettings) -> AccountConfig:
     )
 
 
-def _market(settings: PaperSettings, start: float | None) -> Market:
+def _market(settings: PaperSettings, start: float | None, saved: Saved | None) -> Market:
     if settings.market is not None:
         return ReplayMarket(settings.market, start)
-    return GeneratedMarket(settings.seed, demo_start(time.time()) if start is None else start)
+    specs = with_suffix(SPECS.values(), settings.suffix)
+    begin = demo_start(time.time()) if start is None else start
+    return GeneratedMarket(settings.seed, begin, specs, saved.levels if saved else None)
 
 
-def _start(text: str | None) -> float | None:
-    """UTC seconds of an ISO 8601 moment; one without an offset is UTC."""
+def _market_name(settings: PaperSettings) -> str:
+    if settings.market is not None:
+        return str(settings.market.resolve())
+    return "generated" + settings.suffix
+
+
+def moment(text: str | None) -> float | None:
+    """UTC seconds of an ISO 8601 moment; one without an offset is UTC. ``None`` for auto.
+
+    Raises:
+        MarketError: it is no moment.
+    """
     if text is None or text == "auto":
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         raise MarketError(
             f"start {text!r} is no moment", do="Write it like 2014-05-06T09:00"
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp()
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    return found.timestamp()

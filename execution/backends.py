@@ -1,0 +1,76 @@
+"""Makes the backend that the settings ask for."""
+
+from __future__ import annotations
+
+import platform
+
+from . import constants as c
+from .backend import Backend, InProcess
+from .settings import PaperSettings, TerminalSettings
+from .terminal import Terminal, TerminalError
+
+
+class BackendError(Exception):
+    """The settings ask for a terminal that cannot be had; says what to do."""
+
+
+def check_paper(paper: PaperSettings) -> None:
+    """Look whether the paper market's settings can work, without opening it. Reads folders.
+
+    Raises:
+        BackendError: the start is no moment, or there are no quotes where they should be.
+    """
+    from .paper.discovery import discover
+    from .paper.market import MarketError
+    from .paper.opening import moment
+
+    try:
+        moment(paper.start)
+        if paper.market is not None:
+            discover(paper.market)
+    except MarketError as error:
+        raise BackendError(str(error)) from error
+
+
+def open_backend(terminal: TerminalSettings, paper: PaperSettings) -> Backend:
+    """The way to the terminal. Nothing is started or connected yet.
+
+    Raises:
+        BackendError: a setting is missing or wrong, or this system has no such terminal.
+    """
+    if terminal.backend == "paper":
+
+        def open_terminal() -> Terminal:
+            # Imported in the terminal's own thread: the market is built there, off the loop.
+            from .paper import MarketError, open_paper
+
+            try:
+                return open_paper(paper)
+            except MarketError as error:
+                raise TerminalError(c.RES_E_INTERNAL_FAIL_INIT, str(error)) from error
+
+        return InProcess(open_terminal)
+    if terminal.backend == "native":
+        from .remote import Child
+
+        if platform.system() != "Windows":
+            raise BackendError(
+                "the MetaTrader5 package exists for Windows only: run `mt5dash agent` where the "
+                'terminal is and set terminal.backend = "agent", or use "paper"'
+            )
+        return Child()
+    try:
+        if terminal.backend == "rpyc":
+            from .rpyc_backend import Rpyc
+
+            return Rpyc(terminal.address)
+        from .remote import Agent
+
+        if terminal.token is None:
+            raise BackendError(
+                "the agent asks for a token: set MT5DASH_TERMINAL__TOKEN (or terminal.token) to "
+                "what stands in its token file"
+            )
+        return Agent(terminal.address, terminal.token.get_secret_value())
+    except ValueError as error:
+        raise BackendError(str(error)) from error
