@@ -50,6 +50,25 @@ class PaperSettings(BaseModel):
         allow_inf_nan=False,
         description="Commission charged per lot and side, in the deposit currency.",
     )
+    state: Path | None = Field(
+        None,
+        description="File that keeps the paper account between runs; none: each start is a new "
+        "account.",
+    )
+    utc_offset_h: float = Field(
+        0.0,
+        ge=-14,
+        le=14,
+        description="Server time minus the market's own time (UTC for generated and Lean quotes), "
+        "in hours.",
+    )
+    suffix: str = Field(
+        "",
+        max_length=12,
+        pattern=r"^[A-Za-z0-9._#+-]*$",
+        description="Ending of the generated market's symbol names, as some brokers have one "
+        "(EURUSD.m).",
+    )
 
 
 class TerminalSettings(BaseModel):

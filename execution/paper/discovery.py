@@ -28,7 +28,7 @@ class Found:
     """One symbol's files: what is replayed and, coarser, what is history only."""
 
     stream: Stream
-    older: list[Table] = field(default_factory=list)
+    older: list[BarStream] = field(default_factory=list)
 
 
 def discover(path: Path) -> tuple[dict[str, Found], list[str]]:
@@ -127,5 +127,5 @@ def _together(
         elif bars:
             found[symbol] = Found(bars.pop(0))
         if symbol in found:
-            found[symbol].older = [each.table for each in bars]
+            found[symbol].older = bars
     return found

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from ..structs import RATES_DTYPE
 from ..terminal import Array
 from . import calibration
-from .market import Chunk, Floats, Ints, Layer, MarketError, Ticks
+from .market import Bools, Chunk, Floats, Ints, Layer, MarketError, Ticks
 from .sessions import is_open, open_mask
 from .symbols import SPECS, Spec, legs
 
@@ -33,7 +34,8 @@ _N = len(calibration.DRIVERS)
 
 
 class GeneratedMarket:
-    """Prices from a seed. ``levels`` are efficient prices to start from (a restored market)."""
+    """Prices from a seed. ``levels`` are the drivers' mid prices at the start, where they are
+    not the calibrated ones (a restored market)."""
 
     def __init__(
         self,
@@ -66,30 +68,26 @@ class GeneratedMarket:
         self._mix = np.linalg.cholesky(calibration.H4_CORRELATION)
         self._sigma = _minute_sigma()
         self._slow = np.zeros(_N)
-        self._closed_before = np.zeros(_N, dtype=np.bool_)
-        self._layers = self._draw_history()
+        self._closed_before: Bools = np.zeros(_N, dtype=np.bool_)
+        rng = np.random.default_rng([seed, 1])
+        slow = self._draw_slow(rng, _HOUR_DAYS * 24 + _MINUTE_DAYS * 24)
+        self._slow = slow[-1]
+        # The given prices are those at the start, so the first tick's lie a lead-in before.
+        self._price -= self._lead_in(start)
+        self._layers = self._draw_history(rng, slow)
 
     def history(self, symbol: str) -> list[Layer]:
         return self._layers[symbol]
-
-    def resume(self) -> dict[str, float]:
-        """The drivers' prices where the next chunk begins."""
-        prices = np.exp(self._price)
-        return {name: float(prices[at]) for at, name in enumerate(calibration.DRIVERS)}
 
     def is_open(self, spec: Spec, utc_ms: int, quoted_ms: int) -> bool:
         return is_open(spec.session, utc_ms / 1000)
 
     # Old bars
 
-    def _draw_history(self) -> dict[str, list[Layer]]:
-        rng = np.random.default_rng([self._seed, 1])
+    def _draw_history(self, rng: np.random.Generator, slow: Floats) -> dict[str, list[Layer]]:
         end = self._hour * HOUR
         minutes = np.arange(end - _MINUTE_DAYS * 86_400, end, 60, dtype=np.int64)
         hours = np.arange(int(minutes[0]) - _HOUR_DAYS * 86_400, int(minutes[0]), HOUR)
-        count = (len(hours) * HOUR + len(minutes) * 60) // HOUR
-        slow = self._draw_slow(rng, count)
-        self._slow = slow[-1]
         fine, level = self._draw_bars(rng, minutes, 60, slow[len(hours) :], self._price)
         coarse, _ = self._draw_bars(rng, hours, HOUR, slow[: len(hours)], level)
         return {name: [Layer(HOUR, coarse[name]), Layer(60, fine[name])] for name in self.specs}
@@ -144,32 +142,54 @@ class GeneratedMarket:
     def chunk(self) -> Chunk:
         """One more hour of ticks."""
         hour = self._hour
-        self._hour += 1
-        rng = np.random.default_rng([self._seed, 2, hour])
-        keep, deviation = _SLOW
-        shock = (rng.standard_normal(_N) + rng.standard_normal()) / math.sqrt(2)
-        self._slow = keep * self._slow + math.sqrt(1 - keep**2) * deviation * shock
+        drawn = self._draw_hour(hour)
         minutes = hour * HOUR + np.arange(0, HOUR, 60, dtype=np.int64)
-        opened = _open_drivers(minutes)
-        tails = _tails(rng, 60)
-        sigma = self._sigma[hour % 24] * np.exp(self._slow - deviation**2) * tails * opened
-        gaps = opened & np.vstack((self._closed_before, ~opened[:-1]))
-        self._closed_before = ~opened[-1]
-        moves = (rng.standard_normal((HOUR, _N)) @ self._mix.T) * np.repeat(
-            sigma / math.sqrt(60), 60, axis=0
-        )
-        moves[::60] += rng.standard_normal((60, _N)) * gaps * sigma * math.sqrt(20)
-        path = np.vstack((np.zeros(_N), np.cumsum(moves, axis=0))) + self._price
-        self._price = path[-1]
+        path = drawn.path + self._price
+        self._hour, self._price = hour + 1, path[-1]
+        self._slow, self._closed_before = drawn.slow, drawn.closed
         ticks: dict[str, Ticks] = {}
         for name, spec in self.specs.items():
             is_open = open_mask(spec.session, minutes)
             parts = self._legs[name]
             at, powers = list(parts), np.array(list(parts.values()), dtype=np.float64)
             if is_open.any():
-                activity = np.clip(tails[:, at].mean(axis=1), 0.4, 5.0)
-                ticks[name] = _ticks(rng, spec, hour, path[:, at] @ powers, activity, is_open)
+                activity = np.clip(drawn.tails[:, at].mean(axis=1), 0.4, 5.0)
+                ticks[name] = _ticks(drawn.rng, spec, hour, path[:, at] @ powers, activity, is_open)
         return Chunk(self._hour * HOUR * 1000, ticks)
+
+    def _draw_hour(self, hour: int, after: _Hour | None = None) -> _Hour:
+        """An hour's path of the drivers, a point a second, beginning at 0."""
+        slow, closed = (after.slow, after.closed) if after else (self._slow, self._closed_before)
+        rng = np.random.default_rng([self._seed, 2, hour])
+        keep, deviation = _SLOW
+        shock = (rng.standard_normal(_N) + rng.standard_normal()) / math.sqrt(2)
+        slow = keep * slow + math.sqrt(1 - keep**2) * deviation * shock
+        opened = _open_drivers(hour * HOUR + np.arange(0, HOUR, 60, dtype=np.int64))
+        tails = _tails(rng, 60)
+        sigma = self._sigma[hour % 24] * np.exp(slow - deviation**2) * tails * opened
+        gaps = opened & np.vstack((closed, ~opened[:-1]))
+        by_second = np.repeat(sigma / math.sqrt(60), 60, axis=0)
+        moves = (rng.standard_normal((HOUR, _N)) @ self._mix.T) * by_second
+        moves[::60] += rng.standard_normal((60, _N)) * gaps * sigma * math.sqrt(20)
+        path = np.vstack((np.zeros(_N), np.cumsum(moves, axis=0)))
+        return _Hour(path, tails, slow, ~opened[-1], rng)
+
+    def _lead_in(self, start: float) -> Floats:
+        """How far the log prices move from the first tick to ``start``."""
+        first = self._draw_hour(self._hour)
+        second = self._draw_hour(self._hour + 1, first)
+        move: Floats = first.path[-1] + second.path[int(start) % HOUR]
+        return move
+
+
+class _Hour(NamedTuple):
+    """One drawn hour; ``rng`` goes on to the ticks."""
+
+    path: Floats
+    tails: Floats
+    slow: Floats
+    closed: Bools
+    rng: np.random.Generator
 
 
 def _minute_sigma() -> Floats:
@@ -181,7 +201,7 @@ def _minute_sigma() -> Floats:
     return np.column_stack(columns)
 
 
-def _open_drivers(times: Ints) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _open_drivers(times: Ints) -> Bools:
     sessions = {session: open_mask(session, times) for session in ("fx", "metal", "crypto")}
     return np.column_stack([sessions[SPECS[name].session] for name in calibration.DRIVERS])
 
@@ -241,7 +261,7 @@ def _ticks(
     hour: int,
     path: Floats,
     activity: Floats,
-    is_open: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    is_open: Bools,
 ) -> Ticks:
     """An hour of quotes in bursts around a path of log prices, one point a second."""
     quoting = _quoting(spec)

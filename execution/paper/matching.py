@@ -129,14 +129,14 @@ class Engine:
                 self._run(now_ms)
                 self.done_ms = now_ms
                 return
-            at_ms = int(boundary)
+            at_ms = max(int(boundary), self.done_ms + 1)
             self._run(at_ms - 1)
             self.done_ms = at_ms - 1
-            if at_ms == self._midnight:
+            if boundary == self._midnight:
                 self._midnight += DAY_MS
                 rollover(self.ledger, at_ms)
             self._expire(at_ms)
-            if at_ms == loaded:
+            if boundary == loaded:
                 self._load_next()
 
     def _load_next(self) -> None:

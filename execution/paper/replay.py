@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .discovery import Found, discover
-from .market import Chunk, Layer, MarketError, Ticks
-from .streams import DAY_MS, layer_of
+from .market import Chunk, Layer, MarketError
+from .streams import DAY_MS
 from .symbols import Spec, spec_for
 
 _GAP_DAYS = 7
@@ -48,7 +48,6 @@ class ReplayMarket:
         self.end_ms: int | None = None
         self._next = 0
         self._last_tick = 0
-        self._held: tuple[int, dict[str, Ticks]] | None = None
         self.specs: dict[str, Spec] = {
             symbol: spec_for(symbol, each.stream.digits) for symbol, each in self._found.items()
         }
@@ -76,10 +75,6 @@ class ReplayMarket:
         """Open is where quotes are: one stands within the last quarter of an hour."""
         return quoted_ms > 0 and utc_ms - quoted_ms < _QUIET_MS
 
-    def resume(self) -> dict[str, float]:
-        """Recorded prices need nothing to go on."""
-        return {}
-
     def history(self, symbol: str) -> list[Layer]:
         each = self._found[symbol]
         seconds = each.stream.own_seconds()
@@ -87,9 +82,9 @@ class ReplayMarket:
         own = set(each.stream.days())
         days = [day for day in self._history_days if day < self._first_day and day in own]
         minutes = [each.stream.minutes(day) for day in days[-keep:]]
-        layers = [layer_of(table, symbol) for table in each.older]
-        if seconds > 60:
-            layers.append(layer_of(each.stream.table, symbol))  # type: ignore[attr-defined]
+        layers = [*each.stream.layers()]
+        for older in each.older:
+            layers += older.layers()
         if minutes:
             layers.append(Layer(60, np.concatenate(minutes), drawn=seconds > 60))
         return layers

@@ -38,16 +38,8 @@ class Stream(Protocol):
     def ticks(self, day: int) -> Ticks: ...
     def minutes(self, day: int) -> Array: ...
     def opens(self, day: int) -> Ints: ...
+    def layers(self) -> list[Layer]: ...
     def own_seconds(self) -> int: ...
-
-
-def clean_ticks(time_ms: Ints, bid: Floats, ask: Floats) -> Ticks:
-    """Quotes without those that change nothing."""
-    if not time_ms.size:
-        return Ticks(time_ms, bid, ask)
-    fresh = np.ones(time_ms.size, dtype=np.bool_)
-    fresh[1:] = (np.diff(bid) != 0) | (np.diff(ask) != 0)
-    return Ticks(time_ms[fresh], bid[fresh], ask[fresh])
 
 
 class LeanStream:
@@ -95,7 +87,7 @@ class LeanStream:
         if path is not None:
             table = _day_table(path, 3)
             times = day * DAY_MS + table[:, 0].astype(np.int64)
-            return clean_ticks(times, table[:, 1].copy(), table[:, 2].copy())
+            return Ticks(times, table[:, 1].copy(), table[:, 2].copy())
         if day not in self.minute_files:
             return Ticks(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
         table = _day_table(self.minute_files[day], 11)
@@ -109,6 +101,10 @@ class LeanStream:
     def opens(self, day: int) -> Ints:
         """UTC seconds of the minutes that have quotes."""
         return np.unique(self.ticks(day).time_ms // 60_000 * 60)
+
+    def layers(self) -> list[Layer]:
+        """Bars longer than a minute that the stream itself is made of."""
+        return []
 
 
 def _day_table(path: Path, columns: int) -> Floats:
@@ -155,7 +151,7 @@ def walk(
         prices.append(np.round(begin + (end - begin) * within, digits))
     share = step / np.maximum(last, 1)[bar]
     at = times_ms[bar] + (share * (length_ms - 500)).astype(np.int64)
-    return clean_ticks(at, prices[0], np.maximum(prices[1], prices[0]))
+    return Ticks(at, prices[0], np.maximum(prices[1], prices[0]))
 
 
 class BarStream:
@@ -215,6 +211,9 @@ class BarStream:
     def opens(self, day: int) -> Ints:
         times, _ = self.table.rows(day * DAY_MS, (day + 1) * DAY_MS)
         return times // 1000
+
+    def layers(self) -> list[Layer]:
+        return [Layer(self._seconds, self.bars(0, None))] if self._seconds > 60 else []
 
     def _sides(self, times: Ints, columns: Mapping[str, Floats]) -> tuple[Floats, Floats]:
         fields = ("open", "high", "low", "close")
@@ -288,7 +287,7 @@ class TickStream:
 
     def ticks(self, day: int) -> Ticks:
         times, columns = self.table.rows(day * DAY_MS, (day + 1) * DAY_MS)
-        return clean_ticks(times, columns["bid"].copy(), columns["ask"].copy())
+        return Ticks(times, columns["bid"].copy(), columns["ask"].copy())
 
     def minutes(self, day: int) -> Array:
         return from_ticks(*self.ticks(day), 10.0**-self.digits)
@@ -297,11 +296,9 @@ class TickStream:
         """UTC seconds of the minutes that have quotes."""
         return np.unique(self.ticks(day).time_ms // 60_000 * 60)
 
-
-def layer_of(table: Table, symbol: str) -> Layer:
-    """A whole table of bars as old history."""
-    stream = BarStream(symbol, table)
-    return Layer(stream.own_seconds(), stream.bars(0, None))
+    def layers(self) -> list[Layer]:
+        """Bars longer than a minute that the stream itself is made of."""
+        return []
 
 
 def zip_symbol(path: Path) -> str:
