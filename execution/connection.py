@@ -115,6 +115,8 @@ class Connection:
         self._judged: health.Verdict = health.STARTING
         self._specs: dict[str, tuple[float, SymbolInfo]] = {}
         self._probed = 0.0
+        self._flying = ""
+        """The call in flight."""
         self._status = Status(
             "disconnected", "starting", backend.name, time.time(), health.STARTING[2]
         )
@@ -138,7 +140,8 @@ class Connection:
         return self._connected.is_set()
 
     async def close(self) -> None:
-        """Let a call in flight end (2 s), then let go of the terminal; bounded to about 4 s."""
+        """Let an order in flight get its answer (2 s), then let go of the terminal; bounded to
+        about 4 s, and far less when no order is on its way."""
         self._closing = True
         self._open = False
         self._refuse_waiting("the program is closing")
@@ -147,7 +150,8 @@ class Connection:
                 wake: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
                 wake.cancel()
                 self._jobs.put_nowait(Job(ORDER, -1, "close", 0.0, _nothing, wake, 0.0))
-                await asyncio.wait({self._task}, timeout=2.0)
+                grace = 2.0 if self._flying == "order_send" else 0.2
+                await asyncio.wait({self._task}, timeout=grace)
                 self._task.cancel()
                 await asyncio.wait({self._task}, timeout=0.5)
             async with asyncio.timeout(1.0):
@@ -229,11 +233,12 @@ class Connection:
         overdue = min(OVERDUE_S, deadline * 0.8)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(overdue, lambda: self._tell(health.waiting(name, overdue)))
-        began = loop.time()
+        began, self._flying = loop.time(), name
         try:
             result = await work(deadline)
         finally:
             timer.cancel()
+            self._flying = ""
         if loop.time() - began >= overdue:
             self._tell(self._judged)  # it did answer
         return result

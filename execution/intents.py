@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import logging
 import re
 import secrets
@@ -26,11 +27,17 @@ By = Literal["strategy", "operator"]
 
 MARK = re.compile(r"md:([so][A-Z2-7]{10})")
 SCHEMA = 1
+RECENT = 1000
 
 
 def new_id(by: By) -> str:
     """An id of 11 characters: who asked (s, o) and 50 random bits."""
     return by[0] + base64.b32encode(secrets.token_bytes(7)).decode()[:10]
+
+
+def id_for(by: By, key: str) -> str:
+    """The id of a command with this key: the same key, the same id, in every run."""
+    return by[0] + base64.b32encode(hashlib.sha256(key.encode()).digest()).decode()[:10]
 
 
 def comment_of(id: str, note: str = "") -> str:
@@ -98,6 +105,8 @@ class Intents:
         self.path = path
         self.live: dict[str, Intent] = {}
         """Those without a final answer, by id."""
+        self._recent: dict[str, Intent] = {}
+        self._closed = False
         self._queue: SimpleQueue[tuple[Callable[[sqlite3.Connection], Any], _Done] | None]
         self._queue = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -124,6 +133,19 @@ class Intents:
             del self.live[intent.id]
             raise
 
+    async def find(self, id: str) -> Intent | None:
+        """The intent with this id, also a settled one: of this run, or of the file."""
+        known = self.live.get(id) or self._recent.get(id)
+        if known is not None or self.path is None:
+            return known
+        await self.open()
+        row = await self._do(
+            lambda db: db.execute(
+                f"SELECT {', '.join(_COLUMNS)} FROM intent WHERE id = ?", (id,)
+            ).fetchone()
+        )
+        return self.live.get(id) or (Intent(*row) if row else None)
+
     async def settle(self, id: str, state: str, **found: Any) -> Intent | None:
         """Note what became of an intent. A failing disk is logged: the answer is known."""
         old = self.live.get(id)
@@ -132,6 +154,9 @@ class Intents:
         new = replace(old, state=state, **found)
         if new.settled:
             del self.live[id]
+            self._recent[id] = new
+            while len(self._recent) > RECENT:
+                del self._recent[next(iter(self._recent))]
         else:
             self.live[id] = new
         try:
@@ -141,6 +166,8 @@ class Intents:
         return new
 
     async def close(self) -> None:
+        """Write what is queued and let go of the file."""
+        self._closed = True
         thread = self._thread
         self._queue.put(None)
         while thread is not None and thread.is_alive():
@@ -181,6 +208,8 @@ class Intents:
         await self._do(write)
 
     async def _do(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        if self._closed:
+            raise IntentsError(f"{self.path} is closed")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
 

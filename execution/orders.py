@@ -19,7 +19,7 @@ from streamer.protocol import Direction, Event
 from . import constants as c
 from . import rules
 from .client import TerminalClient
-from .intents import By, Intent, Intents, IntentsError, comment_of, new_id
+from .intents import By, Intent, Intents, IntentsError, comment_of, id_for, new_id
 from .retcodes import UNDECIDED, words
 from .sending import OrderOutcome, Sender
 from .settings import TerminalSettings
@@ -99,6 +99,7 @@ class Orders:
         stop_limit: float | None = None,
         expiration: int | None = None,
         by: By = "strategy",
+        key: str | None = None,
     ) -> OrderOutcome:
         """Open a position, or place a pending order at ``price``.
 
@@ -109,10 +110,15 @@ class Orders:
             stop_limit: For ``stop_limit``: the limit price placed once ``price`` is reached.
             expiration: Server time in epoch seconds at which a pending order ends.
             by: Who asked for it.
+            key: Names the wish: asked for again with the same key, also by the next run of the
+                program, it is not sent again; the outcome of the first time comes back.
         """
+        id = new_id(by) if key is None else id_for(by, key)
+        if key is not None and (known := await self._sender.before(id)):
+            return known
         type_ = TYPES[kind, direction]
         draft = Intent(
-            new_id(by), "", kind, symbol, direction, float(volume), price or 0.0,
+            id, "", kind, symbol, direction, float(volume), price or 0.0,
             sl or 0.0, tp or 0.0, self._settings.magic, 0, time.time(),
         )  # fmt: skip
         try:
@@ -125,11 +131,20 @@ class Orders:
         return await self._sender.send(draft, info, request)
 
     async def close(
-        self, ticket: int, volume: float | None = None, *, comment: str = "", by: By = "strategy"
+        self,
+        ticket: int,
+        volume: float | None = None,
+        *,
+        comment: str = "",
+        by: By = "strategy",
+        key: str | None = None,
     ) -> OrderOutcome:
-        """Close a position, or ``volume`` lots of it, at the market."""
+        """Close a position, or ``volume`` lots of it, at the market. ``key`` as in :meth:`open`."""
+        id = new_id(by) if key is None else id_for(by, key)
+        if key is not None and (known := await self._sender.before(id)):
+            return known
         draft = Intent(
-            new_id(by), "", "close", "", "BUY", volume or 0.0, 0.0, 0.0, 0.0,
+            id, "", "close", "", "BUY", volume or 0.0, 0.0, 0.0, 0.0,
             self._settings.magic, ticket, time.time(),
         )  # fmt: skip
         try:

@@ -73,6 +73,22 @@ class Sender:
         self._keep(task)
         return await asyncio.shield(task)
 
+    async def before(self, id: str) -> OrderOutcome | None:
+        """What became of the order with this id, when it was asked for before."""
+        try:
+            intent = await self.intents.find(id)
+        except IntentsError as error:
+            return OrderOutcome("rejected", None, f"not sent: {error}", id=id)
+        if intent is None:
+            return None
+        if not intent.settled:
+            return OrderOutcome("unknown", None, "asked for before, outcome not known", id=id)
+        text = f"asked for before: {intent.state}"
+        status: Any = "rejected" if intent.state == "missing" else intent.state
+        return OrderOutcome(
+            status, None, text, intent.order_ticket, intent.deal, None, intent.volume, id
+        )
+
     def reject(
         self, intent: Intent, retcode: int | None, text: str, price: float | None = None
     ) -> OrderOutcome:
@@ -89,11 +105,16 @@ class Sender:
                 self._search(intent)
 
     async def close(self) -> None:
-        """Stop looking. What is unknown stays written down for the next run."""
-        for task in list(self._tasks):
-            if task.get_name().startswith("reconcile-"):
-                task.cancel()
-        await self.intents.close()
+        """Stop looking, let orders on their way get their answers, close the file. What is
+        unknown stays written down for the next run."""
+        sending = {task for task in self._tasks if task.get_name().startswith("order-")}
+        for task in self._tasks - sending:
+            task.cancel()
+        try:
+            if sending:
+                await asyncio.wait(sending, timeout=2.0)
+        finally:
+            await self.intents.close()
 
     # -- sending ------------------------------------------------------------------------------
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +29,15 @@ def serve_agent(*more: str, python: str = sys.executable, **env: str) -> tuple[A
     found = re.search(r":(\d+), token", line)
     assert found, line
     return process, int(found.group(1))
+
+
+def reachable(port: int) -> None:
+    """Wait until something listens there."""
+    for _ in range(500):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError(f"nothing listens on {port}")

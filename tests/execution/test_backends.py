@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from serving import PATH, TOKEN, serve_agent
+from serving import PATH, TOKEN, reachable, serve_agent
 
 from execution import agent, structs
 from execution import constants as c
@@ -51,6 +51,7 @@ def way(request: pytest.FixtureRequest) -> Any:
         )
         assert process.stdout is not None
         port = int(process.stdout.readline())
+        reachable(port)
         yield lambda: Rpyc(f"127.0.0.1:{port}")
         process.kill()
         process.communicate()
