@@ -63,7 +63,8 @@ class Direct:
 
     async def about(self, deadline: float) -> About:
         offset = float(getattr(self.terminal, "utc_offset", 0.0))
-        return About("backtest", 1.0, self.terminal.server_now(), offset)
+        # speed 0: between two steps no market time passes, however long they take
+        return About("backtest", 0.0, self.terminal.server_now(), offset)
 
     async def stop(self) -> None:
         self.terminal.shutdown()
