@@ -106,7 +106,8 @@ class Page {
     if (link.status === 'refused' && link.closeCode === 4501 && !this.dialogs.open) {
       this.control.token(link.detail);
     }
-    this.control?.draw();
+    this.control.draw();
+    this.account.tick(link);
     this.banner();
     this.changed();
   }

@@ -64,9 +64,7 @@ def test_types_hold(tmp_path: Path) -> None:
         "include": [f"{WEB.as_posix()}/*.js"],
     }
     (tmp_path / "tsconfig.json").write_text(json.dumps(config), encoding="utf-8")
-    done = subprocess.run(
-        [tsc, "-p", str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([tsc, "-p", str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
