@@ -1,54 +1,116 @@
-"""A calendar of releases, and whether one is near for a symbol's currencies."""
+"""A calendar of releases: where it is read from, and whether a release is near.
+
+Reading happens in a thread; a calendar that cannot be read keeps what was read before, says
+why on the feed, and is tried again sooner.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import urllib.request
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.error import URLError
 
-IMPACTS = ("low", "medium", "high")
+from strategy.calendars import IMPACTS, CalendarError, Release, parse
+from strategy.settings import NewsSettings
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
-class Release:
-    """A release at ``utc`` (epoch seconds) that concerns one currency; "" means all."""
-
-    utc: float
-    currency: str
-    title: str
-    impact: str = "high"
+MOST_BYTES = 5_000_000
+TIMEOUT_S = 15.0
+RETRY_S = 120.0
+"""Seconds until an unreadable calendar is tried again."""
 
 
 @dataclass
 class Calendar:
-    """Releases and the silence around them. ``unreadable`` says why it could not be read."""
+    """Releases and the silence around them. ``unreadable`` says why it cannot be relied on."""
 
-    before_s: float
-    after_s: float
-    impact: str = "high"
+    settings: NewsSettings
     releases: Sequence[Release] = ()
-    unreadable: str | None = None
-    currencies: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Currencies of each symbol; a symbol that is not here is matched by its name."""
+    unreadable: str | None = "not read yet"
 
-    def blackout(self, symbol: str, utc: float) -> str | None:
-        """The release that silences ``symbol`` at ``utc``, in words."""
+    def blackout(self, currencies: Collection[str], utc: float) -> str | None:
+        """The release that silences these currencies at ``utc`` (epoch seconds), in words."""
         if math.isnan(utc):
             return None
-        least = IMPACTS.index(self.impact)
+        least = IMPACTS.index(self.settings.impact)
+        before, after = self.settings.before_min * 60, self.settings.after_min * 60
         for release in self.releases:
+            if not -after <= release.utc - utc <= before:
+                continue
             if IMPACTS.index(release.impact) < least:
                 continue
-            if not -self.after_s <= release.utc - utc <= self.before_s:
+            if release.currency and release.currency not in currencies:
                 continue
-            if self._concerns(release.currency, symbol):
-                minutes = (release.utc - utc) / 60
-                when = f"in {minutes:.0f} min" if minutes > 0 else f"{-minutes:.0f} min ago"
-                return f"{release.title} {release.currency} {when}".replace("  ", " ")
+            minutes = (release.utc - utc) / 60
+            when = f"in {minutes:.0f} min" if minutes > 0 else f"{-minutes:.0f} min ago"
+            return " ".join(x for x in (release.title, release.currency, when) if x)
         return None
 
-    def _concerns(self, currency: str, symbol: str) -> bool:
-        if not currency:
-            return True
-        known = self.currencies.get(symbol)
-        return currency in known if known is not None else currency in symbol.upper()
+    async def run(self, tell: Callable[[str | None], None]) -> None:
+        """Read again and again; ``tell`` is given the trouble when it begins, ``None`` when it
+        is over."""
+        source = self.settings.source
+        if source is None:
+            return
+        trouble: str | None = None
+        while True:
+            await self.read(source)
+            if self.unreadable != trouble:
+                tell(self.unreadable)
+                trouble = self.unreadable
+            await asyncio.sleep(self.settings.refresh_min * 60 if trouble is None else RETRY_S)
+
+    async def read(self, source: str) -> None:
+        """Read the calendar once, in a thread."""
+        try:
+            self.releases = await asyncio.to_thread(load, source)
+        except (CalendarError, OSError, URLError, ValueError) as error:
+            log.info("calendar %s: %s", source, error)
+            self.unreadable = f"{source}: {error}"
+        else:
+            self.unreadable = None
+
+    def covers(self, utc: float) -> bool:
+        """Whether the calendar still speaks of the present: an old file does not."""
+        if not self.releases or math.isnan(utc):
+            return False
+        return max(release.utc for release in self.releases) >= utc - 86_400
+
+    def trouble(self, utc: float) -> str | None:
+        """Why the calendar does not serve at ``utc``; ``None`` when it does."""
+        if self.unreadable is not None:
+            return self.unreadable
+        if self.covers(utc):
+            return None
+        if not self.releases:
+            return "it holds no release"
+        last = datetime.fromtimestamp(max(r.utc for r in self.releases), UTC)
+        return f"its last release was on {last:%Y-%m-%d}"
+
+
+def load(source: str) -> list[Release]:
+    """Read and parse a file or an https address. Blocks.
+
+    Raises:
+        CalendarError: what is wrong, where, and what to do.
+        OSError: it cannot be opened.
+    """
+    if "://" in source:
+        if not source.startswith("https://"):
+            raise CalendarError("a calendar is read over https only, or from a file")
+        request = urllib.request.Request(source, headers={"User-Agent": "mt5dash"})
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            data: bytes = answer.read(MOST_BYTES + 1)
+    else:
+        with Path(source).expanduser().open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise CalendarError(f"larger than {MOST_BYTES // 1_000_000} MB: that is no calendar")
+    return parse(data.decode("utf-8-sig", errors="replace"))

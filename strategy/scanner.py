@@ -136,10 +136,10 @@ class Scanner:
             )
             for symbol in order
         }
-        cases = {s: self._with_news(case) for s, case in cases.items()}
         if desk.terminal == "connected":
             try:
                 cases = await self._read(cases, now)
+                cases = {s: self._with_news(case) for s, case in cases.items()}
                 cases = await self._look(cases, now, deadline)
             except TerminalError as error:
                 log.info("scan: %s", error)
@@ -151,12 +151,13 @@ class Scanner:
         return Scan(rows, milliseconds(began))
 
     def _with_news(self, case: Case) -> Case:
-        if self.calendar is None:
+        if self.calendar is None or case.info is None:
             return case
+        currencies = {case.info.currency_base, case.info.currency_profit}
         return replace(
             case,
-            news=self.calendar.blackout(case.symbol, case.utc),
-            news_unreadable=self.calendar.unreadable is not None,
+            news=self.calendar.blackout(currencies, case.utc),
+            news_unreadable=self.calendar.trouble(case.utc) is not None,
         )
 
     async def _read(self, cases: dict[str, Case], now: float | None) -> dict[str, Case]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,8 +29,8 @@ from strategy.commands import SENDS_ORDERS, BadCommand, Operator, check, refused
 from strategy.compute import Compute, Thread
 from strategy.desk import RiskDesk
 from strategy.gates import funnel
-from strategy.positions import Action, Close, decide
-from strategy.review import review
+from strategy.keeper import Keeper
+from strategy.news import Calendar
 from strategy.scanner import Row, Scan, Scanner
 from strategy.settings import RiskSettings, StrategySettings
 from strategy.status import STARTING, STOPPED, Mode, Teller, state_of
@@ -40,7 +39,6 @@ from streamer.protocol import (
     Command,
     CommandResult,
     Event,
-    Limit,
     RiskAlert,
     ScanStart,
     ScanSummary,
@@ -83,18 +81,19 @@ class Worker:
     ) -> None:
         self.client, self.observer, self.orders = client, observer, orders
         self.settings, self.risk, self.mode = settings, risk, mode
-        self._publish, self._journal_ok = publish, journal_ok
+        self.publish, self._journal_ok = publish, journal_ok
         self.magic = client.settings.magic
         self.desk = RiskDesk(risk, halted=halted)
         self.book = Book(self.magic)
-        self.scanner = Scanner(client, strategy, settings, compute or Thread())
+        self.calendar = Calendar(settings.news) if settings.news.source else None
+        self.scanner = Scanner(client, strategy, settings, compute or Thread(), self.calendar)
         self.trader = Trader(
             client, orders, self.book, settings, risk, self._justify, self.scanner.correlate
         )
         self.operator = Operator(self)
         self.paused = False
         self._error: str | None = None
-        self._setups: dict[str, Setup] = {}
+        self.setups: dict[str, Setup] = {}
         self._sent: list[tuple[float, str]] = []
         self._selected: set[str] = set()
         self._funnel: dict[str, int] = {}
@@ -102,11 +101,12 @@ class Worker:
         self._teller = Teller(publish, strategy.name, mode, settings.cycle_s)
         self._wake = asyncio.Event()
         self._observed = asyncio.Event()
-        self._busy = asyncio.Lock()
-        self._stopping = False
+        self.busy = asyncio.Lock()
+        self.stopping = False
         self._connections = 0
         self._tasks: list[asyncio.Task[None]] = []
-        observer.limits = self.limits
+        self.keeper = Keeper(self)
+        observer.limits = self.keeper.limits
 
     # -- life -------------------------------------------------------------------------------
 
@@ -118,10 +118,13 @@ class Worker:
             asyncio.create_task(self._scans(), name="worker-scan"),
             asyncio.create_task(self._management(), name="worker-manage"),
         ]
+        if self.calendar is not None:
+            news = self.calendar.run(self._on_calendar)
+            self._tasks.append(asyncio.create_task(news, name="worker-news"))
         try:
             await asyncio.gather(*self._tasks)
         except asyncio.CancelledError:
-            if not self._stopping:
+            if not self.stopping:
                 raise
         finally:
             unwatch()
@@ -130,11 +133,11 @@ class Worker:
 
     async def stop(self) -> None:
         """Open nothing more, let an order that is on its way end, and say so."""
-        if self._stopping:
+        if self.stopping:
             return
-        self._stopping = True
+        self.stopping = True
         self._wake.set()
-        async with self._busy:
+        async with self.busy:
             for task in self._tasks:
                 task.cancel()
         self._teller.tell(STOPPED, self._funnel, None)
@@ -165,7 +168,7 @@ class Worker:
 
     async def _scans(self) -> None:
         failures = 0
-        while not self._stopping:
+        while not self.stopping:
             # a wake-up during the scan counts for the next one
             self._wake.clear()
             wait = max(self.settings.cycle_s / max(self.client.clock.speed, 1e-9), MIN_WAIT_S)
@@ -195,7 +198,7 @@ class Worker:
         symbols = await self._universe()
         if not symbols:
             return None
-        self._publish(ScanStart(count=len(symbols)))
+        self.publish(ScanStart(count=len(symbols)))
         now = await self._now()
         desk = await self._desk()
         scan = await self.scanner.scan(
@@ -208,19 +211,19 @@ class Worker:
         rows = dict(scan.rows)
         for symbol, row in rows.items():
             if row.case.setup is not None:
-                self._setups[symbol] = row.case.setup
+                self.setups[symbol] = row.case.setup
         candidates = scan.candidates
         if self.mode != "observe":
             sent = 0
             for row in candidates:
-                if sent >= MOST_TRADES or self._stopping:
+                if sent >= MOST_TRADES or self.stopping:
                     break
-                async with self._busy:
+                async with self.busy:
                     stop, was_sent = await self._take(row)
                 sent += was_sent
                 rows[row.case.symbol] = replace(row, stop=stop)
         self._funnel = funnel(row.stop for row in rows.values())
-        self._publish(
+        self.publish(
             ScanSummary(
                 symbols={symbol: row.text for symbol, row in rows.items()},
                 count=len(rows),
@@ -276,7 +279,7 @@ class Worker:
             self.settings,
             self.risk,
             enabled=self.settings.enabled,
-            paused=self.paused or self._stopping,
+            paused=self.paused or self.stopping,
             halted=self.desk.halted,
             mode=self.mode,
             terminal=status.state if seen is not None or not status.connected else "stale",
@@ -317,7 +320,7 @@ class Worker:
 
     async def _management(self) -> None:
         failing = False
-        while not self._stopping:
+        while not self.stopping:
             await self._observed.wait()
             self._observed.clear()
             seen = self.observer.latest
@@ -338,70 +341,13 @@ class Worker:
 
     async def manage(self, seen: Observation) -> None:
         """Judge the limits, follow the bot's trades, apply the position rules."""
-        now = seen.server_time if seen.server_time is not None else math.nan
-        self._judge(seen)
-        if math.isnan(now):
-            return
-        if not self.book.restored:
-            await self.book.restore(self.client, now)
-        for trade in await self.book.follow(self.client, seen.positions, now):
-            self._publish(review(trade))
-        self.trader.forget(self.book.trades)
-        if self.mode == "observe" or not self.client.status.connected:
-            return
-        for position in seen.positions:
-            if position.magic != self.magic or self._stopping:
-                continue
-            setup = self._setups.get(position.symbol)
-            sign = account.sign_of(position)
-            against = (
-                setup is not None
-                and setup.trigger is not None
-                and (setup.direction == ("SELL" if sign > 0 else "BUY"))
-            )
-            held = self.book.held(position, math.nan if setup is None else setup.atr, against)
-            if held is None:
-                continue
-            action: Action | None
-            if self._must_flatten():
-                action = Close(None, "risk limit")
-            else:
-                info = await self.client.spec(position.symbol)
-                action = decide(held, now, self.settings, info)
-            if action is not None:
-                async with self._busy:
-                    await self.trader.apply(position.ticket, action, now)
-
-    def _must_flatten(self) -> bool:
-        return self.risk.flatten_on_limit and any(
-            stop.gate in ("daily_loss", "drawdown") and stop.value is not None
-            for stop in self.desk.stops
-        )
-
-    def _judge(self, seen: Observation) -> None:
-        """Ask the risk desk; tell what has changed."""
-        before = {stop.gate for stop in self.desk.stops}
-        now = account.figures(seen, self.magic, self.observer.peak_equity)
-        stops = self.desk.judge(now, self.book.losses())
-        for stop in stops:
-            if stop.gate not in before and stop.value is not None:
-                level: Literal["critical", "warning"] = (
-                    "warning" if stop.gate == "consecutive_losses" else "critical"
-                )
-                self.alert(stop.gate.upper(), stop.text, level, stop.value, stop.limit)
-        if {stop.gate for stop in stops} != before:
-            self.tell()
-
-    def limits(self, seen: Observation) -> dict[str, Limit]:
-        """Judge the account as just observed; the distance to each limit, for its bar."""
-        self._judge(seen)
-        return dict(self.desk.limits)
+        await self.keeper.keep(seen)
 
     # -- telling ----------------------------------------------------------------------------
 
     def tell(self) -> None:
         """Publish BOT_STATUS if anything in it has changed."""
-        if self._stopping:
+        if self.stopping:
             return
         verdict = state_of(
             enabled=self.settings.enabled,
@@ -424,7 +370,15 @@ class Worker:
         limit: float | None = None,
     ) -> None:
         """Publish RISK_ALERT."""
-        self._publish(RiskAlert(code=code, level=level, text=text, value=value, limit=limit))
+        self.publish(RiskAlert(code=code, level=level, text=text, value=value, limit=limit))
+
+    def _on_calendar(self, trouble: str | None) -> None:
+        if trouble is None:
+            self.alert("NEWS_CALENDAR", "the news calendar was read", "info")
+            return
+        stops = self.settings.news.when_unreadable == "stop"
+        what = "nothing is opened until it can be" if stops else "trading goes on without it"
+        self.alert("NEWS_CALENDAR", f"the news calendar cannot be read: {trouble}; {what}")
 
     async def look(self) -> Observation | None:
         """Read the account now."""
