@@ -76,8 +76,11 @@ class Direct:
 class DirectClient(TerminalClient):
     """``TerminalClient`` without queue, deadlines and tasks: calls happen in place."""
 
+    _known: dict[str, tuple[float, SymbolInfo]]
+
     async def open(self) -> None:
         """Connect. Raises :class:`TerminalError`."""
+        self._known = {}
         await self._connect()
 
     async def _submit(
@@ -85,9 +88,13 @@ class DirectClient(TerminalClient):
     ) -> Any:
         return await work(0.0)
 
-    async def spec(self, symbol: str, max_age: float = 0.0) -> SymbolInfo:
-        # the cache of the live client ages in real time, which would differ from run to run
-        return await self.symbol_info(symbol)
+    async def spec(self, symbol: str, max_age: float = 60.0) -> SymbolInfo:
+        # ages in market time: the real time of the live client would differ from run to run
+        now = await self.server_now() or 0.0
+        known = self._known.get(symbol)
+        if known is None or now - known[0] >= max_age:
+            known = self._known[symbol] = (now, await self.symbol_info(symbol))
+        return known[1]
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from execution.structs import SymbolInfo, Tick
@@ -95,7 +95,8 @@ class Case:
     news_unreadable: bool = False
     rested: float = math.inf
     """Market seconds since the bot's last trade in this symbol."""
-    correlations: Mapping[str, float] = field(default_factory=dict)
+    correlate: Callable[[str], float] = lambda other: math.nan
+    """Correlation with another symbol; asked only for what passed the gates before."""
 
     @property
     def seen(self) -> Setup:

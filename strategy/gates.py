@@ -242,7 +242,7 @@ def correlation(case: Case) -> Stop | None:
     for other, side in case.desk.open_sides.items():
         if other == case.symbol:
             continue
-        value = case.correlations.get(other, math.nan) * case.sign * side
+        value = case.correlate(other) * case.sign * side
         if value <= limit:
             continue
         name = "BUY" if side > 0 else "SELL"

@@ -17,7 +17,7 @@ import numpy as np
 
 from execution.structs import SymbolInfo, Tick
 from execution.terminal import TerminalError
-from strategy.base import Bars, Context, Setup, Strategy
+from strategy.base import Bars, Context, Strategy
 from strategy.case import Case, Desk, Stop
 from strategy.compute import Compute, milliseconds
 from strategy.gates import first_stop
@@ -133,6 +133,7 @@ class Scanner:
                 sessions=sessions,
                 utc=utc,
                 rested=rested.get(symbol, math.inf),
+                correlate=partial(self.correlate, symbol),
             )
             for symbol in order
         }
@@ -229,13 +230,12 @@ class Scanner:
                 out[symbol] = replace(case, error="the strategy hangs on this symbol")
                 continue
             context = Context(symbol, case.info, case.tick, bars, now, case.sessions)
-            others = [s for s in case.desk.open_sides if s != symbol]
-            tasks.append((symbol, partial(self._evaluate, context, others)))
+            tasks.append((symbol, partial(self.strategy.evaluate, context)))
         work = await self.compute.run(tasks, max(deadline - time.monotonic(), 0.05))
         for symbol, text in work.failed.items():
             out[symbol] = replace(out[symbol], error=text)
-        for symbol, (setup, correlations) in work.done.items():
-            out[symbol] = replace(out[symbol], setup=setup, correlations=correlations)
+        for symbol, setup in work.done.items():
+            out[symbol] = replace(out[symbol], setup=setup)
         missing = [n for n, _ in tasks if n not in work.done and n not in work.failed]
         for symbol in missing:
             words = "too slow" if symbol == work.at else "not reached"
@@ -255,10 +255,6 @@ class Scanner:
                 return None
             out[timeframe] = series.bars
         return out
-
-    def _evaluate(self, context: Context, others: Sequence[str]) -> tuple[Setup, dict[str, float]]:
-        setup = self.strategy.evaluate(context)
-        return setup, {other: self.correlate(context.symbol, other) for other in others}
 
     def correlate(self, symbol: str, other: str) -> float:
         """Correlation of two symbols on the set-up timeframe; NaN when it is not known."""

@@ -78,8 +78,6 @@ class Trader:
     risk: RiskSettings
     justify: Callable[[int, Setup, float], None]
     """Told the order's ticket, the set-up and the money at risk, so that the feed can say why."""
-    correlate: Callable[[str, str], float]
-    """Correlation of two symbols, NaN when it is not known."""
     _refused: dict[int, float] = field(default_factory=dict)
 
     async def take(self, row: Row, desk: Desk) -> Taken:
@@ -123,8 +121,7 @@ class Trader:
         keeps its place, so a price that ran away shows as a worse R."""
         tick = await self.terminal.symbol_info_tick(case.symbol)
         setup = replace(case.seen, entry=tick.ask if case.sign > 0 else tick.bid)
-        others = {s: self.correlate(case.symbol, s) for s in desk.open_sides if s != case.symbol}
-        return replace(case, desk=desk, tick=tick, setup=setup, correlations=others)
+        return replace(case, desk=desk, tick=tick, setup=setup)
 
     async def apply(self, ticket: int, action: Action, now: float) -> OrderOutcome | None:
         """Carry out a position rule; ``None`` while a refused one waits."""

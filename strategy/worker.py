@@ -87,9 +87,7 @@ class Worker:
         self.book = Book(self.magic)
         self.calendar = Calendar(settings.news) if settings.news.source else None
         self.scanner = Scanner(client, strategy, settings, compute or Thread(), self.calendar)
-        self.trader = Trader(
-            client, orders, self.book, settings, risk, self._justify, self.scanner.correlate
-        )
+        self.trader = Trader(client, orders, self.book, settings, risk, self._justify)
         self.operator = Operator(self)
         self.paused = False
         self._error: str | None = None

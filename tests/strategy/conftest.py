@@ -175,6 +175,9 @@ def good_case(**changes: Any) -> Case:
         sl=1.09911,
         tp=1.10161,
     )
+    if "correlations" in changes:
+        known = changes.pop("correlations")
+        changes["correlate"] = lambda other: known.get(other, float("nan"))
     desk_changes, setup_changes = changes.pop("desk", {}), changes.pop("setup", {})
     case = Case(
         "EURUSD",
