@@ -1,7 +1,5 @@
-"""The command line: ``mt5dash tui``, ``tail``, ``config``.
+"""The command line: ``mt5dash tui``, ``tail``, ``config`` and what hangs in from beside.
 
-Standard output is data, standard error is for people, exit codes are a contract: 0 done,
-1 failed, 2 wrong usage or settings, 3 the port or the journal is in use.
 Everything heavy is imported by the command that needs it.
 """
 
@@ -11,17 +9,16 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import cli_more
 from .about import program_version
+from .cli_common import IN_USE, USAGE, Config, fail, load_settings
 
 if TYPE_CHECKING:
     from .settings import Loaded
-
-USAGE = 2
-IN_USE = 3
 
 app = typer.Typer(
     name="mt5dash",
@@ -31,22 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-def fail(text: str, code: int = 1) -> typer.Exit:
-    """Tell a person what is wrong, each line once, and give the exit to raise."""
-    for line in text.splitlines():
-        print(f"mt5dash: {line}", file=sys.stderr)
-    return typer.Exit(code)
-
-
-def _load(flags: dict[str, Any], config: Path | None) -> Loaded:
-    from .settings import SettingsError, load
-
-    try:
-        return load(flags, file=config)
-    except SettingsError as error:
-        raise fail(str(error), USAGE) from None
 
 
 def _show_version(value: bool) -> None:
@@ -63,12 +44,6 @@ def common(
     ] = False,
 ) -> None:
     """Live monitor and WebSocket feed for MetaTrader 5 trading bots."""
-
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="Settings file (TOML)."),
-]
 
 
 @app.command()
@@ -137,7 +112,7 @@ def tui(
         },
         "ui": {"theme": theme, "ascii": ascii_only},
     }
-    loaded = _load(flags, config)
+    loaded = load_settings(flags, config)
     if connect is not None:
         if no_ui:
             raise fail("--connect draws a screen; use `mt5dash tail URL` for frames", USAGE)
@@ -273,7 +248,7 @@ def config(
     file: Config = None,
 ) -> None:
     """Print the settings in force."""
-    loaded = _load({}, file)
+    loaded = load_settings({}, file)
     if as_json:
         rows = [
             {"name": v.name, "value": v.value, "source": v.source, "description": v.description}
@@ -293,6 +268,14 @@ def config(
             print(f"{v.name} = {shown}\n    from {v.source}. {v.description}")
         else:
             print(f"{v.name} = {shown}")
+
+
+app.add_typer(cli_more.token, name="token")
+app.command()(cli_more.backtest)
+app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)(cli_more.agent)
 
 
 def main() -> None:

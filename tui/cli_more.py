@@ -1,0 +1,143 @@
+"""Commands around the program: tokens, the agent, the doctor, backtests.
+
+Each imports what it needs when it is called; ``tui/cli.py`` hangs them into the command line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .cli_common import USAGE, Config, fail, load_settings
+
+token = typer.Typer(
+    help="Tokens: who may control or publish, and view from elsewhere.", no_args_is_help=True
+)
+
+
+def _store(config: Path | None) -> Any:
+    from streamer.access import TokenStore, default_tokens_file
+
+    return TokenStore(load_settings({}, config).settings.feed.tokens_file or default_tokens_file())
+
+
+@token.command("list")
+def token_list(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Show the tokens (never their text)."""
+    from streamer.access import AccessError
+
+    try:
+        tokens = _store(config).list()
+    except AccessError as error:
+        raise fail(str(error)) from None
+    if as_json:
+        print(
+            json.dumps(
+                [{"id": t.id, "role": t.role, "name": t.name, "created": t.created} for t in tokens]
+            )
+        )
+        return
+    for t in tokens:
+        print(f"{t.id}  {t.role:<8} {t.created}  {t.name}")
+    if not tokens:
+        print("no tokens; make one with `mt5dash token new --role view`", file=sys.stderr)
+
+
+@token.command("new")
+def token_new(
+    role: Annotated[str, typer.Option(help="view, control or publish.")] = "view",
+    name: Annotated[str, typer.Option(help="What it is for.")] = "",
+    config: Config = None,
+) -> None:
+    """Make a token. Its text is printed once, to standard output, and kept nowhere."""
+    from streamer.access import ROLES, AccessError
+
+    if role not in ROLES:
+        raise fail(f"--role {role}: one of {', '.join(ROLES)}", USAGE)
+    try:
+        text, made = _store(config).new(role, name)
+    except AccessError as error:
+        raise fail(str(error)) from None
+    print(text)
+    print(f"mt5dash: token {made.id} ({role}); it is shown only now", file=sys.stderr)
+
+
+@token.command("revoke")
+def token_revoke(
+    id: Annotated[str, typer.Argument(help="The token's id, from `mt5dash token list`.")],
+    config: Config = None,
+) -> None:
+    """Make a token useless; clients that hold it are closed."""
+    from streamer.access import AccessError
+
+    try:
+        found = _store(config).revoke(id)
+    except AccessError as error:
+        raise fail(str(error)) from None
+    if not found:
+        raise fail(f"no token {id}; see `mt5dash token list`")
+
+
+def backtest(
+    market: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Real quotes; default: generated ones.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(metavar="TIME", help="Where to begin.")] = None,
+    hours: Annotated[
+        float | None, typer.Option(min=0.1, help="Market hours [all of the quotes, or 24].")
+    ] = None,
+    symbols: Annotated[str | None, typer.Option(metavar="A,B", help="Only these.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the generated market.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Run the strategy over past or generated quotes, as fast as it goes."""
+    from execution.paper import MarketError
+
+    from .backtest import run_backtest
+
+    flags = {"paper": {"market": market, "start": start, "seed": seed}}
+    settings = load_settings(flags, config).settings
+    try:
+        report = asyncio.run(
+            run_backtest(settings, hours=hours, symbols=symbols.split(",") if symbols else [])
+        )
+    except MarketError as error:
+        raise fail(str(error), USAGE) from None
+    statistics = report.statistics()
+    if as_json:
+        known = {k: v if math.isfinite(v) else None for k, v in statistics.items()}
+        print(json.dumps({**known, "stopped": dict(report.stopped), "scans": report.scans}))
+        return
+
+    def moment(at: float) -> str:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+
+    print(f"{moment(report.began)} to {moment(report.ended)} server time")
+    for name, value in statistics.items():
+        print(f"{name:<18} {value:>12,.2f}" if math.isfinite(value) else f"{name:<18}            –")
+    for gate, count in report.stopped.most_common():
+        print(f"  {gate:<16} {count:>12,} symbol-scans")
+    print(
+        "Past quotes, one path: this describes what happened, it does not say what will.",
+        file=sys.stderr,
+    )
+
+
+def agent(
+    context: typer.Context,
+) -> None:
+    """Serve a real MetaTrader 5 terminal over a socket (run it where the terminal is)."""
+    from execution.agent import main
+
+    raise typer.Exit(main(list(context.args)))
