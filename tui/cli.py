@@ -64,6 +64,17 @@ def tui(
         int | None,
         typer.Option(min=0, max=65535, help="Port to listen on [first free of 8000-8009]."),
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate chain, to serve wss.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key.")] = None,
+    plaintext: Annotated[
+        bool | None,
+        typer.Option("--plaintext", help="Allow listening beyond this machine without TLS."),
+    ] = None,
+    require_token: Annotated[
+        bool | None, typer.Option("--require-token", help="Ask for a token for viewing, too.")
+    ] = None,
     mode: Annotated[str | None, typer.Option(help="observe, paper or live.")] = None,
     backend: Annotated[
         str | None, typer.Option(help="Terminal: paper, native, agent or rpyc [paper].")
@@ -97,7 +108,14 @@ def tui(
 
     flags = {
         "mode": mode,
-        "feed": {"host": host, "port": port},
+        "feed": {
+            "host": host,
+            "port": port,
+            "tls_cert": tls_cert,
+            "tls_key": tls_key,
+            "plaintext": plaintext,
+            "require_token": require_token,
+        },
         "journal": {"path": journal},
         "terminal": {
             "backend": backend,
@@ -138,6 +156,7 @@ def _run_bot(loaded: Loaded, *, screen: bool) -> int:
     from streamer.server import PortTaken
 
     from .logs import Log, default_log_file
+    from .runtime import CannotListen
 
     if loaded.settings.terminal.backend == "paper":
         try:
@@ -156,7 +175,7 @@ def _run_bot(loaded: Loaded, *, screen: bool) -> int:
         return asyncio.run(run_headless(loaded))
     except (PortTaken, JournalError) as error:
         raise fail(str(error), IN_USE) from None
-    except (AccessError, BackendError) as error:
+    except (AccessError, BackendError, CannotListen) as error:
         raise fail(str(error), USAGE) from None
     finally:
         log.close()
@@ -272,6 +291,7 @@ def config(
 
 app.add_typer(cli_more.token, name="token")
 app.command()(cli_more.backtest)
+app.command()(cli_more.doctor)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     add_help_option=False,

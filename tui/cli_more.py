@@ -141,3 +141,14 @@ def agent(
     from execution.agent import main
 
     raise typer.Exit(main(list(context.args)))
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Look at the set-up, from the settings to the broker; say what is wrong and what to do."""
+    loaded = load_settings({}, config)
+    from .doctor import main
+
+    raise typer.Exit(main(loaded, as_json=as_json))

@@ -25,6 +25,7 @@ from strategy.worker import Worker, build_strategy
 from streamer.feed import Feed
 from streamer.health import HealthCheck
 from streamer.journal import Journal, JournalLocked
+from streamer.ports import PortTaken
 from streamer.protocol import RiskAlert
 
 from .about import program_version
@@ -36,6 +37,10 @@ WORKER_STOP_S = 2.0
 FEED_STOP_S = 2.0
 TERMINAL_STOP_S = 0.5
 PAPER_JOURNALS_KEPT = 10
+
+
+class CannotListen(Exception):
+    """The address of the settings is none of this machine's."""
 
 
 def state_dir() -> Path:
@@ -59,6 +64,17 @@ def journal_path(settings: Settings) -> Path:
         return settings.paper.state.with_suffix(".journal.db")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S_%f")
     return folder / f"paper-{stamp}.db"
+
+
+def intents_path(settings: Settings) -> Path | None:
+    """Where orders are written down before they are sent; a paper account that does not
+    outlive the program needs no file."""
+    terminal, kept = settings.terminal, settings.paper.state
+    if terminal.intents is not None:
+        return terminal.intents
+    if terminal.backend == "paper":
+        return kept.with_suffix(".intents.db") if kept is not None else None
+    return state_dir() / f"intents-{terminal.backend}.db"
 
 
 def prune_paper_journals(folder: Path, keep: int = PAPER_JOURNALS_KEPT) -> None:
@@ -116,6 +132,7 @@ class Runtime:
 
         Raises:
             streamer.server.PortTaken: the port asked for (or all of 8000-8009) is in use.
+            CannotListen: the host is no address of this machine.
             streamer.journal.JournalError: the journal cannot be opened.
             streamer.access.AccessError: the settings would open the feed without consent.
             execution.backends.BackendError: there is no such terminal here.
@@ -127,7 +144,14 @@ class Runtime:
             prune_paper_journals(path.parent)
         self.journal = Journal(path, settings.journal)
         self.feed = Feed(settings.feed, self.journal, version=program_version())
-        await self.feed.start()
+        try:
+            await self.feed.start()
+        except PortTaken:
+            raise
+        except OSError as error:
+            raise CannotListen(
+                f"cannot listen on {settings.feed.host}: {error.strerror or error}"
+            ) from None
         try:
             self._build()
         except BaseException:
@@ -153,7 +177,7 @@ class Runtime:
             self.client, feed.publish, settings=terminal, mode=self.mode, symbols=terminal.symbols
         )
         self.orders = Orders(
-            self.client, feed.publish, terminal, intents=Intents(self._intents_path())
+            self.client, feed.publish, terminal, intents=Intents(intents_path(settings))
         )
         self.worker = Worker(
             self.client,
@@ -190,16 +214,6 @@ class Runtime:
         late = age > 3 * self.settings.strategy.cycle_s + 5
         wrong = state["state"] == "error" or (late and state["state"] in ("scanning", "waiting"))
         return HealthCheck("degraded" if wrong else "ok", state["state"], age)
-
-    def _intents_path(self) -> Path | None:
-        """Where orders are written down before they are sent; a paper account that does not
-        outlive the program needs no file."""
-        terminal, kept = self.settings.terminal, self.settings.paper.state
-        if terminal.intents is not None:
-            return terminal.intents
-        if terminal.backend == "paper":
-            return kept.with_suffix(".intents.db") if kept is not None else None
-        return state_dir() / f"intents-{terminal.backend}.db"
 
     async def stop(self) -> None:
         """End worker, terminal and feed in that order, each within its own bound."""
