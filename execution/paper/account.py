@@ -51,7 +51,7 @@ class Converter:
                 self._pairs.setdefault((spec.base, spec.profit), quote)
 
     def symbols(self, currency: str) -> list[Quote]:
-        """The quotes that converting ``currency`` to the deposit currency depends on."""
+        """The quotes that converting ``currency`` to the deposit currency depends on, in turn."""
         if currency == self.currency:
             return []
         direct = self._pair(currency, self.currency)
@@ -61,28 +61,25 @@ class Converter:
         return [quote for quote in over if quote is not None]
 
     def _pair(self, one: str, other: str) -> Quote | None:
-        return self._pairs.get((one, other)) or self._pairs.get((other, one))
+        """The symbol that joins two currencies, if it is quoted."""
+        for pair in ((one, other), (other, one)):
+            quote = self._pairs.get(pair)
+            if quote is not None and quote.quote_bid and quote.quote_ask:
+                return quote
+        return None
 
     def rate(self, source: str, *, buying: bool) -> float | None:
         """Deposit currency for one unit of ``source``. ``buying`` the source costs the ask of a
         direct pair; selling it brings the bid."""
-        return self._rate(source, self.currency, buying)
-
-    def _rate(self, source: str, target: str, buying: bool) -> float | None:
-        if source == target:
-            return 1.0
-        direct = self._pairs.get((source, target))
-        if direct is not None:
-            return (direct.quote_ask if buying else direct.quote_bid) or None
-        inverse = self._pairs.get((target, source))
-        if inverse is not None:
-            price = inverse.quote_bid if buying else inverse.quote_ask
-            return 1.0 / price if price else None
-        if "USD" in (source, target):
-            return None
-        first = self._rate(source, "USD", buying)
-        second = self._rate("USD", target, buying)
-        return None if first is None or second is None else first * second
+        rate, currency = 1.0, source
+        for quote in self.symbols(source):
+            if quote.spec.base == currency:
+                rate *= quote.quote_ask if buying else quote.quote_bid
+                currency = quote.spec.profit
+            else:
+                rate /= quote.quote_bid if buying else quote.quote_ask
+                currency = quote.spec.base
+        return rate if currency == self.currency else None
 
     def profit(self, spec: Spec, amount: float, price_close: float) -> float | None:
         """An amount in the symbol's profit currency as deposit currency.

@@ -61,7 +61,8 @@ def read_request(args: tuple[Any, ...], fields: Mapping[str, Any]) -> TradeReque
         if key not in fields:
             values[key] = 0.0 if key in _FLOATS else "" if key in _STRINGS else 0
         elif _fits(key, value):
-            values[key] = value
+            # Subclasses (numpy's float64) pass and are plain from here on.
+            values[key] = float(value) if key in _FLOATS else value
         else:
             raise BadArgument(f'Invalid "{key}" argument')
     return TradeRequest(**values)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from math import isfinite
 
 from .. import constants as mt5
 from ..structs import TradeRequest
@@ -74,6 +75,8 @@ class Rules:
             Refused: with the return code of the first rule that it breaks.
         """
         action = request.action
+        if not all(map(isfinite, (request.volume, *_prices(request)))):
+            raise Refused(mt5.TRADE_RETCODE_INVALID)
         if action == mt5.TRADE_ACTION_DEAL:
             return self._deal(request, now_ms)
         if action == mt5.TRADE_ACTION_PENDING:
@@ -399,6 +402,10 @@ class Rules:
         equity = ledger.equity() + ledger.commission(spec, plan.volume)
         if after > ledger.margin() and equity < after:
             raise Refused(mt5.TRADE_RETCODE_NO_MONEY)
+
+
+def _prices(request: TradeRequest) -> tuple[float, ...]:
+    return request.price, request.stoplimit, request.sl, request.tp
 
 
 def on_grid(price: float, spec: Spec) -> bool:
