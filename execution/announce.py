@@ -40,10 +40,8 @@ class Reading:
     """By identifier."""
     orders: Mapping[int, TradeOrder]
     """Orders that the new deals belong to, by ticket."""
-    tickets: Mapping[int, int]
-    """The ticket a position is shown under, by identifier."""
     risks: Mapping[int, float]
-    """Initial risk by identifier."""
+    """Initial risk by ticket."""
 
 
 class Announcer:
@@ -124,7 +122,7 @@ class Announcer:
                 direction=shapes.side(life.buy),
                 price=deal.price,
                 lot=change.volume,
-                ticket=_ticket(change, reading),
+                ticket=life.ticket,
                 order=deal.order or None,
                 deal=deal.ticket,
                 sl=sl,
@@ -139,10 +137,10 @@ class Announcer:
         deal, life = change.deal, change.life
         why = self.why.get(deal.order, Why())
         sl, tp = _stops(change, reading)
-        risk = reading.risks.get(life.identifier)
+        risk = reading.risks.get(life.ticket)
         self._publish(
             PositionOpened(
-                ticket=_ticket(change, reading),
+                ticket=life.ticket,
                 symbol=life.symbol,
                 direction=shapes.side(life.buy),
                 volume=life.volume,
@@ -164,7 +162,7 @@ class Announcer:
         gain = deal.profit + deal.swap + deal.commission + deal.fee
         self._publish(
             PositionModified(
-                ticket=_ticket(change, reading),
+                ticket=life.ticket,
                 symbol=life.symbol,
                 direction=shapes.side(life.buy),
                 volume=life.volume,
@@ -181,11 +179,11 @@ class Announcer:
     def _closed(self, change: Change, reading: Reading) -> None:
         deal, life = change.deal, change.life
         known = not life.partial
-        risk = reading.risks.get(life.identifier)
+        risk = reading.risks.get(life.ticket)
         net = life.profit + life.swap + life.commission
         self._publish(
             PositionClosed(
-                ticket=_ticket(change, reading),
+                ticket=life.ticket,
                 symbol=life.symbol,
                 direction=shapes.side(life.buy),
                 volume=life.entered,
@@ -217,10 +215,6 @@ class Announcer:
         id = intent.id if intent is not None else id_in(deal.comment)
         by = None if id is None else by_of(id)
         return close_reason(deal, deal.magic == self._magic, by)
-
-
-def _ticket(change: Change, reading: Reading) -> int:
-    return reading.tickets.get(change.life.identifier, change.life.identifier)
 
 
 def _stops(change: Change, reading: Reading) -> tuple[float | None, float | None]:

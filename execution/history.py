@@ -53,6 +53,7 @@ class History:
             if life is None or abs(life.volume - position.volume) > 1e-6:
                 self.book.adopt(position)
             else:
+                life.ticket = position.ticket
                 self.book.lives[life.identifier] = life
 
     def window(self, now: float | None) -> tuple[int, int]:

@@ -62,6 +62,9 @@ class Life:
     swap: float = 0.0
     commission: float = 0.0
     opening_order: int = 0
+    ticket: int = 0
+    """What it is shown under: the ticket of the order that opened it. Netting gives a reversed
+    position a new one; the identifier stays."""
     partial: bool = False
     """Adopted without its whole history: sums are not known."""
 
@@ -114,6 +117,7 @@ class Book:
             volume=position.volume,
             entered=position.volume,
             entry_price=position.price_open,
+            ticket=position.ticket,
             partial=True,
         )
         self.lives[life.identifier] = life
@@ -145,6 +149,7 @@ class Book:
                 deal.magic,
                 moment(deal),
                 opening_order=deal.order,
+                ticket=deal.order or deal.position_id,
             )
             self.lives[deal.position_id] = life
         life.entry_price = _mean(life.entry_price, life.volume, deal.price, volume)

@@ -280,9 +280,6 @@ class Observer:
         reading = Reading(
             positions=by_identifier(positions),
             orders=found,
-            tickets={
-                p.identifier or p.ticket: p.ticket for p in (*self._positions.values(), *positions)
-            },
             risks=self._risks.initial,
         )
         await self._risks.opened(changes, reading, why)
@@ -300,7 +297,7 @@ class Observer:
             old = self._positions.get(identifier)
             if old is not None and (new.sl, new.tp) != (old.sl, old.tp):
                 self._announcer.stops(old, new, book.lives.get(identifier))
-        self._risks.drop(book.lives)
+        self._risks.drop(life.ticket for life in book.lives.values())
 
     def _ready(self, news: list[TradeDeal]) -> tuple[list[TradeDeal], dict[int, TradeDeal]]:
         """Deals to tell now, in their order, and those to hold back for one reading: entries of
@@ -371,7 +368,7 @@ class Observer:
                 magic=magic,
                 digits=self._table.digits.get(position.symbol),
                 risk=self._risks.at_stop(identifier),
-                initial_risk=self._risks.initial.get(identifier),
+                initial_risk=self._risks.initial.get(position.ticket),
             )
             for identifier, position in self._positions.items()
         ]

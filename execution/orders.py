@@ -76,7 +76,7 @@ class Orders:
             try:
                 await self._sender.resume()
             except (IntentsError, TerminalError) as error:
-                log.warning("orders of an earlier run: %s", error)
+                log.info("orders of an earlier run: %s", error)
             await asyncio.sleep(5.0)
 
     async def stop(self) -> None:

@@ -24,18 +24,18 @@ class _AtStop(NamedTuple):
 
 
 class Risks:
-    """Money at the stop, by position identifier, worked out by the terminal
+    """Money at the stop, worked out by the terminal
     (``order_calc_profit``), so that it is right for every kind of symbol."""
 
     def __init__(self, client: TerminalClient) -> None:
         self.initial: dict[int, float] = {}
-        """Money that the first stop put at risk, positive."""
+        """Money that the first stop put at risk, positive, by the position's ticket."""
         self._client = client
         self._now: dict[int, _AtStop] = {}
 
     def at_stop(self, identifier: int) -> float | None:
-        """Money if the stop is hit now: negative lost, positive locked in; ``None`` without
-        a stop."""
+        """Money if the stop is hit now, by the position's identifier: negative lost, positive
+        locked in; ``None`` without a stop."""
         known = self._now.get(identifier)
         return None if known is None else known.money
 
@@ -53,7 +53,7 @@ class Risks:
                 calls.append(
                     _profit(life.buy, life.symbol, life.entered, life.entry_price, order.sl)
                 )
-                whose.append(life.identifier)
+                whose.append(life.ticket)
         await self._note(whose, calls)
 
     async def opened(
@@ -66,24 +66,23 @@ class Risks:
             life, deal = change.life, change.deal
             if change.what != "opened":
                 continue
-            self.initial.pop(life.identifier, None)  # netting: a reversed position begins anew
             given = why.get(deal.order)
             if given is not None and given.initial_risk:
-                self.initial[life.identifier] = given.initial_risk
+                self.initial[life.ticket] = given.initial_risk
                 continue
             order = reading.orders.get(deal.order)
             position = reading.positions.get(life.identifier)
             sl = (order.sl if order else 0.0) or (position.sl if position else 0.0)
             if sl:
                 calls.append(_profit(life.buy, life.symbol, life.volume, life.entry_price, sl))
-                whose.append(life.identifier)
+                whose.append(life.ticket)
         await self._note(whose, calls)
 
     async def update(self, positions: Iterable[TradePosition]) -> None:
         """Work out what changed since the last reading."""
         now = time.monotonic()
         calls: list[Call] = []
-        asked: list[tuple[int, tuple[float, float, float]]] = []
+        asked: list[tuple[int, int, tuple[float, float, float]]] = []
         alive = set()
         for position in positions:
             identifier = position.identifier or position.ticket
@@ -97,17 +96,18 @@ class Risks:
                 calls.append(
                     _profit(buy, position.symbol, position.volume, position.price_open, position.sl)
                 )
-                asked.append((identifier, key))
-        for (identifier, key), money in zip(asked, await self._client.batch(calls), strict=True):
+                asked.append((identifier, position.ticket, key))
+        answers = await self._client.batch(calls)
+        for (identifier, ticket, key), money in zip(asked, answers, strict=True):
             value = float(money) if isinstance(money, float | int) else None
             self._now[identifier] = _AtStop(key, now, value)
             if value is not None and value < 0:
-                self.initial.setdefault(identifier, -value)
+                self.initial.setdefault(ticket, -value)
         for gone in self._now.keys() - alive:
             del self._now[gone]
 
     def drop(self, alive: Iterable[int]) -> None:
-        """Forget positions that are closed and told."""
+        """Forget all but these tickets: the others are closed and told."""
         for gone in self.initial.keys() - set(alive):
             del self.initial[gone]
 

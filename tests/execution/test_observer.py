@@ -377,7 +377,7 @@ async def test_a_netting_reversal_closes_one_life_and_opens_another(
     begin: Begin, terminal: FakeTerminal, told: Told
 ) -> None:
     observer = await begin()
-    ticket = terminal.open(0.1)
+    ticket = terminal.open(0.1, sl=1.0951)
     await observer.refresh()
     terminal.price("EURUSD", 1.1101, 1.1102)
     position = terminal.positions[ticket]
@@ -386,11 +386,16 @@ async def test_a_netting_reversal_closes_one_life_and_opens_another(
         order=terminal.done[-1].ticket, type=1, entry=c.DEAL_ENTRY_INOUT, position_id=ticket,
         volume=0.3, price=1.1101, profit=100.0, commission=-0.5, symbol="EURUSD",
     ))  # fmt: skip
-    terminal.positions[ticket] = position._replace(type=1, volume=0.2, price_open=1.1101)
+    terminal.positions[ticket] = position._replace(
+        ticket=terminal.done[-1].ticket, type=1, volume=0.2, price_open=1.1101, sl=1.12
+    )
     await observer.refresh()
     closed, opened = told.of("POSITION_CLOSED")[0], told.of("POSITION_OPENED")[-1]
     assert (closed.direction, closed.volume, closed.profit) == ("BUY", 0.1, 100.0)
+    assert closed.r_multiple == round((100.0 - 1.0) / 50.0, 3), "measured by its own first stop"
     assert (opened.direction, opened.volume, opened.entry_price) == ("SELL", 0.2, 1.1101)
+    assert (closed.ticket, opened.ticket) == (ticket, terminal.done[-1].ticket)
+    assert opened.initial_risk == 198.0
 
 
 async def test_the_limits_of_the_worker_and_the_watchers_get_each_reading(
