@@ -319,6 +319,8 @@ class Page {
     for (const button of document.querySelectorAll('[data-goto]')) {
       button.setAttribute('aria-pressed', String(button.getAttribute('data-goto') === view));
     }
+    // A list that was not laid out could not follow.
+    if (this.log.following) this.log.follow();
   }
 
   keepTheme() {

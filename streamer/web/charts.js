@@ -323,7 +323,9 @@ export class PriceChart extends Chart {
       c.stroke();
     }
     const bar = bars[at];
-    this.readout.textContent = `${new Date(bar.time * 1000).toISOString().slice(5, 16).replace('T', ' ')}  O ${price(bar.open, digits)}  H ${price(bar.high, digits)}  L ${price(bar.low, digits)}  C ${price(bar.close, digits)}`;
+    const days = n > 1 && bars[1].time - bars[0].time >= 86_400;
+    const stamp = new Date(bar.time * 1000).toISOString();
+    this.readout.textContent = `${days ? stamp.slice(0, 10) : stamp.slice(11, 16)}  O ${price(bar.open, digits)}  H ${price(bar.high, digits)}  L ${price(bar.low, digits)}  C ${price(bar.close, digits)}`;
   }
 }
 

@@ -6,7 +6,7 @@
 
 import { byId, el, setText } from './dom.js';
 import { facts, field } from './dialogs.js';
-import { arrow, known, lots, money, number, price, tone, wholeAge, words } from './format.js';
+import { arrow, known, lots, moment, money, number, price, tone, wholeAge, words } from './format.js';
 import { rMultiple, side } from './positions.js';
 import { STAGES } from './scanner.js';
 
@@ -193,7 +193,7 @@ export class Control {
           ['If the stop is hit', money(p.risk, true)],
           ['Swap', money(p.swap, true)],
           ['Commission', money(p.commission, true)],
-          ['Opened', words(p.opened_at)],
+          ['Opened', moment(p.opened_at)],
           ['Whose', words(p.owner)],
           ['Magic', words(p.magic)],
           ['Comment', words(p.comment)],
@@ -276,8 +276,8 @@ export class Control {
           ['Now', price(o.price_current, o.digits)],
           ['Stop', price(o.sl, o.digits)],
           ['Target', price(o.tp, o.digits)],
-          ['Placed', words(o.placed_at)],
-          ['Expires', words(o.expires_at)],
+          ['Placed', moment(o.placed_at)],
+          ['Expires', moment(o.expires_at)],
           ['Whose', words(o.owner)],
           ['Comment', words(o.comment)],
         ]),

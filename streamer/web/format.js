@@ -106,6 +106,12 @@ export function clock(text) {
   return at === null ? UNKNOWN : new Date(at * 1000).toISOString().slice(11, 19);
 }
 
+/** Day and time (UTC) of an ISO time. @param {unknown} text */
+export function moment(text) {
+  const at = epoch(text);
+  return at === null ? UNKNOWN : new Date(at * 1000).toISOString().slice(0, 19).replace('T', ' ');
+}
+
 /** Text for people from anything a foreign event may hold. @param {unknown} value */
 export const words = (value) =>
   value === null || value === undefined

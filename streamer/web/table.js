@@ -1,7 +1,9 @@
 // @ts-check
 /**
- * A table whose rows are updated in place: a cell that did not change costs nothing, so 200
- * positions may change ten times a second.
+ * A table whose rows are updated in place: a cell that did not change costs nothing, and a row
+ * that is scrolled out of sight is drawn once a second only, so 200 positions may change ten
+ * times a second. Rows do not jump: values that move sort the table anew every two seconds, and
+ * not while the pointer or the focus is in it.
  */
 
 import { el, setText } from './dom.js';
@@ -19,9 +21,12 @@ import { el, setText } from './dom.js';
  * @property {string} [cls] `num` for numbers; `p2`, `p3` leave first when room is short
  * @property {boolean} [head] the cell names the row
  */
+const OUT_OF_SIGHT_MS = 1000;
+const SORT_MS = 2000;
+
 /**
  * @template Row
- * @typedef {{tr: HTMLTableRowElement, cells: {cell: HTMLElement, text: string, tone: string}[], row: Row, open: HTMLElement | null}} Line
+ * @typedef {{seen: boolean, tr: HTMLTableRowElement, cells: {cell: HTMLElement, text: string, tone: string}[], row: Row, open: HTMLElement | null}} Line
  */
 
 /** @template Row */
@@ -38,8 +43,22 @@ export class LiveTable {
     this.down = options.down ?? false;
     /** @type {Map<string, Line<Row>>} */
     this.lines = new Map();
+    /** @type {WeakMap<Element, Line<Row>>} */
+    this.byElement = new WeakMap();
     /** @type {Row[]} */
     this.rows = [];
+    /** Keys in the order of the last sorting. @type {string[]} */
+    this.order = [];
+    this.sortedAt = -Infinity;
+    this.allAt = -Infinity;
+    this.sight = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        const line = this.byElement.get(target);
+        if (!line) continue;
+        line.seen = isIntersecting;
+        if (isIntersecting) this.drawLine(line, line.row);
+      }
+    });
     this.head = el('tr');
     /** @type {HTMLTableCellElement[]} */
     this.headings = columns.map((column, i) => {
@@ -70,6 +89,7 @@ export class LiveTable {
       this.down = !this.down;
     }
     this.markSort();
+    this.sortedAt = -Infinity;
     this.update(this.rows);
   }
 
@@ -88,31 +108,55 @@ export class LiveTable {
   /** @param {Row[]} rows */
   update(rows) {
     this.rows = rows;
-    const shown = this.sorted(rows);
-    const seen = new Set();
+    /** @type {Map<string, Row>} */
+    const byKey = new Map();
+    for (const row of rows) {
+      const key = this.options.key(row);
+      if (!byKey.has(key)) byKey.set(key, row);
+    }
+    this.arrange(byKey);
+    const now = performance.now();
+    const all = now - this.allAt > OUT_OF_SIGHT_MS;
+    if (all) this.allAt = now;
     /** @type {Element | null} */
     let place = this.body.firstElementChild;
-    for (const row of shown) {
-      const key = this.options.key(row);
-      if (seen.has(key)) continue;
-      seen.add(key);
+    for (const key of this.order) {
+      const row = /** @type {Row} */ (byKey.get(key));
       let line = this.lines.get(key);
       if (!line) {
         line = this.makeLine(row);
         this.lines.set(key, line);
+        this.drawLine(line, row);
+      } else if (all || line.seen) {
+        this.drawLine(line, row);
+      } else {
+        line.row = row;
       }
-      this.drawLine(line, row);
       if (line.tr === place) place = place.nextElementSibling;
       else this.body.insertBefore(line.tr, place);
     }
     for (const [key, line] of this.lines) {
-      if (!seen.has(key)) {
+      if (!byKey.has(key)) {
+        this.sight.unobserve(line.tr);
         line.tr.remove();
         this.lines.delete(key);
       }
     }
-    this.nothing.hidden = seen.size > 0;
-    this.table.hidden = seen.size === 0;
+    this.nothing.hidden = byKey.size > 0;
+    this.table.hidden = byKey.size === 0;
+  }
+
+  /** Keep the order, or sort anew. @param {Map<string, Row>} byKey */
+  arrange(byKey) {
+    const same = byKey.size === this.order.length && this.order.every((key) => byKey.has(key));
+    if (same && this.columns[this.sortBy]?.sort) {
+      const now = performance.now();
+      const asked = this.sortedAt === -Infinity;
+      const held = this.body.matches(':hover') || this.body.contains(document.activeElement);
+      if (!asked && (held || now - this.sortedAt < SORT_MS)) return;
+    }
+    this.sortedAt = performance.now();
+    this.order = this.sorted([...byKey.values()]).map((row) => this.options.key(row));
   }
 
   /** @param {Row[]} rows @returns {Row[]} */
@@ -148,7 +192,9 @@ export class LiveTable {
       }
       return { cell: /** @type {HTMLElement} */ (cell), text: '', tone: '' };
     });
-    const line = { tr, cells, row, open };
+    const line = { tr, cells, row, open, seen: true };
+    this.byElement.set(tr, line);
+    this.sight.observe(tr);
     const { onOpen } = this.options;
     if (onOpen) {
       tr.classList.add('opens');

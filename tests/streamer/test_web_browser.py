@@ -211,6 +211,36 @@ async def test_a_cut_connection_resumes_without_a_gap(open_feed: Any, browser: A
     await expect(page.locator("#events-missed")).to_be_hidden()
 
 
+async def test_a_hidden_page_leaves_and_resumes_when_it_is_seen(
+    open_feed: Any, browser: Any
+) -> None:
+    feed = await open_feed()
+    fill(feed)
+    page = await (await browser.new_context()).new_page()
+    await page.clock.install()
+    await page.goto(f"http://127.0.0.1:{feed.port}/")
+    await expect(page.locator("#badge-feed")).to_contain_text("LIVE")
+    before = feed.state.seq
+    show = """hidden => {
+        Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+    }"""
+    await page.evaluate(show, True)
+    await page.clock.fast_forward(31_000)
+    async with asyncio.timeout(10):
+        while feed.server.connections:
+            await asyncio.sleep(0.02)
+    for n in range(5):
+        feed.publish(trade(n))
+    await page.evaluate(show, False)
+    await expect(page.locator(f'#events-list [data-seq="{before + 5}"]')).to_be_attached()
+    seqs = await page.locator("#events-list [data-seq]").evaluate_all(
+        "lines => lines.map(line => Number(line.dataset.seq))"
+    )
+    assert seqs[-5:] == list(range(before + 1, before + 6))
+    await expect(page.locator("#events-missed")).to_be_hidden()
+
+
 async def test_a_restarted_feed_is_told_apart(open_feed: Any, browser: Any) -> None:
     first = await open_feed()
     fill(first)
