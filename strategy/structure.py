@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from strategy.base import Bools, Floats, Signs
+from strategy.base import Bools, Floats, Ints, Signs
 
 DISPLACEMENT_ATR = 1.0
 """Least body of a displacement candle, in ATR."""
@@ -83,11 +83,9 @@ def gaps(open_: Floats, high: Floats, low: Floats, close: Floats) -> Bools:
 
 def confirmed(at: Bools, price: Floats, k: int) -> Floats:
     """Price of the last swing that was confirmed by row ``t``; NaN before the first."""
-    rows = np.arange(len(at))[:, None]
-    index = np.where(at, rows, -1)
-    index = np.maximum.accumulate(index, axis=0)
+    index = _last(at)
     delayed = np.full_like(index, -1)
-    delayed[k:] = index[: len(index) - k]
+    delayed[k:] = index[: max(len(index) - k, 0)]
     taken = np.take_along_axis(price, np.maximum(delayed, 0), axis=0)
     return np.where(delayed >= 0, taken, np.nan)
 
@@ -112,89 +110,31 @@ def analyse(
     o, c = np.hstack((open_, -open_)), np.hstack((close, -close))
     h, lo = np.hstack((high, -low)), np.hstack((low, -high))
     a = np.hstack((atr, atr))
-    width = 2 * series
-
-    top_new, top_price = _delayed(pivots(h, k), h, k)
-    low_new, low_price = _delayed(pivots(-lo, k), lo, k)
+    tops, lows = pivots(h, k), pivots(-lo, k)
     with np.errstate(invalid="ignore"):
         strong = np.abs(c - o) >= DISPLACEMENT_ATR * a
         gap = gaps(o, h, lo, c)
         kept = gap.copy()
         kept[2:] &= (lo[2:] - h[:-2]) >= GAP_ATR * a[2:]
     block_ok, block_high, block_low = _opposite_candle(o, h, lo, c)
-    reach = SWEEP_ATR * a
-    same = EQUAL_ATR * a
+    broke, made, block_dead, gap_dead = _breaks(h, c, k, tops, strong & block_ok, block_low, kept)
+    swept, swept_at, equal = _sweeps(lo, c, k, lows, a)
 
-    def empty() -> Floats:
-        return np.full((bars, width), np.nan)
+    # the trend is the side of the last break; before it, so that a break against it shows
+    sign = broke[:, :series].astype(np.int8) - broke[:, series:].astype(np.int8)
+    told = _last(sign != 0)
+    trend = np.where(told >= 0, np.take_along_axis(sign, np.maximum(told, 0), axis=0), 0)
+    before = np.zeros_like(trend)
+    before[1:] = trend[:-1]
+    choch = broke & np.hstack((before < 0, before > 0))
 
-    broke, choch, swept, equal = (np.zeros((bars, width), dtype=np.bool_) for _ in range(4))
-    trend_out = np.zeros((bars, width), dtype=np.int8)
-    gap_near, gap_far, block_near, block_far = empty(), empty(), empty(), empty()
-    swept_at, swing, guard = empty(), empty(), empty()
-
-    nan = np.full(width, np.nan)
-    level, last_top, last_low, pool = nan.copy(), nan.copy(), nan.copy(), nan.copy()
-    g_near, g_far, b_near, b_far = nan.copy(), nan.copy(), nan.copy(), nan.copy()
-    wick = nan.copy()
-    pool_equal, pending = np.zeros(width, dtype=np.bool_), np.zeros(width, dtype=np.bool_)
-    trend = np.zeros(width, dtype=np.int8)
-    mirror = np.concatenate((np.arange(series, width), np.arange(series)))
-
-    with np.errstate(invalid="ignore"):
-        for t in range(bars):
-            close_t, low_t = c[t], lo[t]
-            new = top_new[t]
-            if new.any():
-                np.copyto(level, top_price[t], where=new)
-                np.copyto(last_top, top_price[t], where=new)
-
-            # a resting order below: taken by a wick, with a close back inside in two bars
-            inside = close_t > pool
-            deep = low_t < pool - reach[t]
-            np.minimum(wick, low_t, out=wick, where=pending)
-            np.copyto(wick, low_t, where=deep & ~pending)
-            hit = inside & (deep | pending)
-            swept[t] = hit
-            swept_at[t] = np.where(hit, wick, np.nan)
-            equal[t] = hit & pool_equal
-            gone = hit | (pending & ~inside)
-            pending = deep & ~inside & ~gone
-            np.copyto(pool, np.nan, where=gone)
-            new = low_new[t]
-            if new.any():
-                price = low_price[t]
-                near = np.abs(price - last_low) <= same[t]
-                pool_equal = np.where(new, near, pool_equal)
-                np.copyto(pool, price, where=new)
-                np.copyto(last_low, price, where=new)
-                pending &= ~new
-
-            up = close_t > level
-            if up.any():
-                broke[t] = up
-                choch[t] = up & (trend < 0)
-                trend = np.where(up, np.int8(1), np.where(up[mirror], np.int8(-1), trend))
-                np.copyto(level, np.nan, where=up)
-                made = up & strong[t] & block_ok[t]
-                np.copyto(b_near, block_high[t], where=made)
-                np.copyto(b_far, block_low[t], where=made)
-            trend_out[t] = trend
-
-            dead = close_t < b_far
-            np.copyto(b_near, np.nan, where=dead)
-            np.copyto(b_far, np.nan, where=dead)
-            dead = close_t < g_far
-            np.copyto(g_near, np.nan, where=dead)
-            np.copyto(g_far, np.nan, where=dead)
-            new = kept[t]
-            if new.any():
-                np.copyto(g_near, low_t, where=new)
-                np.copyto(g_far, h[t - 2], where=new)
-
-            gap_near[t], gap_far[t] = g_near, g_far
-            block_near[t], block_far[t] = b_near, b_far
-            swing[t], guard[t] = last_top, last_low
+    at = _last(made)
+    block_near, block_far = _alive(at, _last(block_dead) < at, block_high, block_low)
+    at = _last(kept)
+    two_before = np.full_like(h, np.nan)
+    two_before[2:] = h[:-2]
+    # a close through the old gap on the bar that makes a new one does not harm the new one
+    gap_near, gap_far = _alive(at, _last(gap_dead) <= at, lo, two_before)
 
     def sides(x: Bools) -> Bools:
         return x.reshape(bars, 2, series)
@@ -205,7 +145,7 @@ def analyse(
         return shaped
 
     return Structure(
-        trend=trend_out[:, :series],
+        trend=trend.astype(np.int8),
         broke=sides(broke),
         choch=sides(choch),
         displaced=sides(broke & strong),
@@ -217,8 +157,105 @@ def analyse(
         swept=sides(swept),
         swept_at=prices(swept_at),
         swept_equal=sides(equal),
-        swing=prices(swing),
-        guard=prices(guard),
+        swing=prices(confirmed(tops, h, k)),
+        guard=prices(confirmed(lows, lo, k)),
+    )
+
+
+def _breaks(
+    h: Floats, c: Floats, k: int, tops: Bools, maker: Bools, block_low: Floats, kept: Bools
+) -> tuple[Bools, Bools, Bools, Bools]:
+    """Where a close broke the last unbroken swing, where that made an order block, and where
+    a close went through the far edge of the block or gap of the time.
+
+    The loop is over time; most bars bring no event, and then cost four comparisons.
+    """
+    bars, width = c.shape
+    broke, made, block_dead, gap_dead = (np.zeros((bars, width), dtype=np.bool_) for _ in range(4))
+    new_top, top_price = _delayed(tops, h, k)
+    any_top, any_gap = _some(new_top), _some(kept)
+    level, block, gap = (np.full(width, np.nan) for _ in range(3))
+    for t in range(bars):
+        close = c[t]
+        if any_top[t]:
+            np.copyto(level, top_price[t], where=new_top[t])
+        up: Bools = close > level
+        if up.any():
+            broke[t] = up
+            level[up] = np.nan
+            fresh = up & maker[t]
+            if fresh.any():
+                made[t] = fresh
+                np.copyto(block, block_low[t], where=fresh)
+        dead = close < block
+        if dead.any():
+            block_dead[t] = dead
+            block[dead] = np.nan
+        dead = close < gap
+        if dead.any():
+            gap_dead[t] = dead
+            gap[dead] = np.nan
+        if any_gap[t]:
+            np.copyto(gap, h[t - 2], where=kept[t])
+    return broke, made, block_dead, gap_dead
+
+
+def _sweeps(lo: Floats, c: Floats, k: int, lows: Bools, a: Floats) -> tuple[Bools, Floats, Bools]:
+    """Where a wick took the orders resting below the last swing low and the close came back
+    above it on the same or the next bar; the end of the wick; whether the low was a double."""
+    bars, width = c.shape
+    swept, equal = (np.zeros((bars, width), dtype=np.bool_) for _ in range(2))
+    swept_at = np.full((bars, width), np.nan)
+    new_low, low_price = _delayed(lows, lo, k)
+    any_low = _some(new_low)
+    reached, same = lo + SWEEP_ATR * a, EQUAL_ATR * a
+    pool, last, wick = (np.full(width, np.nan) for _ in range(3))
+    double, pending = (np.zeros(width, dtype=np.bool_) for _ in range(2))
+    waiting = False
+    for t in range(bars):
+        deep: Bools = reached[t] < pool
+        if waiting or deep.any():
+            inside = c[t] > pool
+            np.minimum(wick, lo[t], out=wick, where=pending)
+            np.copyto(wick, lo[t], where=deep & ~pending)
+            hit = inside & (deep | pending)
+            gone: Bools = hit | pending
+            if gone.any():
+                swept[t] = hit
+                np.copyto(swept_at[t], wick, where=hit)
+                equal[t] = hit & double
+                pool[gone] = np.nan
+            pending = deep & ~gone
+            waiting = bool(pending.any())
+        if any_low[t]:
+            new, price = new_low[t], low_price[t]
+            with np.errstate(invalid="ignore"):
+                near = np.abs(price - last) <= same[t]
+            np.copyto(double, near, where=new)
+            np.copyto(pool, price, where=new)
+            np.copyto(last, price, where=new)
+            pending &= ~new
+    return swept, swept_at, equal
+
+
+def _some(event: Bools) -> list[bool]:
+    """Whether a row has any event; a list, because the loops ask for single rows."""
+    return [bool(row.any()) for row in event]
+
+
+def _last(event: Bools) -> Ints:
+    """Row of the newest event up to each row; -1 before the first."""
+    rows = np.arange(len(event))[:, None]
+    return np.maximum.accumulate(np.where(event, rows, -1), axis=0)
+
+
+def _alive(at: Ints, alive: Bools, near: Floats, far: Floats) -> tuple[Floats, Floats]:
+    """Edges of the zone made at row ``at``, where there is one and it is alive."""
+    there = (at >= 0) & alive
+    index = np.maximum(at, 0)
+    return (
+        np.where(there, np.take_along_axis(near, index, axis=0), np.nan),
+        np.where(there, np.take_along_axis(far, index, axis=0), np.nan),
     )
 
 
@@ -235,7 +272,7 @@ def _delayed(at: Bools, price: Floats, k: int) -> tuple[Bools, Floats]:
 def _opposite_candle(o: Floats, h: Floats, lo: Floats, c: Floats) -> tuple[Bools, Floats, Floats]:
     """The last bearish candle before row ``t``, if it is near enough, and its high and low."""
     rows = np.arange(len(c))[:, None]
-    last = np.maximum.accumulate(np.where(c < o, rows, -1), axis=0)
+    last = _last(c < o)
     before = np.full_like(last, -1)
     before[1:] = last[:-1]
     ok = (before >= 0) & (rows - before <= BLOCK_REACH)

@@ -63,7 +63,7 @@ def oracle(o, h, lo, c, atr, k):
                 wick = min(waiting, lo[t])
                 hit = c[t] > pool
                 gone = True
-            elif lo[t] < pool - SWEEP_ATR * atr[t]:
+            elif lo[t] + SWEEP_ATR * atr[t] < pool:
                 wick = lo[t]
                 hit = gone = c[t] > pool
                 waiting = None if hit else wick
