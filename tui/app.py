@@ -108,7 +108,7 @@ class DashApp(Doing):
         return self.sessions[self.front]
 
     def view(self) -> View:
-        return View.of(self.session, unit=self.unit, mask=self.mask)
+        return View.of(self.session, unit=self.unit, mask=self.mask, calm=self.options.calm)
 
     def tick(self) -> None:
         """Take in what the feeds told, and draw the screen in front."""

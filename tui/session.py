@@ -18,7 +18,7 @@ from streamer.state import FeedState
 from . import describe, freshness
 from . import format as f
 from .options import Clock
-from .tape import Tape
+from .tape import BarsDesk, Tape
 
 LINES_KEPT = 5_000
 WAITING_KEPT = 20_000
@@ -27,6 +27,7 @@ TAKEN_AT_ONCE = 4_000
 CLOSED_KEPT = 500
 GHOST_S = 10.0
 REASONS_KEPT = 60
+FLASH_S = 0.4
 FOLD_BACK = 3
 """A repeat is folded into one of so many lines before it."""
 
@@ -89,6 +90,10 @@ class Session:
     """Prices seen, for charts where the feed has no bars."""
     reasons: dict[str, deque[tuple[str, str, str]]] = field(default_factory=dict)
     """Symbol -> (time, code, text) of its last scans, oldest first; repeats left out."""
+    moves: dict[str, tuple[float, int, float]] = field(default_factory=dict)
+    """Ticket or symbol -> (price, direction of its last change, monotonic time of it)."""
+    charts: BarsDesk = field(init=False)
+    _moved_revision: int = -1
     _waiting: deque[Wire] = field(default_factory=lambda: deque(maxlen=WAITING_KEPT))
     _unwatch: Callable[[], None] | None = None
     _epoch: str | None = None
@@ -96,6 +101,9 @@ class Session:
     _number: int = 0
     _skew: float = 0.0
     _conditions: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.charts = BarsDesk(self.source, self.clock)
 
     @property
     def state(self) -> FeedState:
@@ -110,6 +118,7 @@ class Session:
         if self._unwatch is not None:
             self._unwatch()
             self._unwatch = None
+        self.charts.close()
 
     # -- the feed's side -------------------------------------------------------------------
 
@@ -142,6 +151,7 @@ class Session:
             elif self._is_new(event):
                 self._take(event, live=True)
         self.tape.note(self.state.quotes, self.state.revisions["quotes"], self.now())
+        self._note_moves()
         now = self.clock.mono()
         for ticket in [t for t, (at, _) in self.ghosts.items() if now - at > GHOST_S]:
             del self.ghosts[ticket]
@@ -202,6 +212,31 @@ class Session:
             past = self.reasons.setdefault(str(symbol), deque(maxlen=REASONS_KEPT))
             if not past or past[-1][1:] != (code, str(text)):
                 past.append((str(event.get("timestamp") or ""), code, str(text)))
+
+    def _note_moves(self) -> None:
+        state = self.state
+        revision = state.revisions["positions"] + state.revisions["quotes"]
+        if revision == self._moved_revision:
+            return
+        self._moved_revision = revision
+        prices = [(str(p.get("ticket")), p.get("price_current")) for p in state.positions]
+        prices += [(symbol, quote.get("bid")) for symbol, quote in state.quotes.items()]
+        moves = {}
+        for key, value in prices:
+            price = f.known(value)
+            if price is None:
+                continue
+            before = self.moves.get(key)
+            if before is None or before[0] == price:
+                moves[key] = before or (price, 0, 0.0)
+            else:
+                moves[key] = (price, 1 if price > before[0] else -1, self.clock.mono())
+        self.moves = moves
+
+    def move(self, key: str) -> int:
+        """1 or -1 shortly after a price went up or down, else 0."""
+        _, direction, at = self.moves.get(key, (0.0, 0, 0.0))
+        return direction if direction and self.clock.mono() - at < FLASH_S else 0
 
     def _fold(self, line: LogLine) -> bool:
         if line.fold is None:

@@ -16,11 +16,15 @@ from typing import Any
 from streamer.source import Source
 
 from .format import known
+from .options import Clock
 
 log = logging.getLogger("mt5dash.ui")
 
 POINTS_KEPT = 3_600
 FETCH_S = 3.0
+BARS_ASKED = 300
+ASK_AGAIN_S = 5.0
+SERIES_KEPT = 40
 Bar = dict[str, Any]
 
 
@@ -83,3 +87,36 @@ def _get(url: str) -> list[Bar] | None:
         log.debug("bars: %s", error)
         return None
     return [b for b in bars if isinstance(b, dict)] if isinstance(bars, list) else None
+
+
+@dataclass(slots=True)
+class BarsDesk:
+    """Bars of a feed as far as they are known, asked for again when they grow old.
+
+    Asking never waits: ``bars`` gives what is there, and what comes in is there the next time.
+    """
+
+    source: Source
+    clock: Clock
+    _known: dict[tuple[str, str], tuple[float, list[Bar] | None]] = field(default_factory=dict)
+    _asking: asyncio.Task[None] | None = None
+
+    def bars(self, symbol: str, timeframe: str) -> list[Bar] | None:
+        """The newest bars, oldest first; ``None`` while there are none. Used on the loop."""
+        at, bars = self._known.get((symbol, timeframe), (-1e9, None))
+        idle = self._asking is None or self._asking.done()
+        if idle and self.clock.mono() - at >= ASK_AGAIN_S:
+            self._asking = asyncio.create_task(self._ask(symbol, timeframe), name="bars")
+        return bars
+
+    async def _ask(self, symbol: str, timeframe: str) -> None:
+        key = symbol, timeframe
+        self._known[key] = (self.clock.mono(), self._known.get(key, (0.0, None))[1])
+        bars = await fetch_bars(self.source, symbol, timeframe, BARS_ASKED)
+        if len(self._known) > SERIES_KEPT:
+            self._known.clear()
+        self._known[key] = (self.clock.mono(), bars)
+
+    def close(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()

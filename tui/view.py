@@ -26,16 +26,27 @@ class View:
     server_now: float | None = None
     stale: bool = False
     """The terminal's data is too old to be taken for now."""
+    calm: bool = False
+    """No colour for prices that just moved."""
 
     @classmethod
-    def of(cls, session: Session, *, unit: str = "money", mask: bool = False) -> View:
-        return cls(session, unit, mask, session.server_now(), freshness.terminal(session).stale)
+    def of(
+        cls, session: Session, *, unit: str = "money", mask: bool = False, calm: bool = False
+    ) -> View:
+        return cls(
+            session, unit, mask, session.server_now(), freshness.terminal(session).stale, calm
+        )
 
     def cash(self, value: Any, *, sign: bool = False) -> str:
         """Money, masked where the owner wants it hidden. Unknown stays unknown."""
         if f.known(value) is None:
             return f.UNKNOWN
         return MASK if self.mask else f.money(value, sign=sign)
+
+    def moved(self, key: str) -> str:
+        """The style of a price: coloured for a moment after it moved."""
+        direction = 0 if self.calm else self.session.move(key)
+        return "up" if direction > 0 else "down" if direction < 0 else "text"
 
     def gain(self, value: Any, *, show_arrow: bool = True) -> Piece:
         """Won or lost money, coloured and signed; masked money keeps its sign."""

@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .. import format as f
+from ..chart import Level
 from ..lines import Line, Part
 from ..view import View, tone, word
 from .columns import Column
+from .symbol_chart import chart
 from .table import TablePanel
+
+CHART_ROWS = 12
+"""Free lines from which a chart is drawn into the panel."""
 
 OPEN, PENDING, CLOSED = "open", "pending", "closed"
 PENDING_KIND = {"limit": "LIMIT", "stop": "STOP", "stop_limit": "ST-LIM"}
+CLOSED_BY = {"strategy": "bot", "operator": "hand", "external": "out", "stop_out": "S/O"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,12 @@ class Row:
     def digits(self) -> int | None:
         digits = self.data.get("digits")
         return digits if isinstance(digits, int) else None
+
+
+def levels(row: Row) -> list[Level]:
+    """Stop, target and entry, for the chart."""
+    found = (("SL", row.sl, "down"), ("TP", row.tp, "up"), ("in", row.entry, "accent"))
+    return [Level(name, v, style) for name, price, style in found if (v := f.known(price))]
 
 
 def r_now(row: Row) -> float | None:
@@ -116,7 +128,8 @@ def _side_cell(row: Row, view: View, cells: int) -> Line:
 def _bar_cell(row: Row, view: View, cells: int) -> Line:
     cells = cells or 9
     if row.kind == CLOSED:
-        return [("closed " + word(row.get("close_reason")), "dim")]
+        why = str(row.get("close_reason"))
+        return [("closed " + CLOSED_BY.get(why, word(why, 8)), "dim")]
     if row.kind == PENDING:
         return _distance(row)
     if not f.known(row.sl):
@@ -186,7 +199,7 @@ class PositionsPanel(TablePanel[Row]):
         Column(
             "now",
             "Now",
-            lambda r, v, w: [(f.price(r.now, r.digits), "text")],
+            lambda r, v, w: [(f.price(r.now, r.digits), v.moved(str(r.ticket)))],
             2,
             "r",
             value=lambda r, v: f.known(r.now),
@@ -313,6 +326,14 @@ class PositionsPanel(TablePanel[Row]):
         # An empty list before the first answer is not "flat".
         known = "positions" in view.session.state.updated
         return "flat: no open position" if known else "positions are not known yet"
+
+    def fill(self, view: View, cells: int, rows: int) -> Sequence[Line]:
+        """Candles of the symbol under the cursor, where there is room for them."""
+        row = self.current
+        if row is None or rows < CHART_ROWS or cells < 50:
+            return ()
+        lines = chart(view, row.symbol, "M5", cells, min(rows - 1, 24), levels(row))
+        return [[], *lines] if len(lines) > 1 else ()
 
     def foot(self, view: View) -> Sequence[Part]:
         positions = view.session.state.positions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -13,18 +12,15 @@ from streamer.source import Wire
 
 from .. import describe
 from .. import format as f
-from ..chart import Level, candles
+from ..chart import Level
 from ..lines import Line, line_width, wrap
-from ..panels.positions import OPEN, PENDING, Row, r_now
+from ..panels.positions import OPEN, PENDING, Row, levels, r_now
 from ..panels.scanner import STAGES, UNKNOWN_STAGE
-from ..tape import Bar, fetch_bars
+from ..panels.symbol_chart import chart
 from ..view import View, tone, word
 from .base import Sheet
 
 TIMEFRAMES = ("M1", "M5", "M15", "H1", "H4", "D1")
-BARS_ASKED = 300
-ASK_AGAIN_S = 5.0
-SEEN_BAR_S = 15
 LABEL = 18
 
 
@@ -64,47 +60,14 @@ class ChartSheet(Sheet):
         super().__init__()
         self.symbol = symbol
         self.timeframe = "M5"
-        self._bars: list[Bar] | None = None
-        self._asked_at = -1e9
-        self._asking: asyncio.Task[None] | None = None
 
     def action_timeframe(self, step: int) -> None:
         at = (TIMEFRAMES.index(self.timeframe) + step) % len(TIMEFRAMES)
         self.timeframe = TIMEFRAMES[at]
-        self._bars, self._asked_at = None, -1e9
         self.look(self.dash.view())
 
-    def look(self, view: View) -> None:
-        now = view.session.clock.mono()
-        idle = self._asking is None or self._asking.done()
-        if idle and now - self._asked_at >= ASK_AGAIN_S:
-            self._asked_at = now
-            self._asking = asyncio.create_task(self._ask(view, self.timeframe))
-        super().look(view)
-
-    async def _ask(self, view: View, timeframe: str) -> None:
-        bars = await fetch_bars(view.session.source, self.symbol, timeframe, BARS_ASKED)
-        if timeframe == self.timeframe and self.is_attached:
-            self._bars = bars
-            super().look(self.dash.view())
-
-    def on_unmount(self) -> None:
-        if self._asking is not None:
-            self._asking.cancel()
-
     def chart(self, view: View, cells: int, rows: int, levels: Sequence[Level]) -> list[Line]:
-        """The candles with their heading; without bars of the feed, from prices seen here."""
-        quote: Any = view.session.state.quotes.get(self.symbol) or {}
-        digits = quote.get("digits")
-        bars, name = self._bars, self.timeframe
-        if not bars:
-            bars = view.session.tape.bars(self.symbol, SEEN_BAR_S, BARS_ASKED)
-            bars = bars if len(bars) > 1 else []
-            name = f"{SEEN_BAR_S} s, from prices this screen saw (the feed has no {name} bars)"
-        drawn = candles(bars, cells, rows - 1, digits=digits, levels=levels)
-        if not drawn:
-            return [[(f"no bars of {word(self.symbol, 20)} yet", "dim")]]
-        return [[(f"{word(self.symbol, 20)} ", "bold"), (name, "dim")], *drawn]
+        return chart(view, self.symbol, self.timeframe, cells, rows, levels)
 
 
 class PositionSheet(ChartSheet):
@@ -132,18 +95,6 @@ class PositionSheet(ChartSheet):
             if str(item.get(name)) == str(self.row.ticket):
                 return Row(self.row.kind, item)
         return None
-
-    def _levels(self, row: Row) -> list[Level]:
-        levels = []
-        for label, price, style in (
-            ("SL", row.sl, "down"),
-            ("TP", row.tp, "up"),
-            ("in", row.entry, "accent"),
-        ):
-            value = f.known(price)
-            if value:
-                levels.append(Level(label, value, style))
-        return levels
 
     def facts(self, view: View, row: Row, gone: bool) -> list[Line]:
         """The facts of the position, one a line."""
@@ -210,7 +161,7 @@ class PositionSheet(ChartSheet):
             lines += [[], [("Why it was opened", "head"), (f"  score {score}", "text")]]
             lines += components(view, why["components"], cells)
         height = max(8, min(18, rows - 4))
-        lines += [[], *self.chart(view, cells, height, self._levels(row))]
+        lines += [[], *self.chart(view, cells, height, levels(row))]
         lines += [[], [("What happened to it", "head")]]
         for line in history:
             lines.append(_event_line(line.event, line.text(view.mask)))
@@ -244,7 +195,7 @@ class SymbolSheet(ChartSheet):
         code = str(detail.get("code") or "")
         sign, name, style = STAGES.get(code, UNKNOWN_STAGE)
         text = (scan.get("symbols") or {}).get(self.symbol)
-        levels = [
+        drawn = [
             Level(label, value, tint)
             for label, key, tint in (("in", "entry", "accent"), ("SL", "sl", "down"),
                                      ("TP", "tp", "up"))
@@ -254,7 +205,7 @@ class SymbolSheet(ChartSheet):
         for position in mine:
             value = f.known(position.get("entry_price"))
             if value:
-                levels.append(Level(word(position.get("direction"), 4), value, "info"))
+                drawn.append(Level(word(position.get("direction"), 4), value, "info"))
         height = max(8, min(20, rows - 10))
         lines: list[Line] = [
             [(f"{sign} {name}", style), (f"  {word(text, 200)}", "text"),
@@ -265,7 +216,7 @@ class SymbolSheet(ChartSheet):
              (f.price(detail.get("atr"), digits), "text"), ("  regime ", "dim"),
              (word(detail.get("regime"), 16), "text")],
             [],
-            *self.chart(view, cells, height, levels),
+            *self.chart(view, cells, height, drawn),
             [],
         ]  # fmt: skip
         lines.append(
@@ -349,7 +300,7 @@ class TradeSheet(ChartSheet):
             pair("Ended", (why, tone(c.get("profit"))),
                  note=f"after {f.whole_age(c.get('duration_s'))}"),
         ]  # fmt: skip
-        levels = [
+        drawn = [
             Level(label, value, style)
             for label, key, style in (
                 ("in", "entry_price", "accent"),
@@ -357,7 +308,7 @@ class TradeSheet(ChartSheet):
             )
             if (value := f.known(c.get(key)))
         ]
-        lines += [[], *self.chart(view, cells, max(8, min(16, rows - 10)), levels)]
+        lines += [[], *self.chart(view, cells, max(8, min(16, rows - 10)), drawn)]
         lines += [[], [("What happened to it", "head")]]
         lines += [
             _event_line(line.event, line.text(view.mask))
