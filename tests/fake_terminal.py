@@ -31,7 +31,9 @@ BASE = 1_700_000_000.0
 def blank(kind: type[Any], **given: Any) -> Any:
     """A struct with zero (``None`` for a struct) for what is not given."""
     zero = {int: 0, float: 0.0, str: "", bool: False}
-    return kind(**{n: given[n] if n in given else zero.get(t) for n, t in kind.__annotations__.items()})
+    return kind(
+        **{n: given[n] if n in given else zero.get(t) for n, t in kind.__annotations__.items()}
+    )
 
 
 def symbol(name: str = "EURUSD", bid: float = 1.1, ask: float = 1.1001, **more: Any) -> SymbolInfo:
