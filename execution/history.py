@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from .backend import Call
 from .client import TerminalClient
 from .clock import DAY, midnight
-from .lifecycle import Book, moment, realised
+from .intents import Mark
+from .lifecycle import Book, moment, order_of, realised
 from .reconcile import LATEST
 from .structs import TradeDeal, TradePosition
 from .terminal import TerminalError
@@ -24,6 +25,7 @@ class History:
         self.book = Book()
         self._client = client
         self._newest = 0.0
+        self._mark: Mark = (0, 0)
         self._day: int | None = None
         self._today: dict[int, float] = {}
 
@@ -32,29 +34,49 @@ class History:
         """Money realised since the server's midnight; ``None`` while its clock is not known."""
         return None if self._day is None else sum(self._today.values())
 
-    async def begin(self, positions: Sequence[TradePosition], now: float | None) -> None:
-        """Take note of all that was before, and of how each open position came to be."""
+    @property
+    def mark(self) -> Mark:
+        """The newest deal that was told."""
+        return self._mark
+
+    async def begin(
+        self, positions: Sequence[TradePosition], now: float | None, since: Mark | None = None
+    ) -> None:
+        """Take note of all that was before, and of how each open position came to be.
+
+        Deals after ``since`` (the newest one that an earlier run told) are left for the next
+        reading to tell; without it nothing of the past is told.
+        """
         start = int(time.time() - 15 * 3600 if now is None else now) - 2 * DAY
+        if since is not None:
+            start = min(start, since[0] // 1000 - OVERLAP_S)
         past = await self._client.history_deals_get(max(start, 1), _end(now))
-        self.book.skip(past)
-        self._newest = max((moment(deal) for deal in past), default=float(start))
-        calls: list[Call] = [
-            ("history_deals_get", (), {"position": position.identifier or position.ticket})
-            for position in positions
-        ]
-        for position, deals in zip(positions, await self._client.batch(calls), strict=True):
+        later = {deal.ticket for deal in past if since is not None and order_of(deal) > since}
+        told = [deal for deal in past if deal.ticket not in later]
+        self.book.skip(told)
+        self._mark = max(map(order_of, told), default=since or (start * 1000, 0))
+        self._newest = self._mark[0] / 1000
+        open_now = {position.identifier or position.ticket: position for position in positions}
+        moved = {deal.position_id for deal in past if deal.ticket in later and deal.position_id}
+        identifiers = sorted(open_now.keys() | moved)
+        calls: list[Call] = [("history_deals_get", (), {"position": i}) for i in identifiers]
+        for identifier, deals in zip(identifiers, await self._client.batch(calls), strict=True):
             life = None
             if not isinstance(deals, TerminalError):
                 # What came after the reading above is news for the next poll, not history.
-                known = [d for d in deals if d.ticket in self.book.seen or moment(d) < start]
                 own = Book()
-                own.seed(known)
-                life = own.lives.get(position.identifier or position.ticket)
-            if life is None or abs(life.volume - position.volume) > 1e-6:
-                self.book.adopt(position)
-            else:
-                life.ticket = position.ticket
-                self.book.lives[life.identifier] = life
+                own.seed(d for d in deals if d.ticket in self.book.seen or moment(d) < start)
+                life = own.lives.get(identifier)
+            position = open_now.get(identifier)
+            if identifier in moved:
+                if life is not None:
+                    self.book.lives[identifier] = life
+            elif position is not None:
+                if life is None or abs(life.volume - position.volume) > 1e-6:
+                    self.book.adopt(position)
+                else:
+                    life.ticket = position.ticket
+                    self.book.lives[identifier] = life
 
     def window(self, now: float | None) -> tuple[int, int]:
         """From when to when to ask for deals: a little before the newest, to well after now,
@@ -74,6 +96,7 @@ class History:
         self.book = book
         for deal in deals:
             self._newest = max(self._newest, moment(deal))
+            self._mark = max(self._mark, order_of(deal))
         self.book.forget(self._newest - DAY)
 
     async def roll(self, now: float | None) -> None:

@@ -1,7 +1,8 @@
 """What we are about to send, written down before it is sent.
 
 An order whose answer is lost is found again by what stands here: its id (in the comment), its
-magic and the time it was sent. With a file it survives the program; a paper account does not,
+magic and the time it was sent. Beside them stands the newest deal that was told, so that
+what happens while the program is away is told when it is back. With a file it survives the program; a paper account does not,
 so it needs none. One thread owns the SQLite connection; the loop never waits for a disk.
 """
 
@@ -22,6 +23,9 @@ from queue import SimpleQueue
 from typing import Any, Literal
 
 log = logging.getLogger(__name__)
+
+Mark = tuple[int, int]
+"""A deal's server time in milliseconds and its ticket: deals sort by it."""
 
 By = Literal["strategy", "operator"]
 
@@ -165,6 +169,32 @@ class Intents:
             log.exception("intent %s", id)
         return new
 
+    async def mark(self, account: str, mark: Mark) -> None:
+        """Note the newest deal of ``account`` that was told. A failing disk is logged."""
+
+        def write(db: sqlite3.Connection) -> None:
+            with db:
+                db.execute("INSERT OR REPLACE INTO told VALUES (?, ?, ?)", (account, *mark))
+
+        if self.path is not None:
+            try:
+                await self.open()
+                await self._do(write)
+            except IntentsError as error:
+                log.warning("%s", error)
+
+    async def marked(self, account: str) -> Mark | None:
+        """The newest deal that was told, by this run or an earlier one; ``None``: not known."""
+        if self.path is None:
+            return None
+        await self.open()
+        row = await self._do(
+            lambda db: db.execute(
+                "SELECT time_msc, ticket FROM told WHERE account = ?", (account,)
+            ).fetchone()
+        )
+        return tuple(row) if row else None
+
     async def close(self) -> None:
         """Write what is queued and let go of the file."""
         self._closed = True
@@ -264,5 +294,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise sqlite3.DatabaseError(f"written by a newer version (schema {version})")
     with db:
         db.execute(f"CREATE TABLE IF NOT EXISTS intent ({', '.join(_COLUMNS)}, PRIMARY KEY (id))")
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS told (account PRIMARY KEY, time_msc INTEGER, ticket INTEGER)"
+        )
         db.execute(f"PRAGMA user_version = {SCHEMA}")
     return db

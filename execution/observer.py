@@ -29,6 +29,7 @@ from .announce import Announcer, Reading, Why
 from .backend import Call
 from .client import TerminalClient
 from .history import History
+from .intents import Intents, IntentsError
 from .lifecycle import DEPOSITS, TRADES, order_of
 from .pending import PendingBook
 from .risk import Risks
@@ -68,6 +69,8 @@ class Observer:
     Args:
         mode: observe, paper or live; shown with the account.
         symbols: Names to watch; empty: all of the paper market, else all of Market Watch.
+        intents: With a file, it keeps which deal was told last: what happened while the program
+            was away is told when it is back.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Observer:
         settings: TerminalSettings,
         mode: str,
         symbols: Sequence[str] = (),
+        intents: Intents | None = None,
     ) -> None:
         self.latest: Observation | None = None
         self.limits: Callable[[Observation], dict[str, Limit]] | None = None
@@ -87,6 +91,8 @@ class Observer:
         self._publish = publish
         self._settings = settings
         self._mode = mode
+        self._intents = intents or Intents()
+        self._marking: asyncio.Task[None] | None = None
         self._table = Symbols(client, symbols, publish)
         self._announcer = Announcer(client, publish, settings.magic)
         self._history = History(client)
@@ -248,7 +254,12 @@ class Observer:
             log.warning("another account is logged in: %s on %s", account.login, account.server)
             self.peak_equity = None
         history, risks = History(self._client), Risks(self._client)
-        await history.begin(positions, now)
+        since = None
+        try:
+            since = await self._intents.marked(f"{account.login}@{account.server}")
+        except IntentsError as error:
+            log.warning("what happened while away is not told: %s", error)
+        await history.begin(positions, now, since)
         await risks.first(history.book.lives)
         self._history, self._risks = history, risks
         self._pending = PendingBook()
@@ -256,6 +267,7 @@ class Observer:
         self._held.clear()
         self._published.clear()
         self._account = (account.login, account.server)
+        self._mark()
 
     async def _differences(
         self,
@@ -298,6 +310,16 @@ class Observer:
             if old is not None and (new.sl, new.tp) != (old.sl, old.tp):
                 self._announcer.stops(old, new, book.lives.get(identifier))
         self._risks.drop(life.ticket for life in book.lives.values())
+        if ready:
+            self._mark()
+
+    def _mark(self) -> None:
+        """Note what was told last, beside the loop."""
+        if self._account is not None:
+            account = f"{self._account[0]}@{self._account[1]}"
+            self._marking = asyncio.create_task(
+                self._intents.mark(account, self._history.mark), name="mark"
+            )
 
     def _ready(self, news: list[TradeDeal]) -> tuple[list[TradeDeal], dict[int, TradeDeal]]:
         """Deals to tell now, in their order, and those to hold back for one reading: entries of

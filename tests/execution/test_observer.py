@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from told import Told, until
 
 from execution import constants as c
 from execution.client import TerminalClient
+from execution.intents import Intents
 from execution.observer import Observation, Observer
 from execution.orders import Orders
 from execution.settings import TerminalSettings
@@ -412,3 +414,44 @@ async def test_the_limits_of_the_worker_and_the_watchers_get_each_reading(
     await observer.refresh()
     assert len(seen) == 1
     assert seen[0].server_time == pytest.approx(BASE, abs=120)
+
+
+async def test_what_happened_while_the_program_was_away_is_told_by_its_next_run_once(
+    connect: Connect, terminal: FakeTerminal, told: Told, settings: TerminalSettings, tmp_path: Path
+) -> None:
+    async def run(*during: Callable[[Observer], Any]) -> list[Any]:
+        """One run of the program: its first reading, then one after each thing that happens."""
+        told.clear()
+        client, intents = await connect(terminal), Intents(tmp_path / "intents.db")
+        observer = Observer(client, told.append, settings=settings, mode="live", intents=intents)
+        await observer.refresh()
+        for thing in during:
+            thing(observer)
+            await observer.refresh()
+        await observer.refresh()
+        await until(lambda: observer._marking is None or observer._marking.done())
+        await intents.close()
+        return [(event.__struct_config__.tag, event.ticket) for event in told.of(*LIFE)]
+
+    stays, goes = terminal.open(0.3), terminal.open(0.2, sl=1.0951)
+    assert await run() == [], "what stood before the first run is no news"
+    terminal.price("EURUSD", 1.1051, 1.1052)
+    terminal.exit(goes, reason=c.DEAL_REASON_TP)
+    short = terminal.open(0.1)
+    terminal.exit(short)
+    new = terminal.open(0.4)
+    terminal.exit(stays, 0.1)
+    assert await run() == [
+        ("POSITION_CLOSED", goes),
+        ("TRADE_EXECUTION", short),
+        ("POSITION_OPENED", short),
+        ("POSITION_CLOSED", short),
+        ("TRADE_EXECUTION", new),
+        ("POSITION_OPENED", new),
+        ("POSITION_MODIFIED", stays),
+    ]
+    closed = told.of("POSITION_CLOSED")[0]
+    assert (closed.close_reason, closed.profit, closed.r_multiple) == ("tp", 100.0, 0.99)
+    assert await run() == [], "and only once"
+    assert await run(lambda o: terminal.exit(new)) == [("POSITION_CLOSED", new)]
+    assert await run() == []
