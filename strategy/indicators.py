@@ -90,10 +90,12 @@ def _adx(plus: Floats, minus: Floats, span: Floats, n: int) -> Floats:
         return out
     state = np.nansum(dx[first : first + n], axis=0) / n
     out[first + n] = state
+    keep, scaled = (n - 1) / n, dx / n
+    gap = np.asarray(np.isnan(dx).reshape(len(dx), -1).any(axis=1)).tolist()
     for i in range(first + n, len(dx)):
-        value = dx[i]
+        moved = state * keep + scaled[i]
         # TA-Lib keeps the value where there is no range at all
-        state = np.where(np.isnan(value), state, (state * (n - 1) + value) / n)
+        state = np.where(np.isnan(moved), state, moved) if gap[i] else moved
         out[i + 1] = state
     return out
 
