@@ -27,7 +27,7 @@ function dayPercent(a) {
 }
 
 /** @type {Record<string, string>} */
-const LIMIT_NAMES = { daily_loss: 'Daily loss', drawdown: 'Drawdown', open_positions: 'Open positions' };
+const LIMIT_NAMES = { daily_loss: 'Daily loss', drawdown: 'Drawdown', open_positions: 'Open positions', consecutive_losses: 'Losses in a row' };
 
 export class AccountView {
   constructor() {

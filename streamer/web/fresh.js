@@ -3,6 +3,7 @@
 
 import { known, wholeAge, words } from './format.js';
 import { epoch } from './state.js';
+import { connecting } from './words.js';
 
 /** @typedef {import('./link.js').FeedLink} FeedLink */
 /** @typedef {{word: string, grade: 'ok' | 'warn' | 'crit' | 'dim', age: number | null, detail: string}} Badge */
@@ -20,13 +21,21 @@ const said = (reason) =>
     ? words(/** @type {any} */ (reason).text ?? /** @type {any} */ (reason).code ?? '')
     : '';
 
-/** Seconds since a section last changed; null before the first. @param {FeedLink} link @param {string} section */
-export function sectionAge(link, section) {
-  const at = link.reducer.updated[section];
-  return at === undefined ? null : Math.max(0, (link.now() - at) / 1000);
+/**
+ * Seconds since the account was last read; null while that is not known. A snapshot says what the
+ * account was, not when: until the next update the age is what the heartbeat says.
+ * @param {FeedLink} link
+ */
+function accountAge(link) {
+  const at = link.reducer.updated.account;
+  if (at === undefined) return null;
+  const now = link.now();
+  if (at > link.joinedAt) return (now - at) / 1000;
+  const told = link.heartbeatAt > link.joinedAt ? known(link.heartbeat.data_age_s) : null;
+  return told === null ? null : told + (now - link.heartbeatAt) / 1000;
 }
 
-/** Seconds between two server times of the state and a timestamp now. @param {unknown} timestamp */
+/** Seconds from a timestamp until now. @param {unknown} timestamp */
 const since = (timestamp) => {
   const at = epoch(timestamp);
   return at === null ? null : Math.max(0, Date.now() / 1000 - at);
@@ -36,10 +45,11 @@ const since = (timestamp) => {
 export function terminal(link) {
   const status = link.reducer.terminal;
   const detail = said(status?.last_error);
-  const known = Object.keys(link.reducer.account).length > 0;
-  const age = known ? sectionAge(link, 'account') : null;
+  const age = accountAge(link);
+  if (connecting(status)) return badge('JOINING', 'warn', null, detail);
   if (status?.state === 'disconnected') return badge('GONE', 'crit', age, detail || 'the terminal does not answer');
-  if (age === null) return badge('WAITING', 'dim', null, 'no account data yet');
+  if (Object.keys(link.reducer.account).length === 0) return badge('WAITING', 'dim', null, 'no account data yet');
+  if (age === null) return badge('JOINED', 'dim', null, 'how old this is comes with the next heartbeat');
   if (age > SLOW_S) return badge('STALE', 'crit', age, detail || 'no account data any more');
   if (status?.state === 'stale' || age > LIVE_S) return badge('SLOW', 'warn', age, detail);
   return badge('LIVE', 'ok', age, words(status?.market ?? ''));

@@ -49,7 +49,10 @@ export class FeedLink {
     this.role = 'view';
     this.since = now();
     this.lastFrame = 0;
+    /** When the last snapshot came: how old its content is, only a heartbeat or an update tells. */
+    this.joinedAt = 0;
     /** @type {Wire} */ this.heartbeat = {};
+    this.heartbeatAt = 0;
     this.reconnects = 0;
     this.resumes = 0;
     this.retryAt = 0;
@@ -200,6 +203,7 @@ export class FeedLink {
         return;
       case 'HEARTBEAT':
         this.heartbeat = frame;
+        this.heartbeatAt = this.lastFrame;
         this.reducer.apply(frame, this.lastFrame);
         this.listener.onState();
         return;
@@ -219,6 +223,7 @@ export class FeedLink {
     const sameRun = this.hadSnapshot && frame.epoch === epoch;
     this.reducer.load(frame, this.lastFrame);
     this.inState = this.reducer.seq;
+    this.joinedAt = this.lastFrame;
     if (frame.resumed === true && sameRun) {
       this.resumes += 1;
     } else {

@@ -44,6 +44,9 @@ export const CLOSE_REASON = {
 export const tag = (event) =>
   Object.hasOwn(TAGS, event.type) ? TAGS[event.type] : words(event.type).replaceAll('_', ' ').slice(0, 8);
 
+/** Whether a terminal's status says that it is being reached for the first time. @param {Wire | null} status */
+export const connecting = (status) => status?.last_error?.code === 'STARTING';
+
 /** @param {Wire} event @returns {Level} */
 export function level(event) {
   switch (event.type) {
@@ -52,8 +55,11 @@ export function level(event) {
     case 'BOT_STATUS':
       return event.state === 'error' ? 'error' : ['halted', 'paused'].includes(event.state) ? 'warn' : 'debug';
     case 'TERMINAL_STATUS':
+      if (connecting(event)) return 'info';
       return event.state === 'disconnected' ? 'error' : event.state === 'stale' ? 'warn' : 'info';
     case 'ORDER_UPDATE':
+      // The deal itself comes as TRADE_EXECUTION.
+      if (event.kind === 'market' && ['placed', 'filled'].includes(event.status)) return 'debug';
       return ['rejected', 'unknown'].includes(event.status) ? 'error' : 'info';
     case 'RISK_ALERT':
       return event.level === 'critical' ? 'error' : event.level === 'warning' ? 'warn' : 'info';
@@ -142,7 +148,7 @@ const WRITERS = {
     ),
   BOT_STATUS: (e) => `${words(e.state)}${reason(e.reason) && `: ${reason(e.reason)}`}`,
   TERMINAL_STATUS: (e) =>
-    `${words(e.backend)} terminal ${words(e.state)}${
+    connecting(e) ? `${words(e.backend)} terminal: ${reason(e.last_error)}` : `${words(e.backend)} terminal ${words(e.state)}${
       reason(e.last_error) ? `: ${reason(e.last_error)}` : e.market ? ` (${words(e.market)})` : ''}`,
   RISK_ALERT: (e) => words(e.text ?? e.code),
   COMMAND_AUDIT: (e) =>

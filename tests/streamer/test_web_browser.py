@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,7 @@ async def test_the_page_shows_the_snapshot_and_asks_nobody_else(
     await expect(page.locator("#chart-readout")).to_contain_text("C 1.1")
     await expect(page.locator("#health-list")).to_contain_text("journal")
     await expect(page.locator("#badge-feed")).to_contain_text("LIVE")
+    feed.publish({"type": "ACCOUNT_UPDATE", "account": {}})
     await expect(page.locator("#badge-terminal")).to_contain_text("LIVE")
     hosts = {url.split("/")[2] for url in page.seen.requests}
     assert hosts == {f"127.0.0.1:{feed.port}"}
@@ -169,6 +171,20 @@ async def test_what_is_not_known_is_not_shown_as_zero(open_feed: Any, browser: A
     feed.publish({"type": "ACCOUNT_UPDATE", "account": {"equity": 5.0}})
     feed.publish({"type": "POSITION_UPDATE", "positions": []})
     await expect(page.locator("#positions-table")).to_contain_text("No open position")
+    await expect(page.locator("#figures")).to_contain_text("5.00")
+
+
+async def test_what_is_old_is_not_called_live(open_feed: Any, browser: Any) -> None:
+    feed = await open_feed(heartbeat_s=0.2)
+    fill(feed)
+    feed.state.updated = dict.fromkeys(feed.state.updated, time.monotonic() - 100)
+    page = await open_page(browser, feed)
+    await expect(page.locator("#badge-terminal")).to_contain_text("STALE 1m4")
+    assert await page.evaluate("document.body.dataset.fresh") == "stale"
+    feed.publish({"type": "ACCOUNT_UPDATE", "account": {"equity": 5.0}})
+    await expect(page.locator("#badge-terminal")).to_contain_text("LIVE")
+    feed.publish({"type": "TERMINAL_STATUS", "state": "disconnected", "backend": "agent"})
+    await expect(page.locator("#badge-terminal")).to_contain_text("GONE")
     await expect(page.locator("#figures")).to_contain_text("5.00")
 
 
