@@ -129,7 +129,7 @@ class RiskDesk:
 
 def _limit(value: float, limit: float, unit: str) -> Limit:
     return Limit(
-        value=round(value, 2) if math.isfinite(value) else None,
-        limit=round(limit, 2) if math.isfinite(limit) else None,
+        value=round(value, 4) if math.isfinite(value) else None,
+        limit=round(limit, 4) if math.isfinite(limit) else None,
         unit=unit,
     )
