@@ -186,14 +186,23 @@ def _from_file(name: str) -> Any:
     if spec is None or spec.loader is None:
         raise StrategyNotFound(f"{path} cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        # a stranger's file may fail in any way; its own error is kept as the cause
+        text = f"{path} cannot be imported: {type(error).__name__}: {error}"
+        raise StrategyNotFound(text) from error
     if not hasattr(module, class_name):
         raise StrategyNotFound(f"{path} has no class {class_name!r}")
     return getattr(module, class_name)
 
 
 def _instance(factory: Any, settings: StrategySettings) -> Strategy:
-    made: object = factory(settings)
+    try:
+        made: object = factory(settings)
+    except Exception as error:
+        text = f"{factory!r} is no strategy that can be made from the settings: {error}"
+        raise StrategyNotFound(text) from error
     if not isinstance(made, Strategy):
         raise StrategyNotFound(
             f"{factory!r} is no strategy: it needs name, timeframes, prepare() and evaluate()"

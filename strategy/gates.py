@@ -148,8 +148,8 @@ def trigger(case: Case) -> Stop | None:
 
 
 def probability(case: Case) -> Stop | None:
-    """The model, where one is loaded, gives the trade enough of a chance."""
-    value, limit = case.seen.probability, case.desk.settings.trainer.min_probability
+    """The strategy's own probability of success, where it states one, is enough."""
+    value, limit = case.seen.probability, case.desk.settings.min_probability
     if value is None or value >= limit:
         return None
     return Stop("SCORE", f"Low ML Prob ({value:.2f} < {limit:.2f})", value=value, limit=limit)

@@ -101,23 +101,6 @@ class NewsSettings(_Settings):
     )
 
 
-class TrainerSettings(_Settings):
-    """The model gate and its retraining (needs the extra `ml`)."""
-
-    enabled: bool = Field(default=False, description="Retrain on schedule, in a child process.")
-    interval_h: float = Field(default=4.0, gt=0, description="Hours between two trainings.")
-    bars: int = Field(
-        default=20_000, ge=500, description="Bars of the set-up timeframe to learn from."
-    )
-    horizon_bars: int = Field(default=20, ge=2, description="Bars until a label's time barrier.")
-    min_probability: float = Field(
-        default=0.5, ge=0, le=1, description="Least probability that the model gate lets through."
-    )
-    folds: int = Field(
-        default=5, ge=2, le=20, description="Folds of the purged walk-forward validation."
-    )
-
-
 class StrategySettings(_Settings):
     """The scan: what is looked at, how often, and what a trade needs."""
 
@@ -147,6 +130,12 @@ class StrategySettings(_Settings):
     )
     min_score: float = Field(
         default=45.0, ge=0, le=100, description="Score from which a symbol is a candidate."
+    )
+    min_probability: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Least probability of success, where the strategy states one.",
     )
     min_r: float = Field(default=1.2, gt=0, description="Least reward over risk, costs included.")
     target_r: float = Field(
@@ -203,7 +192,6 @@ class StrategySettings(_Settings):
     )
     exits: ExitSettings = Field(default_factory=ExitSettings, description="Position rules.")
     news: NewsSettings = Field(default_factory=NewsSettings, description="News calendar.")
-    trainer: TrainerSettings = Field(default_factory=TrainerSettings, description="Model gate.")
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,147 @@
+"""Settings, the loading of strategies, sessions, bars."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from strategy.base import Bars, StrategyNotFound, load
+from strategy.institutional import WEIGHTS, InstitutionalStrategy, features, regime_of
+from strategy.sessions import sessions_at
+from strategy.settings import PRESETS, RiskSettings, StrategySettings
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "pullback.py"
+
+
+def test_a_preset_fills_what_is_not_given_and_a_given_value_wins() -> None:
+    made = StrategySettings(preset="institutional", min_score=70, exits={"partial_r": 2.0})
+    assert (made.trigger_timeframe, made.setup_timeframe, made.bias_timeframe) == (
+        "M15",
+        "H1",
+        "H4",
+    )
+    assert made.min_score == 70
+    assert made.exits.partial_r == 2.0
+    assert made.exits.early_cut_r == PRESETS["institutional"]["exits"]["early_cut_r"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mim_score": 3}, "Extra inputs"),
+        ({"trigger_timeframe": "H4"}, "must be shorter"),
+        ({"stop_atr": 9}, "max_stop_atr"),
+        ({"preset": "fast"}, "demo"),
+        ({"cycle_s": 0}, "greater than"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_words(changes, words) -> None:
+    with pytest.raises(ValidationError, match=words):
+        StrategySettings(**changes)
+
+
+def test_every_setting_is_described() -> None:
+    for model in (StrategySettings, RiskSettings):
+        for name, field in model.model_fields.items():
+            assert field.description, name
+
+
+def test_the_published_weights_are_a_hundred() -> None:
+    assert sum(WEIGHTS.values()) == 100
+
+
+def test_the_shipped_strategy_and_one_from_a_file_are_loaded() -> None:
+    assert isinstance(load(StrategySettings()), InstitutionalStrategy)
+    assert load(StrategySettings(name=f"{EXAMPLE}:Pullback")).name == "pullback"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("institutionel", "known are: institutional"),
+        ("/nowhere/x.py:X", "is not a file"),
+        (f"{EXAMPLE}:Missing", "has no class 'Missing'"),
+        (f"{EXAMPLE}:Bars", "is no strategy"),
+    ],
+)
+def test_a_strategy_that_is_not_there_is_refused_with_what_to_do(name, words) -> None:
+    with pytest.raises(StrategyNotFound, match=words):
+        load(StrategySettings(name=name))
+
+
+async def test_a_strategy_of_ones_own_runs_with_the_same_gates(bench) -> None:
+    settings = StrategySettings(name=f"{EXAMPLE}:Pullback")
+    b = await bench(settings=settings).open()
+    for _ in range(6):
+        await b.step(10.0)
+        await b.worker.cycle()
+    details = b.told("ScanSummary")[-1].details
+    assert all(set(d.components) == {"trend", "dip"} for d in details.values())
+    assert all(d.code != "ERROR" for d in details.values())
+    assert b.worker._teller._strategy == "pullback"
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        ("2025-01-15T08:30", {"london", "tokyo"}),  # London on GMT; Tokyo until 09:00 UTC
+        ("2025-07-15T07:30", {"london", "tokyo"}),  # London on BST
+        ("2025-01-15T07:30", {"tokyo"}),
+        ("2025-03-17T12:30", {"london", "new_york"}),  # US on summer time, UK not yet
+        ("2025-11-15T13:00", set()),  # a Saturday
+        ("2025-11-16T22:00", {"sydney"}),  # Sunday in Europe, Monday in Sydney
+    ],
+)
+def test_sessions_keep_the_clocks_of_their_cities(moment: str, expected: set[str]) -> None:
+    at = datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()
+    assert sessions_at(at) == expected
+
+
+@pytest.mark.parametrize(
+    ("adx", "calm", "expected"),
+    [
+        (30.0, 1.0, "TRENDING"),
+        (20.0, 1.0, "NORMAL"),
+        (10.0, 1.0, "RANGING"),
+        (30.0, 3.5, "VOLATILE"),
+        (30.0, 0.2, "QUIET"),
+        (float("nan"), 1.0, None),
+        (30.0, float("nan"), None),
+    ],
+)
+def test_a_regime_is_told_or_unknown(adx, calm, expected) -> None:
+    assert regime_of(adx, calm) == expected
+
+
+def bars_of(walk, count: int, j: int = 0, **changes) -> Bars:
+    o, h, lo, c = (x[:count, j] for x in walk(400, 4, 3))
+    flat = np.full(count, 5.0)
+    at = np.arange(count, dtype=np.int64) * 60
+    values = {"open": o, "high": h, "low": lo, "close": c} | changes
+    return Bars("X", "M1", at, volume=flat, spread=flat, **values)
+
+
+def test_features_are_the_same_alone_in_a_batch_and_whatever_comes_later(walk) -> None:
+    batch = features([bars_of(walk, 300, j) for j in range(4)])
+    alone = features([bars_of(walk, 300, 2)])[0]
+    longer = features([bars_of(walk, 310, 2)])[0]
+    for name, a, b, c in zip(alone._fields[1:], alone[1:], batch[2][1:], longer[1:], strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=name)
+        np.testing.assert_array_equal(a[10:], c[:-10], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"close": np.full(50, np.nan)}, "not a number"),
+        ({"low": np.full(50, -1.0)}, "not above zero"),
+        ({"high": np.full(50, 0.5)}, "high is below"),
+    ],
+)
+def test_bars_that_are_wrong_say_so(walk, changes, words) -> None:
+    assert words in bars_of(walk, 50, **changes).fault()
+    assert bars_of(walk, 50).fault() is None
