@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from execution.health import Status
 from strategy.case import Stop
@@ -14,8 +14,30 @@ Mode = Literal["observe", "paper", "live"]
 State = Literal["starting", "waiting", "paused", "halted", "error", "stopped"]
 Verdict: TypeAlias = tuple[State, Reason | None]
 
-STARTING: Verdict = ("starting", Reason(code="STARTING", text="waiting for the terminal"))
-STOPPED: Verdict = ("stopped", Reason(code="STOPPED", text="the program is stopping"))
+KILL_SWITCH = "KILL_SWITCH"
+
+
+def starting(halted: str | None) -> Verdict:
+    """Before the first scan. The kill switch is named in every status while it is on."""
+    return "starting", _reason("STARTING", "waiting for the terminal", halted)
+
+
+def stopped(halted: str | None) -> Verdict:
+    """The last status of a run; it carries the kill switch over to the next."""
+    return "stopped", _reason("STOPPED", "the program is stopping", halted)
+
+
+def _reason(code: str, text: str, halted: str | None) -> Reason:
+    return Reason(code=code, text=text) if halted is None else Reason(code=KILL_SWITCH, text=halted)
+
+
+def halted_before(bot: Mapping[str, Any] | None) -> str | None:
+    """Why the kill switch was on when ``bot``, the last BOT_STATUS of an earlier run, was
+    told; ``None`` when it was off. Give it to the worker, so that a restart does not release."""
+    reason = (bot or {}).get("reason")
+    if not isinstance(reason, Mapping) or reason.get("code") != KILL_SWITCH:
+        return None
+    return str(reason.get("text") or "halted before the restart")
 
 
 def state_of(
@@ -30,10 +52,10 @@ def state_of(
     journal_ok: bool,
 ) -> Verdict:
     """The bot's state and the one reason that matters most to an operator."""
+    if halted is not None:
+        return "halted", Reason(code=KILL_SWITCH, text=halted)
     if not enabled:
         return "paused", Reason(code="DISABLED", text="strategy.enabled is off")
-    if halted is not None:
-        return "halted", Reason(code="KILL_SWITCH", text=halted)
     if error is not None:
         return "error", Reason(code="WORKER_ERROR", text=error)
     if paused:

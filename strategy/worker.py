@@ -33,7 +33,7 @@ from strategy.keeper import Keeper
 from strategy.news import Calendar
 from strategy.scanner import Row, Scan, Scanner
 from strategy.settings import RiskSettings, StrategySettings
-from strategy.status import STARTING, STOPPED, Mode, Teller, state_of
+from strategy.status import Mode, Teller, starting, state_of, stopped
 from strategy.trader import Trader
 from streamer.protocol import (
     Command,
@@ -110,7 +110,7 @@ class Worker:
 
     async def run(self) -> None:
         """Scan and manage until cancelled or stopped."""
-        self._teller.tell(STARTING, {}, None)
+        self._teller.tell(starting(self.desk.halted), {}, None)
         unwatch = self.observer.watch(self._on_observation)
         self._tasks = [
             asyncio.create_task(self._scans(), name="worker-scan"),
@@ -138,7 +138,7 @@ class Worker:
         async with self.busy:
             for task in self._tasks:
                 task.cancel()
-        self._teller.tell(STOPPED, self._funnel, None)
+        self._teller.tell(stopped(self.desk.halted), self._funnel, None)
 
     async def command(self, command: Command, actor: str) -> CommandResult:
         """Carry out a command; a refusal is an answer, never an exception."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from execution import constants as c
+from strategy.status import halted_before
+from strategy.worker import Worker
 
 
 async def hold(b, symbol: str = "EURUSD", magic: int = 0, **more) -> int:
@@ -102,3 +104,29 @@ async def test_halt_and_release_are_told_and_a_release_does_not_resume(bench) ->
     await b.command("pause")
     await b.command("release")
     assert b.told("BotStatus")[-1].state == "paused"
+
+
+async def test_the_kill_switch_survives_a_restart_by_what_the_journal_holds(bench) -> None:
+    b = await bench().open()
+    await b.command("halt", reason="enough for today")
+    await b.worker.stop()
+    last = b.told("BotStatus")[-1]
+    assert last.state == "stopped"
+    kept = halted_before(
+        {"state": last.state, "reason": {"code": last.reason.code, "text": last.reason.text}}
+    )
+    assert kept == "enough for today"
+    again = Worker(
+        b.client, b.observer, b.orders, b.events.append,
+        strategy=b.worker.scanner.strategy, settings=b.settings, risk=b.risk, mode="paper",
+        journal_ok=lambda: True, halted=kept,
+    )  # fmt: skip
+    again.tell()
+    assert b.told("BotStatus")[-1].state == "halted"
+
+
+@pytest.mark.parametrize(
+    "bot", [None, {}, {"reason": None}, {"reason": {"code": "PAUSED", "text": "x"}}]
+)
+def test_no_other_status_is_taken_for_the_kill_switch(bot) -> None:
+    assert halted_before(bot) is None
