@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from math import inf
+from math import ceil, inf
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from .. import constants as mt5
@@ -178,7 +178,7 @@ class Core:
         if not now and (stand == self._kept or time.monotonic() - self._kept_at < _KEEP_S):
             return
         self._kept, self._kept_at = stand, time.monotonic()
-        self._state.save(take(ledger, self._state.market, int(self.server_now() * 1000)))
+        self._state.save(take(ledger, self._state.market, ceil(self.server_now() * 1000)))
 
     def _enter(self, function: str) -> int:
         """What comes before any answer: faults, the connection, the market up to now."""

@@ -35,6 +35,9 @@ class Faults:
     server_forbids: bool = False
     """The broker forbids experts on this account: 10026."""
 
+    account_disabled: bool = False
+    """The broker allows no trading on this account at all (an investor login): 10017."""
+
     requotes: int = 0
     """So many next deals are answered 10004."""
 

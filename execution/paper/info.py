@@ -51,7 +51,7 @@ def account_info(ledger: Ledger, faults: Faults) -> AccountInfo:
         leverage=config.leverage,
         limit_orders=config.limit_orders,
         margin_so_mode=config.so_mode,
-        trade_allowed=True,
+        trade_allowed=not faults.account_disabled,
         trade_expert=not faults.server_forbids,
         margin_mode=config.margin_mode,
         currency_digits=config.digits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from .discovery import Found, discover
 from .market import Chunk, Layer, MarketError
 from .streams import DAY_MS
 from .symbols import Spec, spec_for
+
+log = logging.getLogger(__name__)
 
 _GAP_DAYS = 7
 """Days without any quote that part one recording from the next."""
@@ -47,7 +50,8 @@ class ReplayMarket:
         self.begin_ms = self._first_day * DAY_MS
         self.end_ms: int | None = None
         self._next = 0
-        self._last_tick = 0
+        self._last_tick = self.begin_ms
+        self._broken = ""
         self.specs: dict[str, Spec] = {
             symbol: spec_for(symbol, each.stream.digits) for symbol, each in self._found.items()
         }
@@ -69,6 +73,8 @@ class ReplayMarket:
                 words += f" and {len(self.left_out) - 6} more"
         if self.end_ms is not None:
             words += f"; recorded quotes ended at {_words(self.end_ms / 1000)}"
+        if self._broken:
+            words += f" because {self._broken}"
         return words
 
     def is_open(self, spec: Spec, utc_ms: int, quoted_ms: int) -> bool:
@@ -90,27 +96,36 @@ class ReplayMarket:
         return layers
 
     def chunk(self) -> Chunk | None:
-        """The next day with quotes; the market ends with its last tick."""
+        """The next day with quotes; the market ends with its last tick, or before a day whose
+        file is broken, which the market's text then tells."""
         if self._next >= len(self._days):
             self.end_ms = self._last_tick
             return None
         day = self._days[self._next]
+        try:
+            ticks = {name: each.stream.ticks(day) for name, each in self._found.items()}
+        except MarketError as error:
+            if self._next == 0:
+                raise
+            log.error("replay stops: %s", error)
+            self._broken = str(error)
+            self._days = self._days[: self._next]
+            return self.chunk()
         self._next += 1
-        ticks = {}
-        for symbol, each in self._found.items():
-            piece = each.stream.ticks(day)
-            if piece.time_ms.size:
-                ticks[symbol] = piece
-                self._last_tick = max(self._last_tick, int(piece.time_ms[-1]))
+        ticks = {name: each for name, each in ticks.items() if each.time_ms.size}
+        self._last_tick = max(
+            (int(each.time_ms[-1]) for each in ticks.values()), default=self._last_tick
+        )
         last = self._next >= len(self._days)
-        return Chunk(self._last_tick + 1 if last else (day + 1) * DAY_MS, ticks)
+        return Chunk(max(self._last_tick, day * DAY_MS) + 1 if last else (day + 1) * DAY_MS, ticks)
 
     def _first_start(self) -> float:
         """The first moment at which each symbol that is there early has enough bars behind it."""
         moments = [_warm(each, self._history_days) for each in self._found.values()]
         first, last = self._history_days[0] * 86_400, (self._history_days[-1] + 1) * 86_400
-        early = [moment for moment in moments if moment <= (first + last) / 2]
-        return max(early or [first + 3600.0])
+        # A symbol whose quotes begin much later joins when they do.
+        latest = min(min(moments) + (last - first) / 2, last - 3600)
+        return max((each for each in moments if each <= latest), default=first + 3600.0)
 
 
 def _warm(found: Found, days: list[int]) -> float:

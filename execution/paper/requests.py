@@ -57,7 +57,7 @@ def read_request(args: tuple[Any, ...], fields: Mapping[str, Any]) -> TradeReque
         raise BadArgument("Invalid arguments")
     values: dict[str, Any] = {}
     for key in TradeRequest._fields:
-        value = fields.get(key)
+        value: Any = fields.get(key)
         if key not in fields:
             values[key] = 0.0 if key in _FLOATS else "" if key in _STRINGS else 0
         elif _fits(key, value):

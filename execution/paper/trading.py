@@ -93,6 +93,8 @@ class Desk:
             raise Refused(mt5.TRADE_RETCODE_CLIENT_DISABLES_AT)
         if faults.server_forbids:
             raise Refused(mt5.TRADE_RETCODE_SERVER_DISABLES_AT)
+        if faults.account_disabled:
+            raise Refused(mt5.TRADE_RETCODE_TRADE_DISABLED)
 
     def _mishaps(self, request: TradeRequest) -> None:
         faults = self._faults

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -198,7 +200,7 @@ def test_a_naive_datetime_is_local_time_and_an_aware_one_is_not() -> None:
     desk = Desk({"EURUSD": [(each, 1.1, 1.1001) for each in range(0, 300, 10)]})
     desk.at(299)
     aware = datetime.fromtimestamp(START + 120, UTC)
-    naive = datetime.fromtimestamp(START + 120)  # noqa: DTZ006 - local, as the package reads it
+    naive = datetime.fromtimestamp(START + 120)  # local, as the package reads it
     for moment in (aware, naive):
         bars = desk.mt5.copy_rates_from("EURUSD", mt5.TIMEFRAME_M1, moment, 1)
         assert bars is not None
@@ -258,6 +260,19 @@ def test_latency_is_spent_in_each_call() -> None:
     desk.mt5.account_info()
     desk.mt5.positions_get()
     assert spent[-2:] == [0.25, 0.25]
+
+
+def test_a_hung_terminal_answers_only_when_it_is_let_go() -> None:
+    let_go, answers = threading.Event(), queue.SimpleQueue[Any]()
+    desk = Desk(faults=Faults(hang=let_go, hang_in=frozenset({"positions_get"})))
+    assert desk.mt5.account_info() is not None
+    caller = threading.Thread(target=lambda: answers.put(desk.mt5.positions_get()), daemon=True)
+    caller.start()
+    with pytest.raises(queue.Empty):
+        answers.get(timeout=0.1)
+    let_go.set()
+    assert answers.get(timeout=10) == ()
+    caller.join(10)
 
 
 def test_the_drop_in_module_has_all_names_and_trades() -> None:

@@ -158,6 +158,7 @@ def test_a_fifo_account_closes_the_oldest_first() -> None:
         (Faults(no_broker=True), mt5.TRADE_RETCODE_CONNECTION),
         (Faults(autotrading_off=True), mt5.TRADE_RETCODE_CLIENT_DISABLES_AT),
         (Faults(server_forbids=True), mt5.TRADE_RETCODE_SERVER_DISABLES_AT),
+        (Faults(account_disabled=True), mt5.TRADE_RETCODE_TRADE_DISABLED),
         (Faults(requotes=1), mt5.TRADE_RETCODE_REQUOTE),
         (Faults(price_off=1), mt5.TRADE_RETCODE_PRICE_OFF),
         (Faults(retcodes=[10024]), mt5.TRADE_RETCODE_TOO_MANY_REQUESTS),
