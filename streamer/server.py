@@ -25,7 +25,7 @@ from .commands import refusal
 from .connection import FeedConnection
 from .frames import SharedDeflate
 from .hub import Hub, Subscriber
-from .ports import PortTaken, take_port
+from .ports import BACKLOG, PortTaken, take_port
 from .protocol import (
     SUBPROTOCOL,
     Auth,
@@ -125,6 +125,9 @@ class FeedServer:
             write_limit=(1, 0) if context is not None else 0,
             logger=_ws_log,
         )
+        # asyncio has listened once more, with 100: more would be accepted in one go and hold the
+        # loop, fewer in the kernel would lose those that storm in.
+        sock.listen(BACKLOG)
 
     async def close(self, budget: float = 1.2) -> None:
         """Stop listening, tell every client 1001, and cut what does not go by itself."""

@@ -210,7 +210,7 @@ def main() -> None:
             if "deflate" in chosen:
                 compare(
                     f"deflate negotiated, 8 KB, {clients} clients",
-                    ["hub", "aiohttp", "broadcast", "fastapi"],
+                    ["hub", "aiohttp", "broadcast", "fastapi", "fastapi_old"],
                     clients=clients, size=8192, per_turn=1, gap=0.0, deflate=True,
                 )  # fmt: skip
         if "storm" in chosen:

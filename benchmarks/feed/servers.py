@@ -43,7 +43,7 @@ def event_of(size: int, number: int) -> dict[str, Any]:
     return event
 
 
-def snapshot() -> dict[str, Any]:
+def _snapshot() -> dict[str, Any]:
     """What a client gets first: 200 log events, as the predecessor's."""
     return {
         "type": "STATE_SNAPSHOT",
@@ -55,6 +55,9 @@ def snapshot() -> dict[str, Any]:
             "events": [event_of(350, n) for n in range(200)],
         },
     }
+
+
+STATE = _snapshot()
 
 
 class Subject:
@@ -95,7 +98,7 @@ class Raw(Subject):
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
         )
-        first = text_frame(json.dumps(snapshot()).encode())
+        first = text_frame(json.dumps(STATE).encode())
         while True:
             sock, _ = await loop.sock_accept(self.listener)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -179,12 +182,17 @@ class Broadcast(Subject):
         from websockets.asyncio.server import serve
 
         async def handler(ws: Any) -> None:
-            await ws.send(json.dumps(snapshot()))
+            await ws.send(json.dumps(STATE))
             self.connections.add(ws)
             await ws.wait_closed()
 
         self.server = await serve(
-            handler, "127.0.0.1", 0, compression=self.compression, ping_interval=None
+            handler,
+            "127.0.0.1",
+            0,
+            compression=self.compression,
+            ping_interval=None,
+            backlog=2048,
         )
         return int(self.server.sockets[0].getsockname()[1])
 
@@ -206,6 +214,8 @@ class Broadcast(Subject):
 class FastApi(Subject):
     """FastAPI + uvicorn, ``await send_text`` in turn: the predecessor's way."""
 
+    implementation = "auto"
+
     def __init__(self, deflate: bool) -> None:
         self.connections: list[Any] = []
         self.deflate = deflate
@@ -218,7 +228,7 @@ class FastApi(Subject):
 
         async def endpoint(ws: WebSocket) -> None:
             await ws.accept()
-            await ws.send_text(json.dumps(snapshot()))
+            await ws.send_text(json.dumps(STATE))
             self.connections.append(ws)
             try:
                 while True:
@@ -230,7 +240,7 @@ class FastApi(Subject):
         app.websocket("/ws")(endpoint)
         config = uvicorn.Config(
             app, port=0, log_level="error", ws_per_message_deflate=self.deflate,
-            ws_ping_interval=None, backlog=2048, loop="asyncio",
+            ws_ping_interval=None, backlog=2048, loop="asyncio", ws=self.implementation,
         )  # fmt: skip
         self.server = uvicorn.Server(config)
         asyncio.get_running_loop().create_task(self.server.serve())
@@ -248,6 +258,12 @@ class FastApi(Subject):
         return len(self.connections)
 
 
+class FastApiOld(FastApi):
+    """The same with the WebSocket implementation that was uvicorn's default for years."""
+
+    implementation = "websockets"
+
+
 class AioHttp(Subject):
     """aiohttp, ``await send_str`` in turn."""
 
@@ -261,7 +277,7 @@ class AioHttp(Subject):
         async def handler(request: Any) -> Any:
             ws = web.WebSocketResponse(compress=self.deflate)
             await ws.prepare(request)
-            await ws.send_str(json.dumps(snapshot()))
+            await ws.send_str(json.dumps(STATE))
             self.connections.append(ws)
             async for _ in ws:
                 pass
@@ -299,7 +315,7 @@ class Picows(Subject):
 
         class Listener(picows.WSListener):  # type: ignore[misc]
             def on_ws_connected(self, transport: Any) -> None:
-                transport.send(picows.WSMsgType.TEXT, json.dumps(snapshot()).encode())
+                transport.send(picows.WSMsgType.TEXT, json.dumps(STATE).encode())
                 subject.transports.append(transport)
 
         self.text = picows.WSMsgType.TEXT
@@ -325,7 +341,7 @@ class Picows(Subject):
 
 KINDS: dict[str, Callable[[bool], Subject]] = {
     "raw": Raw, "hub": Hub, "broadcast": Broadcast, "fastapi": FastApi,
-    "aiohttp": AioHttp, "picows": Picows,
+    "fastapi_old": FastApiOld, "aiohttp": AioHttp, "picows": Picows,
 }  # fmt: skip
 
 
