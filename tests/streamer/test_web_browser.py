@@ -6,9 +6,10 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,38 @@ HOSTILE = [
 ]
 
 
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One browser for all tests; each gets a context of its own."""
+    folder = tmp_path_factory.mktemp("chromium")
+    flags = ["--headless=new", "--remote-debugging-port=0", f"--user-data-dir={folder}"]
+    if sys.platform == "linux":
+        # The tests also run as root in containers, and open only our own pages.
+        flags += ["--no-sandbox", "--disable-dev-shm-usage"]
+    process = subprocess.Popen(
+        [str(CHROMIUM), *flags, "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    told = folder / "DevToolsActivePort"
+    end = time.monotonic() + 30
+    while not (told.exists() and "\n" in told.read_text()):
+        assert process.poll() is None, "Chromium ended"
+        assert time.monotonic() < end, "Chromium does not start"
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{told.read_text().split()[0]}"
+    process.terminate()
+    process.wait(10)
+
+
 @pytest.fixture
-async def browser() -> AsyncIterator[Any]:
+async def browser(chromium: str) -> AsyncIterator[Any]:
     async with playwright_api.async_playwright() as playwright:
-        # No sandbox: the tests also run as root in containers, and open only our own pages.
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"] if sys.platform == "linux" else []
-        )
+        browser = await playwright.chromium.connect_over_cdp(chromium)
+        before = len(browser.contexts)
         yield browser
+        for context in browser.contexts[before:]:
+            await context.close()
         await browser.close()
 
 
@@ -481,7 +506,8 @@ async def test_nothing_is_wider_than_the_window(open_feed: Any, browser: Any, wi
     for view in views:
         if view is not None:
             await page.locator(f"[data-goto={view}]").click()
-        assert await page.evaluate("document.documentElement.scrollWidth") == width
+        root = "document.documentElement"
+        assert await page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
         cut = await page.evaluate(
             """[...document.querySelectorAll('h2, dd, .tool, .tabs button, .badge, th[scope=col]')]
                 .filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 1)
