@@ -15,6 +15,9 @@ QUARTER = 900.0
 LAG_MAX_S = 120.0
 """Clock error and tick age that an estimate may hold; more is no fresh tick."""
 
+VOTES = 3
+"""So many fresh ticks in a row must agree."""
+
 DAY = 86_400
 
 
@@ -26,6 +29,8 @@ class ServerClock:
         """Server time minus UTC, seconds; ``None`` while not known."""
         self.speed = 1.0
         self._given = utc_offset is not None
+        self._candidate: float | None = None
+        self._votes = 0
         self._anchor: tuple[float, float] | None = None
 
     def tell(self, server: float, mono: float, speed: float, utc_offset: float) -> None:
@@ -39,7 +44,12 @@ class ServerClock:
         if self._anchor is not None or self._given:
             return
         offset = round((tick_time - wall) / QUARTER) * QUARTER
-        if abs(tick_time - wall - offset) <= LAG_MAX_S and abs(offset) <= 14 * 3600:
+        if abs(tick_time - wall - offset) > LAG_MAX_S or abs(offset) > 14 * 3600:
+            return
+        # After a gap a terminal may hand over old ticks as new: one alone decides nothing.
+        self._votes = self._votes + 1 if offset == self._candidate else 1
+        self._candidate = offset
+        if self._votes >= VOTES:
             self.utc_offset = offset
 
     def now(self, mono: float, wall: float) -> float | None:

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 BUFFER = 4 * 1024 * 1024
 SCRIPT = str(Path(agent.__file__).resolve())
 STOP_S = 0.7
+GREETING_S = 10.0
+"""A hung terminal keeps its agent from greeting; it is tried again until it does."""
 
 
 class Remote:
@@ -86,24 +88,33 @@ class Agent(Remote):
     async def start(self, deadline: float) -> None:
         if self._wire is not None and not self._wire.broken:
             return
+        where = f"{self._host}:{self._port}"
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout(min(deadline, GREETING_S)):
                 reader, writer = await asyncio.open_connection(self._host, self._port, limit=BUFFER)
-                wire = Wire(reader, writer)
-                try:
-                    await self._enter(wire)
-                except BaseException:
-                    wire.close()
-                    raise
-        except TimeoutError:
-            raise TerminalTimeout("connect", deadline) from None
-        except OSError as error:
+        except (OSError, TimeoutError) as error:
+            why = getattr(error, "strerror", None) or str(error) or "no answer"
             raise TerminalError(
                 c.RES_E_INTERNAL_FAIL_CONNECT,
-                f"nothing answers at {self._host}:{self._port} ({error.strerror or error}): start "
-                "agent.py there, or correct terminal.address",
+                f"nothing answers at {where} ({why}): start agent.py there, or correct "
+                "terminal.address",
                 "connect",
             ) from error
+        wire = Wire(reader, writer)
+        try:
+            async with asyncio.timeout(min(deadline, GREETING_S)):
+                await self._enter(wire)
+        except TimeoutError as error:
+            wire.close()
+            raise TerminalError(
+                c.RES_E_INTERNAL_FAIL_TIMEOUT,
+                f"something listens at {where}, but no mt5dash agent greets: its terminal hangs, "
+                "or terminal.address is another program's",
+                "connect",
+            ) from error
+        except BaseException:
+            wire.close()
+            raise
         self._wire = wire
 
     async def _enter(self, wire: Wire) -> None:

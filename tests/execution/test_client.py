@@ -219,10 +219,17 @@ async def test_server_time_is_told_by_paper_and_estimated_from_fresh_ticks(
     real = FakeTerminal(tells_time=False)
     client = await connect(real)
     assert await client.server_now() is None
-    client.clock.observe(time.time() + 3 * 3600 - 0.7, time.time())
+    for late in (0.7, 0.2):
+        client.clock.observe(time.time() + 3 * 3600 - late, time.time())
+    assert client.clock.utc_offset is None, "two ticks may both be old"
+    client.clock.observe(time.time() + 3 * 3600 - 0.1, time.time())
     assert client.clock.utc_offset == 3 * 3600
-    client.clock.observe(time.time() + 3 * 3600 - 420, time.time())
+    for age in (420, 900, 300):
+        client.clock.observe(time.time() + 3 * 3600 - age, time.time())
     assert client.clock.utc_offset == 3 * 3600, "a tick of minutes ago says nothing"
+    server = await client.server_now()
+    assert server is not None
+    assert client.clock.iso(server) is not None
 
 
 async def test_a_batch_is_one_trip_with_errors_in_their_places_and_takes_no_order(

@@ -22,7 +22,7 @@ import pytest
 from serving import PATH, ROOT, TOKEN, serve_agent
 from told import Told, until
 
-from execution import agent
+from execution import agent, remote
 from execution.client import InProcess, TerminalClient
 from execution.remote import Agent, Child
 from execution.settings import TerminalSettings
@@ -45,6 +45,7 @@ async def loop_gap() -> AsyncIterator[list[float]]:
             last = now
 
     task = asyncio.create_task(watch())
+    await asyncio.sleep(0.02)
     yield longest
     await asyncio.sleep(0.02)
     task.cancel()
@@ -113,16 +114,22 @@ async def test_an_agent_that_dies_and_comes_back_is_found_again(told: Told) -> N
     again.communicate()
 
 
-async def test_a_wrong_token_and_a_wrong_port_are_told_with_what_to_do(told: Told) -> None:
+async def test_a_wrong_token_a_wrong_port_and_another_program_are_told_with_what_to_do(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "GREETING_S", 3.0)
     process, port = serve_agent("--module", "paper_module")
+    silent = socket.create_server(("127.0.0.1", 0))
     for backend, words in (
         (Agent(f"127.0.0.1:{port}", "wrong"), "set terminal.token"),
         (Agent("127.0.0.1:1", TOKEN), "start agent.py there"),
+        (Agent(f"127.0.0.1:{silent.getsockname()[1]}", TOKEN), "no mt5dash agent greets"),
     ):
         client = TerminalClient(backend, settings=SETTINGS, on_status=told.append)
         await client.start()
         await until(lambda words=words: told and words in str(told[-1]))
         await client.close()
+    silent.close()
     process.kill()
     process.communicate()
 
