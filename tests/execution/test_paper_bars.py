@@ -196,3 +196,15 @@ def test_a_stepped_clock_moves_only_when_told() -> None:
     clock.set(100.0)
     clock.cap(50.0)
     assert clock.now() == 50.0
+
+
+def test_a_forming_bar_over_the_seam_counts_no_minute_twice() -> None:
+    whole = _minutes(BEGIN, 960)
+    hours = aggregate(whole[:660], mt5.TIMEFRAME_H1)
+    minutes = whole[645:]  # they begin inside the eleventh hour, which the hours tell whole
+    store = BarStore([Layer(3600, hours), Layer(60, minutes[:25])], BEGIN + 670 * 60)
+    for begin, size in ((670, 670), (670, 680), (680, 719), (719, 720), (720, 960)):
+        store.add(whole[begin:size])
+        assert np.array_equal(
+            store.rates(mt5.TIMEFRAME_H4), aggregate(whole[:size], mt5.TIMEFRAME_H4)
+        )

@@ -65,6 +65,9 @@ def test_part_of_a_position_can_be_closed() -> None:
         1.1001,
         int((START + 60) * 1000),
     )
+    info = desk.mt5.account_info()
+    assert info is not None
+    assert info.margin == 220.02  # two thirds of what three tenths of a lot cost
     assert desk.deals()[-1].profit == 19.0
     assert desk.deals()[-1].entry == mt5.DEAL_ENTRY_OUT
     desk.deal("sell", 0.2, position=opened.order)

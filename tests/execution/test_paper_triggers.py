@@ -80,6 +80,13 @@ def test_a_pending_order_becomes_a_position_at_its_price(
     assert desk.orders_done()[-1].state == mt5.ORDER_STATE_FILLED
 
 
+def test_of_two_ticks_in_one_millisecond_the_first_that_reaches_counts() -> None:
+    desk = _run((10, 1.0949, 1.0950), (10, 1.0900, 1.0901))
+    desk.deal("buy", sl=1.095)
+    desk.at(11)
+    assert desk.deals()[-1].price == 1.0949
+
+
 def test_better_prices_are_given_where_the_broker_gives_them() -> None:
     account = AccountConfig(leverage=100, positive_slippage=True)
     desk = Desk({"EURUSD": [(0, 1.1, 1.1001), (5, 1.0939, 1.0940)]}, account=account)
@@ -182,6 +189,7 @@ def test_swap_is_charged_at_midnight_and_realised_in_proportion() -> None:
     assert [each.swap for each in desk.positions()] == [-28.8, 12.0]
     assert desk.deal("sell", 0.25, position=opened.order).retcode == 10009
     assert desk.deals()[-1].swap == -7.2
+    assert desk.balance() == pytest.approx(10_000 + desk.deals()[-1].profit - 7.2)
     assert desk.positions()[0].swap == -21.6
     desk.at(MIDNIGHT + 4 * 86_400 + 1)  # Thursday and Friday; not Saturday
     assert desk.positions()[1].swap == 18.0
