@@ -241,12 +241,15 @@ class Server:
         self._slots = threading.Semaphore(CLIENTS_MAX)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
+        self._socket.settimeout(0.5)  # on Windows Ctrl+C is seen between two waits only
         self.host, self.port = self._socket.getsockname()[:2]
 
     def run(self) -> None:
         while True:
             try:
                 peer, address = self._socket.accept()
+            except socket.timeout:  # noqa: UP041 - its name in Python 3.8
+                continue
             except OSError:
                 return  # closed
             if not self._slots.acquire(blocking=False):

@@ -11,6 +11,7 @@ import contextlib
 import hmac
 import logging
 import os
+import subprocess
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -30,6 +31,14 @@ log = logging.getLogger(__name__)
 BUFFER = 4 * 1024 * 1024
 SCRIPT = str(Path(agent.__file__).resolve())
 STOP_S = 0.7
+
+# Ctrl+C in our console must not end the child in the middle of an order: we end it.
+APART: dict[str, Any]
+if sys.platform == "win32":
+    APART = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+else:
+    APART = {"start_new_session": True}
+
 GREETING_S = 10.0
 """A hung terminal keeps its agent from greeting; it is tried again until it does."""
 
@@ -174,6 +183,7 @@ class Child(Remote):
                 stderr=asyncio.subprocess.PIPE,
                 limit=BUFFER,
                 env=os.environ | (self._env or {}),
+                **APART,
             )
         except OSError as error:
             raise TerminalError(
