@@ -17,8 +17,8 @@ MAX_TRADES = 20_000
 class Trade:
     """One position. Money in account currency, volume in lots; ``None`` where not known.
 
-    ``profit`` is what it brought in all, partial closes and costs included, once closed;
-    ``banked`` what partial closes brought so far.
+    ``volume`` is all that was entered; ``profit`` what it brought in all, partial closes, swap
+    and commission included, once closed.
     """
 
     ticket: int
@@ -29,7 +29,6 @@ class Trade:
     exit_price: float | None = None
     opened_at: str | None = None
     closed_at: str | None = None
-    banked: float = 0.0
     profit: float | None = None
     r_multiple: float | None = None
     score: float | None = None
@@ -103,8 +102,7 @@ class Ledger:
         elif kind == "POSITION_MODIFIED":
             volume, old = _number(event.get("volume")), _number(event.get("old_volume"))
             if volume is not None and old is not None and volume > old:
-                trade.volume = volume
-            trade.banked += _number(event.get("profit")) or 0.0
+                trade.volume = round((trade.volume or 0.0) + volume - old, 8)
         else:
             self._close(trade, event)
 
@@ -118,8 +116,8 @@ class Ledger:
 
     def _close(self, trade: Trade, event: Mapping[str, Any]) -> None:
         trade.closed = True
-        if trade.volume is None:
-            trade.volume = _number(event.get("volume"))
+        entered = _number(event.get("volume"))
+        trade.volume = entered if entered is not None else trade.volume
         trade.exit_price = _number(event.get("exit_price"))
         trade.opened_at = trade.opened_at or event.get("opened_at")
         trade.closed_at = event.get("closed_at") or event.get("timestamp")
@@ -127,7 +125,7 @@ class Ledger:
         trade.close_reason = event.get("close_reason")
         parts = [_number(event.get(name)) for name in ("profit", "swap", "commission")]
         if parts[0] is not None:
-            trade.profit = trade.banked + sum(part for part in parts if part is not None)
+            trade.profit = round(sum(part for part in parts if part is not None), 8)
 
     def newest(self, limit: int) -> list[dict[str, Any]]:
         """Rows of the newest trades, newest first."""

@@ -18,12 +18,12 @@ sys.path.insert(0, str(ROOT / "tests" / "streamer"))
 sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT))
 
-import test_feed_client as checks
+import test_feed_client as checks  # noqa: E402
 
-from streamer import client
-from streamer.feed import Feed
-from streamer.journal import Journal
-from streamer.settings import FeedSettings
+from streamer import client  # noqa: E402
+from streamer.feed import Feed  # noqa: E402
+from streamer.journal import Journal  # noqa: E402
+from streamer.settings import FeedSettings  # noqa: E402
 
 EVENTS, FAULTS, CLIENTS = 100_000, 50, 20
 
