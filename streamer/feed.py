@@ -153,9 +153,12 @@ class Feed:
         self._inbox.close()
         await self.commands.close()
         if self.journal is not None:
-            await self.journal.close(0.6)
-            await asyncio.sleep(0)
-        await asyncio.sleep(0)
+            await self.journal.close(0.5)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await asyncio.sleep(0)
+                while not self.hub.idle:
+                    await asyncio.sleep(0)
         await self.server.close()
         self._running = False
 

@@ -76,6 +76,8 @@ def refuse(request: Request, refusal: Refusal, cors: str | None) -> Response:
     extra = Headers()
     if refusal.status == 401:
         extra["WWW-Authenticate"] = "Bearer"
+    if refusal.status == 426:
+        extra["Upgrade"] = "websocket"
     if refusal.status == 429:
         extra["Retry-After"] = "60"
     answer = error(refusal.status, refusal.code, refusal.message)

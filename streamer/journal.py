@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .filelock import FileLock, FileLocked
+from .reader import Reader, ReadError, past
 from .settings import JournalSettings
 
 log = logging.getLogger("mt5dash.journal")
@@ -82,10 +83,6 @@ def link_hash(previous: bytes, seq: int, body: bytes) -> bytes:
     return hashlib.blake2b(previous + seq.to_bytes(8, "big") + body, digest_size=16).digest()
 
 
-def _past(deadline: float) -> Callable[[], int]:
-    return lambda: int(time.monotonic() > deadline)
-
-
 class Journal:
     """One journal file. Everything but ``remove`` is used on the loop.
 
@@ -105,8 +102,7 @@ class Journal:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._reader: threading.Thread | None = None
-        self._reads: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._reader = Reader(self.path, READ_DEADLINE_S)
         self._loop: asyncio.AbstractEventLoop
         self._listener: Listener
         self._db: sqlite3.Connection | None = None
@@ -184,14 +180,10 @@ class Journal:
         Raises:
             JournalError: the file cannot be read, or not within 2 s.
         """
-        if self._reader is None:
-            self._reader = threading.Thread(
-                target=self._run_reader, name="journal-reader", daemon=True
-            )
-            self._reader.start()
-        answer: asyncio.Future[list[tuple[Any, ...]]] = self._loop.create_future()
-        self._reads.put((sql, args, answer))
-        return await answer
+        try:
+            return await self._reader.query(sql, args)
+        except ReadError as error:
+            raise JournalError(f"{self.path.name} cannot be read: {error}") from None
 
     async def close(self, timeout: float = 1.0) -> bool:
         """Write what waits and close; True when everything is on disk.
@@ -202,7 +194,7 @@ class Journal:
             return True
         done: asyncio.Future[bool] = self._loop.create_future()
         self._queue.put(done)
-        self._reads.put(None)
+        self._reader.close()
         self._stop.set()
         try:
             return await asyncio.wait_for(done, timeout)
@@ -406,7 +398,7 @@ class Journal:
 
     def _quick_check(self, db: sqlite3.Connection) -> None:
         deadline = time.monotonic() + READ_DEADLINE_S
-        db.set_progress_handler(_past(deadline), 100_000)
+        db.set_progress_handler(past(deadline), 100_000)
         try:
             result = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.OperationalError as error:
@@ -428,26 +420,3 @@ class Journal:
         note = f"{self.path.name} was corrupt ({reason}); set aside as .corrupt-{stamp}"
         log.error("%s", note)
         return note
-
-    # -- in the reader's thread -----------------------------------------------------------
-
-    def _run_reader(self) -> None:
-        db: sqlite3.Connection | None = None
-        while True:
-            item = self._reads.get()
-            if item is None:
-                break
-            sql, args, answer = item
-            try:
-                if db is None:
-                    db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
-                deadline = time.monotonic() + READ_DEADLINE_S
-                db.set_progress_handler(_past(deadline), 10_000)
-                self._answer(answer, db.execute(sql, args).fetchall())
-            except (sqlite3.Error, OSError) as error:
-                self._answer(answer, JournalError(f"{self.path.name} cannot be read: {error}"))
-                if db is not None:
-                    db.close()
-                    db = None
-        if db is not None:
-            db.close()

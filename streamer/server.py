@@ -129,7 +129,7 @@ class FeedServer:
         # loop, fewer in the kernel would lose those that storm in.
         sock.listen(BACKLOG)
 
-    async def close(self, budget: float = 1.2) -> None:
+    async def close(self, budget: float = 1.0) -> None:
         """Stop listening, tell every client 1001, and cut what does not go by itself."""
         server = self._server
         if server is None:
@@ -204,7 +204,10 @@ class FeedServer:
             grant = presented
         elif presented is not None:
             grant = self.access.by_token(presented, connection.address)
-        if url.path == "/ws" and (upgrade or request.method == "GET"):
+        if url.path == "/ws" and not upgrade:
+            wanted = Refusal(426, "UPGRADE", "this is a WebSocket; the page is at /")
+            return http.refuse(request, wanted, cors)
+        if url.path == "/ws":
             if isinstance(grant, Refusal):
                 connection.refusal = grant
             else:

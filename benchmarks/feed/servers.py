@@ -11,6 +11,7 @@ import asyncio
 import gc
 import json
 import os
+import random
 import resource
 import socket
 import sys
@@ -21,6 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+REGIMES = ("TRENDING", "RANGING", "VOLATILE")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -34,12 +36,19 @@ def event_of(size: int, number: int) -> dict[str, Any]:
         "symbols": {},
         "details": {},
     }
-    index = 0
+    chance = random.Random(number)
     while len(json.dumps(event, separators=(",", ":"))) < size - 40:
-        symbol = f"SYM{index:03d}"
-        event["symbols"][symbol] = f"Low Score ({index} < 50 for RANGING regime)"
-        event["details"][symbol] = {"code": "SCORE", "score": 41.5 + index, "spread": 12.0}
-        index += 1
+        symbol = "".join(chance.sample("EURUSDGBPJPYCHFAUDNZDCADXAU", 6))
+        score = round(chance.uniform(5, 95), 1)
+        event["symbols"][symbol] = f"Low Score ({score} < 65 for {chance.choice(REGIMES)} regime)"
+        event["details"][symbol] = {
+            "code": chance.choice(("SCORE", "SPREAD", "SESSION", "REGIME")),
+            "score": score,
+            "spread": round(chance.uniform(1, 40), 1),
+            "atr": round(chance.uniform(0.0001, 2.0), 6),
+            "regime": chance.choice(REGIMES),
+            "age_s": round(chance.uniform(0, 3), 3),
+        }
     return event
 
 

@@ -343,6 +343,19 @@ async def test_too_many_clients_of_one_address_are_told_1013(open_feed: OpenFeed
         assert (await frame(first))["type"] == "STATE_SNAPSHOT"
 
 
+async def test_few_may_owe_their_token_at_a_time(open_feed: OpenFeed) -> None:
+    feed = await open_feed(require_token=True, max_unauthenticated=2, auth_timeout_s=3)
+    text, _ = feed.tokens.new("view")
+    async with await join(feed) as first, await join(feed) as second:
+        await until(lambda: sum(c.owes_token for c in feed.server.connections) == 2)
+        async with await join(feed) as third:
+            assert (await closed(third))[0] == 1013
+        async with await join(feed, token=text) as ready:
+            assert (await frame(ready))["type"] == "STATE_SNAPSHOT"
+        await first.close()
+        await second.close()
+
+
 async def test_too_many_messages_are_told_4029_and_a_normal_rate_is_fine(
     open_feed: OpenFeed,
 ) -> None:

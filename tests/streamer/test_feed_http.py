@@ -228,6 +228,14 @@ async def test_head_options_and_other_methods(open_feed: OpenFeed) -> None:
     assert fields["access-control-allow-origin"] == LEGACY
 
 
+async def test_the_socket_asked_for_as_a_page_says_what_it_is(open_feed: OpenFeed) -> None:
+    feed = await open_feed()
+    status, fields, body = await http(feed, "/ws", Origin=LEGACY)
+    assert (status, fields["upgrade"]) == (426, "websocket")
+    assert json.loads(body)["error"]["code"] == "UPGRADE"
+    assert fields["access-control-allow-origin"] == LEGACY
+
+
 async def test_every_answer_carries_the_security_headers(open_feed: OpenFeed) -> None:
     feed = await open_feed()
     for path in ("/", "/api/account", "/nope", "/metrics"):
