@@ -12,7 +12,6 @@ from pathlib import Path
 import program
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
 
 LEGACY_ROUTES = {
     "/": dict,
@@ -88,14 +87,13 @@ async def test_the_feed_tells_the_story_of_a_trading_bot(tmp_path: Path) -> None
 async def test_a_stopping_signal_ends_it_in_order_and_tells_the_clients(
     tmp_path: Path, signum: signal.Signals
 ) -> None:
-    async with program.running(tmp_path, "--port", "0") as bot:
-        async with connect(bot.url) as client:
-            await client.recv()
-            assert await bot.stop(signum) == 0
-            with pytest.raises(ConnectionClosed):
-                while True:
-                    await client.recv()
-            assert client.close_code == 1001
+    async with program.running(tmp_path, "--port", "0") as bot, connect(bot.url) as client:
+        await client.recv()
+        assert await bot.stop(signum) == 0
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await client.recv()
+        assert client.close_code == 1001
 
 
 async def test_an_explicit_port_that_is_taken_is_refused_in_words(tmp_path: Path) -> None:

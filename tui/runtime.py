@@ -173,12 +173,16 @@ class Runtime:
         self.client = TerminalClient(
             open_backend(terminal, settings.paper), settings=terminal, on_status=feed.publish
         )
+        intents = Intents(intents_path(settings))
         self.observer = Observer(
-            self.client, feed.publish, settings=terminal, mode=self.mode, symbols=terminal.symbols
+            self.client,
+            feed.publish,
+            settings=terminal,
+            mode=self.mode,
+            symbols=terminal.symbols,
+            intents=intents,
         )
-        self.orders = Orders(
-            self.client, feed.publish, terminal, intents=Intents(intents_path(settings))
-        )
+        self.orders = Orders(self.client, feed.publish, terminal, intents=intents)
         self.worker = Worker(
             self.client,
             self.observer,

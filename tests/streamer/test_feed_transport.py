@@ -10,8 +10,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
-from conftest import require_program
 from feed_kit import OpenFeed, closed, frame, http, join, until, upgrade
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
@@ -183,7 +183,7 @@ async def test_hostile_frames_are_told_why(open_feed: OpenFeed, data: bytes, cod
 
 
 async def test_tls_serves_the_same_feed(open_feed: OpenFeed, tmp_path: Path) -> None:
-    openssl = require_program("openssl")
+    openssl = needs.program("openssl", variable="OPENSSL", get="apt-get install openssl")
     cert, key = tmp_path / "c.pem", tmp_path / "k.pem"
     subprocess.run(  # noqa: ASYNC221
         [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",

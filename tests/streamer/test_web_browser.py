@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -13,17 +11,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
+from playwright import async_api as playwright_api
 
 from streamer.feed import Feed
 from streamer.protocol import Command, CommandResult
 
-playwright_api = pytest.importorskip(
-    "playwright.async_api", reason="playwright is not installed (pip install playwright)"
+CHROMIUM = needs.program(
+    "chromium", "google-chrome", variable="CHROMIUM", get="apt-get install chromium"
 )
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip("no Chromium (apt-get install chromium, or set CHROMIUM)", allow_module_level=True)
 
 expect = playwright_api.expect
 HERE = Path(__file__).parent

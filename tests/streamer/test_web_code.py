@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
+import needs
 import pytest
 
 from streamer.web import CONTENT_TYPES, manifest
 
 WEB = Path(__file__).parents[2] / "streamer" / "web"
 HERE = Path(__file__).parent
-NODE = shutil.which("node")
-needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
 
 
-@needs_node
+def node() -> str:
+    return needs.program("node", variable="NODE", get="apt-get install nodejs")
+
+
 def test_the_page_reduces_like_python() -> None:
     done = subprocess.run(
-        [str(NODE), str(HERE / "web_vectors.mjs"), str(WEB / "state.js"), str(HERE / "vectors")],
+        [node(), str(HERE / "web_vectors.mjs"), str(WEB / "state.js"), str(HERE / "vectors")],
         capture_output=True,
         text=True,
         check=True,
@@ -32,10 +33,9 @@ def test_the_page_reduces_like_python() -> None:
     assert [result for result in results if result["wrong"]] == []
 
 
-@needs_node
 def test_the_connection_resumes_backs_off_and_knows_when_to_stop() -> None:
     done = subprocess.run(
-        [str(NODE), "--test", "--test-reporter=tap", str(HERE / "web_link.mjs")],
+        [node(), "--test", "--test-reporter=tap", str(HERE / "web_link.mjs")],
         capture_output=True,
         text=True,
         env={**os.environ, "LINK_JS": str(WEB / "link.js")},
@@ -46,9 +46,7 @@ def test_the_connection_resumes_backs_off_and_knows_when_to_stop() -> None:
 
 
 def test_types_hold(tmp_path: Path) -> None:
-    tsc = os.environ.get("TSC") or shutil.which("tsc")
-    if tsc is None:
-        pytest.skip("tsc is not installed (npm install -g typescript, or set TSC)")
+    tsc = needs.program("tsc", variable="TSC", get="npm install -g typescript")
     config = {
         "compilerOptions": {
             "allowJs": True,

@@ -6,7 +6,6 @@ import asyncio
 import http.server
 import os
 import re
-import shutil
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
+from playwright import async_api as api
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "embed.md").read_text(encoding="utf-8")
@@ -72,12 +73,9 @@ def site(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 async def page() -> AsyncIterator[Any]:
-    api = pytest.importorskip(
-        "playwright.async_api", reason="playwright is not installed (pip install playwright)"
+    chromium = needs.program(
+        "chromium", "google-chrome", variable="CHROMIUM", get="apt-get install chromium"
     )
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no Chromium (apt-get install chromium, or set CHROMIUM)")
     async with api.async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox"] if sys.platform == "linux" else []
