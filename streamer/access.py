@@ -311,11 +311,23 @@ class Access:
             return Refusal(403, "ORIGIN", "pages of this origin may not read the feed")
         return None
 
-    def free(self, address: str) -> Grant | None:
-        """What a client without a token may do: view, from this machine, if that is allowed."""
-        if self.local and is_loopback(address) and not self.settings.require_token:
-            return Grant("view")
-        return None
+    def free(
+        self, address: str, host: str = "localhost", origin: str | None = None
+    ) -> Grant | None:
+        """What a client without a token may do: view, if all of it stays on this machine.
+
+        Args:
+            address: Where it connects from.
+            host: Its ``Host`` header: another name means that somebody forwards from outside.
+            origin: The page that it runs in, if any: only one of this machine goes free.
+        """
+        if not self.local or self.settings.require_token or not is_loopback(address):
+            return None
+        if split_host(host) not in LOOPBACK_NAMES:
+            return None
+        if origin is not None and urlsplit(origin.lower()).hostname not in LOOPBACK_NAMES:
+            return None
+        return Grant("view")
 
     def by_token(self, text: str, address: str) -> Grant | Refusal:
         """What a token allows; wrong ones are counted by address."""

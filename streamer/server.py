@@ -20,7 +20,7 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 
 from . import http
-from .access import Access, Grant, Refusal, bearer
+from .access import Access, Grant, Refusal, bearer, is_loopback
 from .commands import refusal
 from .connection import FeedConnection
 from .frames import SharedDeflate
@@ -54,6 +54,9 @@ MALFORMED_MAX = 10
 COMMANDS_AT_ONCE = 16
 FILTER_MAX = 256
 HARD_CAP_EXTRA = 128
+
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+"""A proxy on this machine stands for others: whoever comes through one shows a token."""
 
 _MESSAGES: dict[str, type[msgspec.Struct]] = {
     "SUBSCRIBE": Subscribe,
@@ -173,7 +176,7 @@ class FeedServer:
             return False
         limit = self.settings.max_clients_per_address
         if limit == 0:
-            if self.access.free(connection.address) is not None:
+            if self.access.local and is_loopback(connection.address):
                 return True
             limit = 50
         return self.by_address[connection.address] <= limit
@@ -199,7 +202,9 @@ class FeedServer:
         upgrade = any("websocket" in value.lower() for value in headers.get_all("Upgrade"))
         if presented is None and upgrade:
             presented = _bearer_subprotocol(headers.get_all("Sec-WebSocket-Protocol"))
-        grant: Grant | Refusal | None = self.access.free(connection.address)
+        grant: Grant | Refusal | None = None
+        if not any(name in headers for name in _FORWARDED):
+            grant = self.access.free(connection.address, headers["Host"], cors)
         if isinstance(presented, Refusal):
             grant = presented
         elif presented is not None:

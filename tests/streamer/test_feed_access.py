@@ -80,6 +80,25 @@ async def test_the_own_page_and_configured_ones_may_connect(open_feed: OpenFeed)
         assert (origin, found) == (origin, status)
 
 
+async def test_only_what_stays_on_this_machine_needs_no_token(open_feed: OpenFeed) -> None:
+    """A proxy on this machine connects from loopback, but not for somebody on it."""
+    feed = await open_feed(hosts=["bot.lan"], origins=["https://desk.example.org"])
+    for headers, status in (
+        ({}, 200),
+        ({"Origin": "http://localhost:5173"}, 200),
+        ({"Origin": "https://desk.example.org"}, 401),
+        ({"Host": "bot.lan"}, 401),
+        ({"X_Forwarded_For": "192.0.2.7"}, 401),
+        ({"Forwarded": "for=192.0.2.7"}, 401),
+    ):
+        assert (headers, (await http(feed, "/api/account", **headers))[0]) == (headers, status)
+    feed.settings.auth_timeout_s = 0.2
+    async with await join(feed, headers={"X-Forwarded-For": "192.0.2.7"}) as ws:
+        assert (await closed(ws))[0] == 4501
+    async with await join(feed) as ws:
+        assert (await frame(ws))["type"] == "STATE_SNAPSHOT"
+
+
 # -- tokens -------------------------------------------------------------------------------
 
 

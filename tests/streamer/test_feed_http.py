@@ -205,8 +205,13 @@ async def test_strangers_get_403_without_cors(open_feed: OpenFeed) -> None:
     assert "access-control-allow-origin" not in fields
     assert json.loads(body)["error"]["code"] == "ORIGIN"
     allowed = await open_feed(origins=["https://desk.example.org"])
-    status, fields, _ = await http(allowed, "/api/account", Origin="https://desk.example.org")
-    assert (status, fields["access-control-allow-origin"]) == (200, "https://desk.example.org")
+    token, _ = allowed.tokens.new("view")
+    for headers, wanted in (({}, 401), ({"Authorization": f"Bearer {token}"}, 200)):
+        status, fields, _ = await http(
+            allowed, "/api/account", Origin="https://desk.example.org", **headers
+        )
+        assert status == wanted, "a page from outside needs a token"
+        assert fields["access-control-allow-origin"] == "https://desk.example.org"
 
 
 async def test_head_options_and_other_methods(open_feed: OpenFeed) -> None:

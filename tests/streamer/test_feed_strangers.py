@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import http
-import os
-import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
+import needs
 import pytest
 from feed_kit import OpenFeed
 from websockets.asyncio.server import ServerConnection, serve
@@ -16,9 +15,9 @@ from websockets.http11 import Request, Response
 playwright_api = pytest.importorskip(
     "playwright.async_api", reason="playwright is not installed (pip install playwright)"
 )
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip("no Chromium (apt-get install chromium, or set CHROMIUM)", allow_module_level=True)
+CHROMIUM = needs.program(
+    "chromium", "google-chrome", variable="CHROMIUM", get="apt-get install chromium"
+)
 
 TRY = """async (target) => {
   const socket = await new Promise((done) => {
