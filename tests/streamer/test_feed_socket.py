@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from streamer.feed import Feed
+from streamer.ports import PortTaken
 from streamer.protocol import (
     Account,
     AccountUpdate,
@@ -22,6 +24,7 @@ from streamer.protocol import (
     QuoteUpdate,
     ScanStart,
 )
+from streamer.settings import FeedSettings
 
 
 def position(ticket: int) -> dict[str, Any]:
@@ -341,3 +344,38 @@ async def _read_to_the_end(ws: ClientConnection) -> int | None:
             await ws.recv()
     except ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd is not None else None
+
+
+async def test_what_is_published_before_the_start_is_told_after_it(tmp_path: Path) -> None:
+    feed = Feed(FeedSettings(port=0, tokens_file=tmp_path / "t.json"))
+    feed.publish({"type": "EARLY"})
+    await feed.start()
+    try:
+        async with await join(feed) as ws:
+            assert (await frame(ws))["data"]["events"][0]["type"] == "EARLY"
+        assert feed.link.state == "local"
+        assert feed.link.url == feed.url == f"ws://127.0.0.1:{feed.port}/ws"
+    finally:
+        await feed.close()
+    feed.publish({"type": "LATE"})
+    assert feed.state.seq == 1
+
+
+async def test_a_port_that_was_asked_for_is_taken_or_refused(open_feed: OpenFeed) -> None:
+    first = await open_feed()
+    with pytest.raises(PortTaken, match=f"port {first.port} .* is taken"):
+        await open_feed(port=first.port)
+    async with await join(first) as ws:
+        assert (await frame(ws))["type"] == "STATE_SNAPSHOT"
+
+
+async def test_events_of_other_threads_arrive_in_their_order(open_feed: OpenFeed) -> None:
+    feed = await open_feed()
+
+    def push() -> None:
+        for number in range(1000):
+            feed.publish_threadsafe({"type": "X", "n": number})
+
+    await asyncio.to_thread(push)
+    await until(lambda: feed.state.seq == 1000)
+    assert [event["n"] for event in feed.state.events] == list(range(800, 1000))
