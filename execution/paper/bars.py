@@ -78,10 +78,10 @@ def aggregate(bars: Array, timeframe: int) -> Array:
 
 
 class _Column:
-    """An array of bars that grows at its end."""
+    """An array of bars that grows at its end. It takes over the array it is given."""
 
     def __init__(self, bars: Array) -> None:
-        self._room = bars.copy()
+        self._room = bars
         self.size = len(bars)
 
     @property
@@ -91,7 +91,8 @@ class _Column:
     def append(self, bars: Array) -> None:
         need = self.size + len(bars)
         if need > len(self._room):
-            room = np.zeros(max(need, 2 * len(self._room), 256), dtype=RATES_DTYPE)
+            # Months of minutes stand here already: doubling would double the whole program.
+            room = np.zeros(need + max(256, need // 16), dtype=RATES_DTYPE)
             room[: self.size] = self.bars
             self._room = room
         self._room[self.size : need] = bars
