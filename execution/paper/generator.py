@@ -77,7 +77,7 @@ class GeneratedMarket:
         self._layers = self._draw_history(rng, slow)
 
     def history(self, symbol: str) -> list[Layer]:
-        return self._layers[symbol]
+        return self._layers.pop(symbol)
 
     def is_open(self, spec: Spec, utc_ms: int, quoted_ms: int) -> bool:
         return is_open(spec.session, utc_ms / 1000)

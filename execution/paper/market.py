@@ -64,7 +64,8 @@ class Chunk:
 
 class Market(Protocol):
     """A source of prices. ``chunk()`` returns the next stretch of time, None when the market
-    has come to its end; ``begin_ms`` is where the first chunk begins."""
+    has come to its end; ``begin_ms`` is where the first chunk begins. ``history`` is asked for
+    once for each symbol: the market need not keep what it gave."""
 
     start: float
     begin_ms: int
