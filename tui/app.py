@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -28,12 +29,18 @@ from .theme import DEFAULT, FALLBACK_VARIABLES, THEMES
 from .view import UNITS, View
 
 RATES = (1.0, 2.0, 4.0, 10.0)
+SOONEST, IDLE = 0.8, 1.5
+"""In periods of ``hz``: the least time between two frames, and the quiet after which one is
+drawn for the ages alone. Less than 1, so that frames fall into step with a feed that beats at
+the same rate, and show its changes at once."""
+TOGETHER_S = 0.005
+"""Events that come so close together are drawn together."""
 
 
 class DashApp(Doing):
     """The dashboard of one feed, or of several."""
 
-    CSS_PATH = "dash.tcss"
+    CSS_PATH = Path(__file__).with_name("dash.tcss")
     TITLE = "mt5dash"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -80,6 +87,10 @@ class DashApp(Doing):
         self._timer: Timer | None = None
         self._saving: asyncio.Task[None] | None = None
         self._rung = 0
+        self.prompt = True
+        """Draw soon after something happened, not only in the rhythm."""
+        self._soon: asyncio.TimerHandle | None = None
+        self._drawn_at = 0.0
         self._due: float | None = None
         self._late: list[tuple[float, float]] = []
 
@@ -94,11 +105,14 @@ class DashApp(Doing):
         wanted = str(self.memory.values.get("theme") or self.options.theme)
         self.theme = wanted if wanted in self.available_themes else DEFAULT
         for session in self.sessions:
+            session.on_news = self.news
             session.open()
         self.push_screen(MainScreen())
-        self._timer = self.set_interval(1 / self.hz, self.tick, name="draw")
+        self._timer = self.set_interval(1 / self.hz, self.beat, name="draw")
 
     def on_unmount(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
         for session in self.sessions:
             session.close()
 
@@ -110,13 +124,31 @@ class DashApp(Doing):
     def view(self) -> View:
         return View.of(self.session, unit=self.unit, mask=self.mask, calm=self.options.calm)
 
-    def tick(self) -> None:
-        """Take in what the feeds told, and draw the screen in front."""
+    def news(self) -> None:
+        """Something happened: draw it at once, but never more often than ``hz``."""
+        if self._soon is None and self.prompt:
+            loop = asyncio.get_running_loop()
+            wait = self._drawn_at + SOONEST / self.hz - loop.time()
+            self._soon = loop.call_later(max(TOGETHER_S, wait), self._news_due)
+
+    def _news_due(self) -> None:
+        self._soon = None
+        # The feed called from its own context; drawing belongs into the app's.
+        self.call_later(self.tick)
+
+    def beat(self) -> None:
+        """Draw in the rhythm of ``hz``, for the ages, unless that was done just now."""
         now = self.clock.mono()
         if self._due is not None:
             self._late = [(at, ms) for at, ms in self._late if now - at < 60]
             self._late.append((now, max(0.0, (now - self._due) * 1000)))
         self._due = now + 1 / self.hz
+        if asyncio.get_running_loop().time() - self._drawn_at > IDLE / self.hz:
+            self.tick()
+
+    def tick(self) -> None:
+        """Take in what the feeds told, and draw the screen in front."""
+        self._drawn_at = asyncio.get_running_loop().time()
         for session in self.sessions:
             session.tick()
         if self.options.bell:
@@ -247,7 +279,7 @@ class DashApp(Doing):
         self.hz = rates[at]
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_interval(1 / self.hz, self.tick, name="draw")
+        self._timer = self.set_interval(1 / self.hz, self.beat, name="draw")
         self.tell(f"{self.hz:g} redraws a second")
 
     def action_theme(self) -> None:

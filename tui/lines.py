@@ -61,7 +61,10 @@ def fit(text: str, cells: int, align: str = "l") -> str:
 
 
 def line_width(line: Iterable[Piece]) -> int:
-    return sum(width(text) for text, _ in line)
+    cells = 0
+    for text, _ in line:
+        cells += len(text) if text.isascii() else cell_len(text)
+    return cells
 
 
 def fit_line(line: Sequence[Piece], cells: int, align: str = "l") -> Line:

@@ -82,6 +82,8 @@ class Session:
     """Log events heard, folded ones counted."""
     missed: int = 0
     """Events that came faster than this screen could take them; the feed still has them."""
+    on_news: Callable[[], None] | None = None
+    """Called with each event that came in; must be quick."""
     changed: int = 0
     """Rises when lines, closed positions or alerts change."""
     journal: str | None = None
@@ -123,6 +125,8 @@ class Session:
     # -- the feed's side -------------------------------------------------------------------
 
     def _heard(self, event: Wire) -> None:
+        if self.on_news is not None:
+            self.on_news()
         name = event.get("type")
         if name in STATE_TYPES:
             if name == "HEARTBEAT":

@@ -53,6 +53,7 @@ async def bench(
         trading_day(source)
     how.setdefault("owns_bot", True)
     app = DashApp(source, clock=time.clock, **how)
+    app.prompt = False
     async with app.run_test(size=size) as pilot:
         # The timer must not draw between a test's steps.
         assert app._timer is not None

@@ -91,19 +91,24 @@ def place(columns: Sequence[Column[R]], natural: dict[str, int], room: int) -> l
     return placed
 
 
+Cells = list[dict[str, Line]]
+"""For each row its cells by column, as far as they do not depend on a width."""
+
+
 def measure(
     columns: Sequence[Column[R]], rows: Sequence[R], view: View, natural: dict[str, int]
-) -> None:
-    """Let ``natural`` grow to the widest cell of each column. It never shrinks here: columns
-    that jump while numbers change cannot be read."""
-    for column in columns:
-        if column.most is None:
-            widest = natural.get(column.key, 0)
-            for row in rows:
-                cells = line_width(column.cell(row, view, 0))
-                if cells > widest:
-                    widest = cells
-            natural[column.key] = widest
+) -> Cells:
+    """Make the cells, and let ``natural`` grow to the widest of each column.
+
+    It never shrinks here: columns that jump while numbers change cannot be read.
+    """
+    fixed = [c for c in columns if c.most is None]
+    cells = [{c.key: c.cell(row, view, 0) for c in fixed} for row in rows]
+    for column in fixed:
+        key = column.key
+        widest = max((line_width(row[key]) for row in cells), default=0)
+        natural[key] = max(widest, natural.get(key, 0))
+    return cells
 
 
 def heading(placed: Sequence[Placed[R]], sort: str | None, falling: bool) -> Line:
@@ -124,13 +129,22 @@ def heading(placed: Sequence[Placed[R]], sort: str | None, falling: bool) -> Lin
     return line
 
 
-def row_line(placed: Sequence[Placed[R]], row: R, view: View) -> Line:
-    """The cells of one row."""
+def row_line(placed: Sequence[Placed[R]], row: R, view: View, cells: dict[str, Line]) -> Line:
+    """The cells of one row, each in its place."""
     line: Line = []
     x = 0
     for p in placed:
-        if p.x > x:
-            line.append((" " * (p.x - x), ""))
-        line.extend(fit_line(p.column.cell(row, view, p.width), p.width, p.column.align))
-        x = p.x + p.width
+        column, width = p.column, p.width
+        cell = cells.get(column.key) or column.cell(row, view, width)
+        used = line_width(cell)
+        pad = p.x - x
+        if used > width:
+            cell, used = fit_line(cell, width), width
+        elif used < width and column.align == "r":
+            pad += width - used
+            used = width
+        if pad:
+            line.append((" " * pad, ""))
+        line.extend(cell)
+        x = p.x + used
     return line

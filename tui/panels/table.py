@@ -183,7 +183,7 @@ class TablePanel(Panel, Generic[R]):
         self._keep_in_sight(page)
         shown = self.rows[self.top : self.top + page]
         columns = self.columns
-        measure(columns, shown, view, self._natural)
+        made = measure(columns, shown, view, self._natural)
         placed = self._placed = place(columns, self._natural, content)
         out: list[Styled] = []
         if head:
@@ -197,7 +197,7 @@ class TablePanel(Panel, Generic[R]):
             base = self.row_style(row, view)
             if here:
                 base = f"{base} {'cursor' if focused else 'cursor-off'}".strip()
-            out.append(([mark, *row_line(placed, row, view)], base))
+            out.append(([mark, *row_line(placed, row, view, made[i - self.top])], base))
         if not self.rows:
             text = f"no row passes /{self.filter_text}" if self.filter_text else self.empty(view)
             out.append(([(f" {clip(text, content)}", "dim")], ""))
