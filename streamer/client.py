@@ -324,7 +324,7 @@ class FeedClient:
         self._link = Link("live", self.url, since, now, "", clients)
         kind = event["type"]
         if kind == "STATE_SNAPSHOT":
-            self._load(event, now)
+            self._load(event)
         elif kind == "COMMAND_RESULT":
             self._settle(event)
             return
@@ -345,9 +345,10 @@ class FeedClient:
         for queue in list(self._queues):
             await queue.put(event)
 
-    def _load(self, snapshot: Wire, now: float) -> None:
+    def _load(self, snapshot: Wire) -> None:
         known = bool(self.state.epoch)
-        self.state.load(snapshot, now)
+        # How old a snapshot's content is it does not say: the next update or heartbeat does.
+        self.state.load(snapshot)
         self.role = str(snapshot.get("role", "view"))
         if self.legacy:
             self._seen = {encode(event) for event in self.state.events if "timestamp" in event}
@@ -371,8 +372,8 @@ class FeedClient:
             return True
         seq = event.get("seq")
         if event["type"] in STATE_TYPES or type(seq) is not int:
-            if event["type"] == "HEARTBEAT" and type(seq) is int:
-                self._told = max(self._told, seq)  # what lies between was filtered out
+            if event["type"] == "HEARTBEAT":
+                self._beat(event, now)
             self.state.apply(event, now)
             return True
         if seq <= self._told:
@@ -384,6 +385,14 @@ class FeedClient:
         if seq > self.state.seq:  # a resumed one stands in the snapshot already, yet is news
             self.state.apply(event, now)
         return True
+
+    def _beat(self, event: Wire, now: float) -> None:
+        seq, age = event.get("seq"), event.get("data_age_s")
+        if type(seq) is int:
+            self._told = max(self._told, seq)  # what lies between was filtered out
+        if isinstance(age, int | float):
+            for section in ("account", "quotes"):
+                self.state.updated.setdefault(section, now - age)
 
     def _settle(self, reply: Wire) -> None:
         answer = self._answers.get(str(reply.get("id")))

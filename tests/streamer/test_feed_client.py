@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -46,6 +47,17 @@ async def test_the_client_holds_the_state_of_the_feed(open_feed: OpenFeed) -> No
         assert client.state.updated["account"] > 0
         await until(lambda: client.link.clients == 1)
     assert told[:3] == ["STATE_SNAPSHOT", "ACCOUNT_UPDATE", "SCAN_START"]
+
+
+async def test_old_data_is_not_taken_for_fresh_when_joining(open_feed: OpenFeed) -> None:
+    feed = await open_feed(heartbeat_s=0.5)
+    feed.publish(AccountUpdate(account=Account(balance=3.0)))
+    feed.state.updated["account"] -= 60.0  # the terminal fell silent a minute ago
+    async with client_of(feed) as client:
+        assert client.state.account["balance"] == 3.0
+        assert "account" not in client.state.updated, "its age is not known yet"
+        await until(lambda: "account" in client.state.updated)
+        assert 59.0 < time.monotonic() - client.state.updated["account"] < 70.0
 
 
 @pytest.mark.parametrize("url", ["http://x", "127.0.0.1:8000", "ws://", "feed"])
