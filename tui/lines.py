@@ -203,11 +203,13 @@ class Ink:
         return found
 
     def text(self, text: str) -> str:
+        if not text.isprintable():
+            text = clean(text, 4096)
         if self._ascii and not text.isascii():
             text = text.translate(ASCII)
             if not text.isascii():
                 text = "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
-        return text if text.isprintable() else clean(text, 4096)
+        return text
 
     def strip(self, line: Iterable[Piece], cells: int, base: str = "") -> Strip:
         """The line in exactly ``cells`` cells, pieces of one style joined."""

@@ -315,7 +315,8 @@ class Session:
         local = getattr(self.source, "journal_trouble", None)
         if isinstance(local, str) and local:
             return local
-        return self.journal if isinstance(self.journal, str) and self.journal != "ok" else None
+        said = self.journal
+        return said if isinstance(said, str) and said not in ("ok", "none") else None
 
     # -- times -----------------------------------------------------------------------------
 

@@ -330,3 +330,33 @@ async def test_fields_of_the_wrong_kind_from_a_foreign_bot_do_not_stop_the_scree
             b.source.publish("TRADE_EXECUTION", symbol=value, ticket=value, direction=value)
             await b.now()
         assert b.app.is_running
+
+
+async def test_the_mouse_focuses_moves_sorts_scrolls_opens_and_changes_tabs() -> None:
+    async with bench() as b:
+        await b.now()
+        await b.pilot.click("#scanner", offset=(3, 3))
+        panel = b.main.panels[1]
+        assert panel.has_focus
+        assert panel.current.symbol == panel.rows[1].symbol
+        await b.pilot.click("#scanner", offset=(3, 1))
+        assert panel.sort == ("symbol", False)
+        await b.pilot.click("#positions", offset=(5, 2), times=2)
+        await b.pilot.pause()
+        assert "Position #" in await b.now()
+    async with bench((80, 24)) as b:
+        await b.now()
+        await b.pilot.click("#events", offset=(6, 0))
+        assert "[2 Scanner" in await b.now()
+        assert b.main.panel.number == 2
+
+
+async def test_a_change_is_drawn_soon_without_waiting_for_the_rhythm() -> None:
+    async with bench(settings=Defaults(hz=0.1)) as b:
+        b.app.prompt = True
+        b.app._drawn_at = -1e9
+        b.source.publish("ACCOUNT_UPDATE", account=account(equity=10_555.5))
+        await b.pilot.pause(0.3)
+        from screen_text import text_of
+
+        assert "10,555.50" in text_of(b.app)
