@@ -6,6 +6,7 @@ direct and market time is told. Same ticks and same settings give the same trade
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import Counter
@@ -146,11 +147,15 @@ async def run(
     poll_s: float = 5.0,
     symbols: Sequence[str] = (),
     publish: Callable[[Event], None] | None = None,
+    go_on: Callable[[float, int], bool] = lambda now, trades: True,
 ) -> Report:
-    """Trade from the clock's present until server time ``until``.
+    """Trade from the clock's present until server time ``until``, or the market's end.
 
-    ``poll_s`` is how often, in market seconds, the account is looked at and the position
-    rules are asked; live it is ``terminal.poll_s``.
+    Args:
+        poll_s: How often, in market seconds, the account is looked at and the position rules
+            are asked; live it is ``terminal.poll_s``.
+        go_on: Asked each market minute with server time and the count of closed trades;
+            ``False`` ends the run.
 
     Raises:
         TerminalError: the terminal cannot be opened.
@@ -174,12 +179,16 @@ async def run(
         journal_ok=lambda: True,
         compute=Inline(),
     )
+    if worker.calendar is not None and settings.news.source is not None:
+        await worker.calendar.read(settings.news.source)
     now = terminal.server_now()
     report = Report(now, now, (await client.account_info()).balance)
     next_scan, noted = now, -math.inf
     while now < until:
         clock.step(min(poll_s, max(until - now, 1e-3)))
-        now = terminal.server_now()
+        before, now = now, terminal.server_now()
+        if now <= before:
+            break  # the recorded quotes are at their end
         seen = await observer.refresh()
         if seen is None:
             continue
@@ -187,6 +196,9 @@ async def run(
         if now - noted >= 60.0:
             report.equity.append((now, seen.account.equity))
             noted = now
+            await asyncio.sleep(0)
+            if not go_on(now, len(worker.book.closed)):
+                break
         if now >= next_scan:
             scan = await worker.cycle()
             next_scan = now + settings.cycle_s

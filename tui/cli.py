@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import cli_more
+from . import cli_backtest, cli_more
 from .about import program_version
 from .cli_common import IN_USE, USAGE, Config, fail, load_settings
 
@@ -290,7 +290,7 @@ def config(
 
 
 app.add_typer(cli_more.token, name="token")
-app.command()(cli_more.backtest)
+app.command()(cli_backtest.backtest)
 app.command()(cli_more.doctor)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},

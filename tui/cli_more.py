@@ -1,15 +1,12 @@
-"""Commands around the program: tokens, the agent, the doctor, backtests.
+"""Commands around the program: tokens, the agent, the doctor.
 
 Each imports what it needs when it is called; ``tui/cli.py`` hangs them into the command line.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import math
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,52 +83,6 @@ def token_revoke(
         raise fail(str(error)) from None
     if not found:
         raise fail(f"no token {id}; see `mt5dash token list`")
-
-
-def backtest(
-    market: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Real quotes; default: generated ones.")
-    ] = None,
-    start: Annotated[str | None, typer.Option(metavar="TIME", help="Where to begin.")] = None,
-    hours: Annotated[
-        float | None, typer.Option(min=0.1, help="Market hours [all of the quotes, or 24].")
-    ] = None,
-    symbols: Annotated[str | None, typer.Option(metavar="A,B", help="Only these.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the generated market.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-    config: Config = None,
-) -> None:
-    """Run the strategy over past or generated quotes, as fast as it goes."""
-    from execution.paper import MarketError
-
-    from .backtest import run_backtest
-
-    flags = {"paper": {"market": market, "start": start, "seed": seed}}
-    settings = load_settings(flags, config).settings
-    try:
-        report = asyncio.run(
-            run_backtest(settings, hours=hours, symbols=symbols.split(",") if symbols else [])
-        )
-    except MarketError as error:
-        raise fail(str(error), USAGE) from None
-    statistics = report.statistics()
-    if as_json:
-        known = {k: v if math.isfinite(v) else None for k, v in statistics.items()}
-        print(json.dumps({**known, "stopped": dict(report.stopped), "scans": report.scans}))
-        return
-
-    def moment(at: float) -> str:
-        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
-
-    print(f"{moment(report.began)} to {moment(report.ended)} server time")
-    for name, value in statistics.items():
-        print(f"{name:<18} {value:>12,.2f}" if math.isfinite(value) else f"{name:<18}            –")
-    for gate, count in report.stopped.most_common():
-        print(f"  {gate:<16} {count:>12,} symbol-scans")
-    print(
-        "Past quotes, one path: this describes what happened, it does not say what will.",
-        file=sys.stderr,
-    )
 
 
 def agent(

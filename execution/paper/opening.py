@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from .. import constants as mt5
 from ..settings import PaperSettings
-from .clock import RunningClock
+from .clock import Clock, RunningClock
 from .generator import GeneratedMarket
 from .ledger import AccountConfig
 from .market import Market, MarketError
@@ -24,8 +25,14 @@ _MARGIN_MODES = {
 }
 
 
-def open_paper(settings: PaperSettings) -> PaperTerminal:
+def open_paper(
+    settings: PaperSettings, clock: Callable[[float], Clock] | None = None
+) -> PaperTerminal:
     """A paper terminal as the settings want it; takes up to a second or two.
+
+    Args:
+        clock: Makes the clock from the market's start (UTC seconds), for a backtest; without
+            it time runs at the settings' speed.
 
     Raises:
         MarketError: the market's files, its start or the kept account do not serve; the text
@@ -47,9 +54,10 @@ def open_paper(settings: PaperSettings) -> PaperTerminal:
     market = _market(settings, start, saved)
     if state is not None and saved is not None:
         state.missing(saved, market.specs)
-    clock = RunningClock(market.start, settings.speed)
-    terminal = PaperTerminal(market, clock, config, offset_s=offset_s, state=state, saved=saved)
-    clock.restart(market.start)  # the time it took to open does not count
+    running = RunningClock(market.start, settings.speed)
+    made = running if clock is None else clock(market.start)
+    terminal = PaperTerminal(market, made, config, offset_s=offset_s, state=state, saved=saved)
+    running.restart(market.start)  # the time it took to open does not count
     return terminal
 
 

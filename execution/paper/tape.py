@@ -40,6 +40,7 @@ class Tape:
         self.bid: Floats = _NO_FLOATS
         self.ask: Floats = _NO_FLOATS
         self.at = 0
+        self._before = 0
         self._offset_ms = offset_s * 1000
         self._built = 0
         self._old: deque[Ticks] = deque()
@@ -61,6 +62,7 @@ class Tape:
         self._build()
         self._look_at_day()
         if self.time_ms.size:
+            self._before += self.time_ms.size
             self._old.append(Ticks(self.time_ms, self.bid, self.ask))
             self._old_size += self.time_ms.size
             while self._old_size - self._old[0].time_ms.size > KEPT_TICKS:
@@ -74,6 +76,11 @@ class Tape:
         if self.at >= self.time_ms.size or self.time_ms[self.at] > now_ms:
             return self.at
         return int(np.searchsorted(self.time_ms, now_ms, side="right"))
+
+    @property
+    def count(self) -> int:
+        """Ticks that have happened."""
+        return self._before + self.at
 
     def next_ms(self) -> int | None:
         return int(self.time_ms[self.at]) if self.at < self.time_ms.size else None
