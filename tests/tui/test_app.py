@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -360,3 +361,12 @@ async def test_a_change_is_drawn_soon_without_waiting_for_the_rhythm() -> None:
         from screen_text import text_of
 
         assert "10,555.50" in text_of(b.app)
+
+
+async def test_keys_typed_faster_than_the_screen_still_go_where_they_belong() -> None:
+    async with bench() as b:
+        await b.now()
+        for key in ("2", "j", "enter"):
+            b.app.post_message(Key(key, key if len(key) == 1 else None))
+        await b.pilot.pause()
+        assert "Symbol XAUUSD" in await b.now()

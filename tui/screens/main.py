@@ -80,7 +80,7 @@ class MainScreen(Looking):
 
     def on_mount(self) -> None:
         self.dash.recall(self)
-        self.panels[0].focus()
+        self.set_focus(self.panels[0])
         self.fit_window()
 
     # -- drawing ---------------------------------------------------------------------------
@@ -138,7 +138,7 @@ class MainScreen(Looking):
                 panel.tabs = lower if panel in lower else ()
         focused = self.focused
         if isinstance(focused, Panel) and not focused.display:
-            self._panel(self.maximised or self.tab).focus()
+            self.set_focus(self._panel(self.maximised or self.tab))
         self.look(self.dash.view())
 
     def _panel(self, number: int) -> TablePanel[Any]:
@@ -159,7 +159,7 @@ class MainScreen(Looking):
         if number > 1:
             self.tab = number
         self.fit_window()
-        self._panel(number).focus()
+        self.set_focus(self._panel(number))
 
     def on_panel_tab_chosen(self, message: Panel.TabChosen) -> None:
         self.show_panel(message.number)
@@ -212,7 +212,7 @@ class MainScreen(Looking):
         self._filtered = self.panel
         box.value = self._filtered.filter_text
         self.add_class("-filtering")
-        box.focus()
+        self.set_focus(box)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if self.has_class("-filtering"):
@@ -230,7 +230,7 @@ class MainScreen(Looking):
 
     def _end_filter(self) -> None:
         self.remove_class("-filtering")
-        self._filtered.focus()
+        self.set_focus(self._filtered)
 
     def action_sort(self) -> None:
         self.panel.next_sort()
