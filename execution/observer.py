@@ -86,7 +86,8 @@ class Observer:
         self.latest: Observation | None = None
         self.limits: Callable[[Observation], dict[str, Limit]] | None = None
         self.peak_equity: float | None = None
-        """The highest equity seen; the drawdown is measured from it. May be set from a journal."""
+        """The highest equity seen; the drawdown is measured from it."""
+        self._recalled: tuple[int, str, float] | None = None
         self._client = client
         self._publish = publish
         self._settings = settings
@@ -114,6 +115,10 @@ class Observer:
         return self._table.names
 
     # -- for others -----------------------------------------------------------------------------
+
+    def recall_peak(self, login: int, server: str, equity: float) -> None:
+        """The highest equity that an earlier run saw; used when it is the same account."""
+        self._recalled = (login, server, equity)
 
     def watch(self, callback: Callable[[Observation], None]) -> Callable[[], None]:
         """Call ``callback`` after each reading; returns the way to stop."""
@@ -253,6 +258,8 @@ class Observer:
         if self._account is not None:
             log.warning("another account is logged in: %s on %s", account.login, account.server)
             self.peak_equity = None
+        elif self._recalled is not None and self._recalled[:2] == (account.login, account.server):
+            self.peak_equity = self._recalled[2]
         history, risks = History(self._client), Risks(self._client)
         since = None
         try:

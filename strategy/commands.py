@@ -3,85 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
+from execution import constants as c
 from execution.orders import OrderOutcome, Orders
 from execution.structs import TradeOrder, TradePosition
 from strategy.desk import RiskDesk
-from streamer.protocol import Command, CommandError, CommandResult
-
-NAMES = (
-    "pause",
-    "resume",
-    "scan_now",
-    "close_position",
-    "modify_position",
-    "cancel_order",
-    "flatten",
-    "halt",
-    "release",
+from streamer.command_args import (
+    Args,
+    BadCommand,
+    CancelOrder,
+    ClosePosition,
+    Flatten,
+    Halt,
+    ModifyPosition,
+    NoArgs,
+    parse,
+    refusal,
 )
+from streamer.protocol import Command, CommandResult, Expect
+
 SENDS_ORDERS = frozenset({"close_position", "modify_position", "cancel_order", "flatten"})
 
-KNOWN_ARGS: dict[str, frozenset[str]] = {
-    "close_position": frozenset({"ticket", "volume"}),
-    "modify_position": frozenset({"ticket", "sl", "tp"}),
-    "cancel_order": frozenset({"order"}),
-    "flatten": frozenset({"symbol", "owner"}),
-    "halt": frozenset({"reason"}),
-}
+OBSERVE = 'observing only: no order is sent. Set mode = "paper" or "live" to trade.'
 
 
-class BadCommand(Exception):
-    """A command that is not carried out; ``code`` is for programs, the text for people."""
+def check(command: Command, mode: str) -> Args:
+    """The typed arguments of a command that may be carried out in this mode.
 
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-def check(command: Command) -> None:
-    """Raise :class:`BadCommand` for an unknown name or argument."""
-    if command.name not in NAMES:
-        raise BadCommand(
-            "UNKNOWN_COMMAND", f"no command {command.name!r}; known are {', '.join(NAMES)}"
-        )
-    extra = set(command.args) - KNOWN_ARGS.get(command.name, frozenset())
-    if extra:
-        raise BadCommand("BAD_ARGS", f"{command.name} takes no {', '.join(sorted(extra))}")
-
-
-def ticket(args: Mapping[str, Any], name: str = "ticket") -> int:
-    """A ticket: a whole number above zero."""
-    value = args.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise BadCommand("BAD_ARGS", f"{name} must be a whole number above 0, got {value!r}")
-    return value
-
-
-def number(args: Mapping[str, Any], name: str, *, zero: bool) -> float | None:
-    """A finite number, not negative; ``None`` where it was not given."""
-    value = args.get(name)
-    if value is None:
-        return None
-    good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or value < 0 or (value == 0 and not zero):
-        least = "0 or more" if zero else "above 0"
-        raise BadCommand("BAD_ARGS", f"{name} must be a number {least}, got {value!r}")
-    return float(value)
-
-
-def words(args: Mapping[str, Any], name: str, default: str | None = None) -> str | None:
-    """A short text."""
-    value = args.get(name, default)
-    if value is not None and not isinstance(value, str):
-        raise BadCommand("BAD_ARGS", f"{name} must be text, got {value!r}")
-    return value[:200] if value else default
+    Raises:
+        BadCommand: it is malformed, or it would send orders while only observing.
+    """
+    args = parse(command.name, command.args)
+    if mode == "observe" and command.name in SENDS_ORDERS:
+        raise BadCommand("OBSERVE", OBSERVE)
+    if mode == "observe" and isinstance(args, Halt) and args.flatten:
+        raise BadCommand("OBSERVE", f"{OBSERVE} A halt without flatten is possible.")
+    return args
 
 
 def refused(command: Command, code: str, message: str) -> CommandResult:
-    return CommandResult(id=command.id, ok=False, error=CommandError(code=code, message=message))
+    """A result that says no."""
+    return refusal(command.id, code, message)
 
 
 class Reader(Protocol):
@@ -115,78 +79,116 @@ class Operator:
 
     def __init__(self, bot: Bot) -> None:
         self._bot = bot
-        self._carry: dict[str, Callable[[Command, str], Awaitable[dict[str, Any]]]] = {
-            "pause": self._pause,
-            "resume": self._resume,
-            "scan_now": self._scan_now,
-            "close_position": self._close,
-            "modify_position": self._modify,
-            "cancel_order": self._cancel,
-            "flatten": self._flatten,
-            "halt": self._halt,
-            "release": self._release,
-        }
 
-    async def carry_out(self, command: Command, actor: str) -> CommandResult:
-        """Do it and answer; the status is told right away."""
-        result = await self._carry[command.name](command, actor)
+    async def carry_out(self, command: Command, args: Args, actor: str) -> CommandResult:
+        """Do it and answer; the status is told right away.
+
+        Orders carry the command's ``id``, so that even when it is given again after a crash
+        none is sent twice.
+        """
+        match args:
+            case ClosePosition():
+                result = await self._close(args, command.id)
+            case ModifyPosition():
+                result = await self._modify(args)
+            case CancelOrder():
+                result = await self._cancel(args)
+            case Flatten():
+                result = await self._flatten(args, command.id)
+            case Halt():
+                result = await self._halt(args, command.id, actor)
+            case NoArgs():
+                plain: dict[str, Callable[[str], Awaitable[dict[str, Any]]]] = {
+                    "pause": self._pause,
+                    "resume": self._resume,
+                    "scan_now": self._scan_now,
+                    "release": self._release,
+                }
+                result = await plain[command.name](actor)
+            case _:
+                raise BadCommand("UNKNOWN_COMMAND", f"{command.name} is not carried out here")
         self._bot.tell()
         return CommandResult(id=command.id, ok=True, result=result)
 
-    async def _pause(self, command: Command, actor: str) -> dict[str, Any]:
+    async def _pause(self, actor: str) -> dict[str, Any]:
         self._bot.paused = True
         return {"paused": True}
 
-    async def _resume(self, command: Command, actor: str) -> dict[str, Any]:
+    async def _resume(self, actor: str) -> dict[str, Any]:
         self._bot.paused = False
         self._bot.wake()
         return {"paused": False, "halted": self._bot.desk.halted is not None}
 
-    async def _scan_now(self, command: Command, actor: str) -> dict[str, Any]:
+    async def _scan_now(self, actor: str) -> dict[str, Any]:
         self._bot.wake()
         return {"scan": "started"}
 
-    async def _halt(self, command: Command, actor: str) -> dict[str, Any]:
-        reason = words(command.args, "reason") or "halted by the operator"
+    async def _halt(self, args: Halt, id: str, actor: str) -> dict[str, Any]:
+        reason = args.reason or "halted by the operator"
         self._bot.desk.halted = reason
         self._bot.alert("KILL_SWITCH", f"kill switch on: {reason} ({actor})")
-        return {"halted": True, "reason": reason}
+        self._bot.tell()
+        result: dict[str, Any] = {"halted": True, "reason": reason}
+        if args.flatten:
+            try:
+                result |= await self._flatten(Flatten(), id)
+            except BadCommand as error:
+                raise BadCommand(error.code, f"the kill switch is on, but {error}") from None
+        return result
 
-    async def _release(self, command: Command, actor: str) -> dict[str, Any]:
+    async def _release(self, actor: str) -> dict[str, Any]:
         now = await self._bot.client.server_now()
         self._bot.desk.release(math.inf if now is None else now)
         self._bot.alert("RELEASED", f"kill switch off, limits counted anew ({actor})")
         self._bot.wake()
         return {"halted": False}
 
-    async def _close(self, command: Command, actor: str) -> dict[str, Any]:
-        number_ = ticket(command.args)
-        volume = number(command.args, "volume", zero=False)
+    async def _close(self, args: ClosePosition, id: str) -> dict[str, Any]:
+        await self._expect(args.expect, args.ticket)
         return await self._answer(
-            await self._bot.orders.close(number_, volume, comment="close", by="operator")
+            await self._bot.orders.close(
+                args.ticket, args.volume, comment="close", by="operator", key=f"{id}:{args.ticket}"
+            )
         )
 
-    async def _modify(self, command: Command, actor: str) -> dict[str, Any]:
-        sl, tp = (number(command.args, name, zero=True) for name in ("sl", "tp"))
-        if sl is None and tp is None:
-            raise BadCommand("BAD_ARGS", "modify_position needs sl, tp or both; 0 takes one away")
-        return await self._answer(await self._bot.orders.modify(ticket(command.args), sl=sl, tp=tp))
+    async def _modify(self, args: ModifyPosition) -> dict[str, Any]:
+        await self._expect(args.expect, args.ticket)
+        return await self._answer(
+            await self._bot.orders.modify(args.ticket, sl=args.sl, tp=args.tp)
+        )
 
-    async def _cancel(self, command: Command, actor: str) -> dict[str, Any]:
-        return await self._answer(await self._bot.orders.cancel(ticket(command.args, "order")))
+    async def _cancel(self, args: CancelOrder) -> dict[str, Any]:
+        await self._expect(args.expect, args.order, pending=True)
+        return await self._answer(await self._bot.orders.cancel(args.order))
 
-    async def _flatten(self, command: Command, actor: str) -> dict[str, Any]:
+    async def _expect(self, expect: Expect | None, ticket: int, *, pending: bool = False) -> None:
+        """Refuse when what stands is not what the sender saw. The terminal is asked now;
+        what moves between this and the order cannot be seen by anybody."""
+        if expect is None:
+            return
+        what = "order" if pending else "position"
+        if expect.ticket not in (None, ticket):
+            raise BadCommand("BAD_ARGS", f"expect.ticket is {expect.ticket}, the {what} {ticket}")
+        client = self._bot.client
+        found: tuple[TradeOrder, ...] | tuple[TradePosition, ...]
+        if pending:
+            found = await client.orders_get(ticket=ticket)
+        else:
+            found = await client.positions_get(ticket=ticket)
+        if not found:
+            raise BadCommand("MOVED", f"{what} {ticket} is gone; nothing was done")
+        differs = different(expect, found[0])
+        if differs:
+            raise BadCommand("MOVED", f"{what} {ticket} has moved, nothing was done: {differs}")
+
+    async def _flatten(self, args: Flatten, id: str) -> dict[str, Any]:
         """Close all positions and cancel all pending orders: of the account, of one symbol,
         or (``owner`` "bot") the bot's only. Those that fail are named; none is left out
         because another failed."""
-        symbol = words(command.args, "symbol")
-        owner = words(command.args, "owner", "all")
-        if owner not in ("all", "bot"):
-            raise BadCommand("BAD_ARGS", f"owner must be all or bot, got {owner!r}")
 
         def wanted(one: TradePosition | TradeOrder) -> bool:
-            mine = owner == "all" or one.magic == self._bot.magic
-            return mine and symbol in (None, one.symbol)
+            mine = args.owner == "all" or one.magic == self._bot.magic
+            return mine and args.symbol in (None, one.symbol)
 
         client, orders = self._bot.client, self._bot.orders
         results: list[tuple[str, OrderOutcome]] = []
@@ -194,7 +196,8 @@ class Operator:
             outcome = await orders.cancel(order.ticket)
             results.append((f"order {order.ticket}", outcome))
         for position in filter(wanted, await client.positions_get()):
-            outcome = await orders.close(position.ticket, comment="flatten", by="operator")
+            key = f"{id}:{position.ticket}"
+            outcome = await orders.close(position.ticket, comment="flatten", by="operator", key=key)
             results.append((f"position {position.ticket}", outcome))
         await self._bot.look()
         failed = failures(results)
@@ -231,3 +234,23 @@ class Operator:
 def failures(results: Iterable[tuple[str, OrderOutcome]]) -> list[str]:
     """Those that were refused, or of which nothing is known, in words."""
     return [f"{name}: {outcome.text}" for name, outcome in results if not outcome.ok]
+
+
+def different(expect: Expect, found: TradePosition | TradeOrder) -> str:
+    """What is not as expected, in words; empty when all of it is."""
+    buys = {
+        c.ORDER_TYPE_BUY,
+        c.ORDER_TYPE_BUY_LIMIT,
+        c.ORDER_TYPE_BUY_STOP,
+        c.ORDER_TYPE_BUY_STOP_LIMIT,
+    }
+    volume = found.volume if isinstance(found, TradePosition) else found.volume_current
+    words = []
+    side = "BUY" if found.type in buys else "SELL"
+    if expect.side not in (None, side):
+        words.append(f"{side}, expected {expect.side}")
+    if expect.symbol not in (None, found.symbol):
+        words.append(f"{found.symbol}, expected {expect.symbol}")
+    if expect.volume is not None and not math.isclose(expect.volume, volume, abs_tol=1e-9):
+        words.append(f"{volume:g} lots, expected {expect.volume:g}")
+    return "; ".join(words)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from strategy.case import Stop
 from strategy.settings import RiskSettings
-from streamer.protocol import Limit
+from streamer.protocol import Limit, RiskMemory
 
 DAY = 86_400
 
@@ -70,6 +70,27 @@ class RiskDesk:
         self.halted = None
         self.forgiven = now
         self._deep, self._base = False, -math.inf
+
+    def memory(self, login: int, server: str, peak: float | None, equity: float) -> RiskMemory:
+        """What the next run must know of this account; ``peak`` is its highest equity."""
+        base = self._base
+        if base is not None and not math.isfinite(base):
+            base = equity  # released just now, not judged since
+        return RiskMemory(
+            login=login,
+            server=server,
+            peak_equity=peak,
+            base_equity=base,
+            drawdown_hit=self._deep,
+            loss_day=self._day,
+            forgiven=self.forgiven if math.isfinite(self.forgiven) else None,
+        )
+
+    def recall(self, memory: RiskMemory) -> None:
+        """Go on where an earlier run of the same account was."""
+        self._base, self._deep, self._day = memory.base_equity, memory.drawdown_hit, memory.loss_day
+        if memory.forgiven is not None:
+            self.forgiven = memory.forgiven
 
     def _daily(self, now: Figures) -> Stop | None:
         share = self.risk.daily_loss_pct

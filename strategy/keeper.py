@@ -16,11 +16,11 @@ from strategy import account
 from strategy.base import Setup
 from strategy.book import Book
 from strategy.desk import RiskDesk
-from strategy.positions import Action, Close, decide
+from strategy.positions import Action, Close, Held, decide
 from strategy.review import review
 from strategy.settings import RiskSettings, StrategySettings
 from strategy.trader import Trader
-from streamer.protocol import Event, Limit
+from streamer.protocol import Event, Limit, RiskMemory
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class Bot(Protocol):
     book: Book
     trader: Trader
     publish: Callable[[Event], None]
+    memory: RiskMemory | None
     magic: int
     stopping: bool
     busy: asyncio.Lock
@@ -100,11 +101,7 @@ class Keeper:
 
     async def _apply(self, position: TradePosition, now: float) -> None:
         """Ask the rules about one position and carry out what they say."""
-        bot = self._bot
-        setup = bot.setups.get(position.symbol)
-        against = "SELL" if account.sign_of(position) > 0 else "BUY"
-        turned = setup is not None and setup.trigger is not None and setup.direction == against
-        held = bot.book.held(position, math.nan if setup is None else setup.atr, turned)
+        bot, held = self._bot, self.held(position)
         if held is None:
             return
         action: Action | None
@@ -116,6 +113,13 @@ class Keeper:
             async with bot.busy:
                 await bot.trader.apply(position.ticket, action, now)
 
+    def held(self, position: TradePosition) -> Held | None:
+        """The position as the rules see it; ``None`` while it is not followed."""
+        setup = self._bot.setups.get(position.symbol)
+        against = "SELL" if account.sign_of(position) > 0 else "BUY"
+        turned = setup is not None and setup.trigger is not None and setup.direction == against
+        return self._bot.book.held(position, math.nan if setup is None else setup.atr, turned)
+
     def _must_flatten(self) -> bool:
         return self._bot.risk.flatten_on_limit and any(
             stop.gate in ("daily_loss", "drawdown") and stop.value is not None
@@ -125,6 +129,12 @@ class Keeper:
     def judge(self, seen: Observation) -> None:
         """Ask the risk desk; tell what has changed."""
         bot = self._bot
+        memory, bot.memory = bot.memory, None
+        if memory is not None and (memory.login, memory.server) == (
+            seen.account.login,
+            seen.account.server,
+        ):
+            bot.desk.recall(memory)
         before = {stop.gate for stop in bot.desk.stops}
         now = account.figures(seen, bot.magic, bot.observer.peak_equity)
         stops = bot.desk.judge(now, bot.book.losses())

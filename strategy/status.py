@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
+from msgspec import UNSET
+
 from execution.health import Status
 from strategy.case import Stop
-from streamer.protocol import BotStatus, Event, Reason
+from streamer.protocol import BotStatus, Event, Reason, RiskMemory
 
 Mode = Literal["observe", "paper", "live"]
 State = Literal["starting", "waiting", "paused", "halted", "error", "stopped"]
@@ -83,8 +85,15 @@ class Teller:
         self._strategy, self._mode, self._cycle_s = strategy, mode, cycle_s
         self._told: tuple[object, ...] | None = None
 
-    def tell(self, verdict: Verdict, funnel: Mapping[str, int], upcoming: datetime | None) -> None:
-        """Publish the state, the funnel of the last scan and when the next one is (UTC)."""
+    def tell(
+        self,
+        verdict: Verdict,
+        funnel: Mapping[str, int],
+        upcoming: datetime | None,
+        risk: RiskMemory | None = None,
+    ) -> None:
+        """Publish the state, the funnel of the last scan and when the next one is (UTC).
+        ``risk`` goes along for the next run; that it changed is no news by itself."""
         state, reason = verdict
         at = None if upcoming is None else upcoming.isoformat(timespec="milliseconds")
         words = None if reason is None else (reason.code, reason.text)
@@ -101,5 +110,6 @@ class Teller:
                 next_scan_at=at,
                 gates=dict(funnel),
                 cycle_s=self._cycle_s,
+                risk=UNSET if risk is None else risk,
             )
         )

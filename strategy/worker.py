@@ -25,7 +25,7 @@ from strategy.base import Setup, Strategy
 from strategy.base import load as build_strategy
 from strategy.book import Book
 from strategy.case import Desk, Stop
-from strategy.commands import SENDS_ORDERS, BadCommand, Operator, check, refused
+from strategy.commands import Operator, check, refused
 from strategy.compute import Compute, Thread
 from strategy.desk import RiskDesk
 from strategy.gates import funnel
@@ -35,11 +35,13 @@ from strategy.scanner import Row, Scan, Scanner
 from strategy.settings import RiskSettings, StrategySettings
 from strategy.status import Mode, Teller, starting, state_of, stopped
 from strategy.trader import Trader
+from streamer.command_args import BadCommand
 from streamer.protocol import (
     Command,
     CommandResult,
     Event,
     RiskAlert,
+    RiskMemory,
     ScanStart,
     ScanSummary,
 )
@@ -61,6 +63,7 @@ class Worker:
     Args:
         journal_ok: Whether log events are being written; without that nothing is opened.
         halted: Why the kill switch is on from the start (it survives a restart).
+        memory: What an earlier run knew of the risk limits; used for the same account only.
         compute: Where the strategy runs; a thread of its own when not given.
     """
 
@@ -77,6 +80,7 @@ class Worker:
         mode: Mode,
         journal_ok: Callable[[], bool],
         halted: str | None = None,
+        memory: RiskMemory | None = None,
         compute: Compute | None = None,
     ) -> None:
         self.client, self.observer, self.orders = client, observer, orders
@@ -84,6 +88,9 @@ class Worker:
         self.publish, self._journal_ok = publish, journal_ok
         self.magic = client.settings.magic
         self.desk = RiskDesk(risk, halted=halted)
+        self.memory = memory
+        if memory is not None and memory.peak_equity is not None:
+            observer.recall_peak(memory.login, memory.server, memory.peak_equity)
         self.book = Book(self.magic)
         self.calendar = Calendar(settings.news) if settings.news.source else None
         self.scanner = Scanner(client, strategy, settings, compute or Thread(), self.calendar)
@@ -110,7 +117,7 @@ class Worker:
 
     async def run(self) -> None:
         """Scan and manage until cancelled or stopped."""
-        self._teller.tell(starting(self.desk.halted), {}, None)
+        self._teller.tell(starting(self.desk.halted), {}, None, self._remembered())
         unwatch = self.observer.watch(self._on_observation)
         self._tasks = [
             asyncio.create_task(self._scans(), name="worker-scan"),
@@ -138,18 +145,13 @@ class Worker:
         async with self.busy:
             for task in self._tasks:
                 task.cancel()
-        self._teller.tell(stopped(self.desk.halted), self._funnel, None)
+        self._teller.tell(stopped(self.desk.halted), self._funnel, None, self._remembered())
 
     async def command(self, command: Command, actor: str) -> CommandResult:
         """Carry out a command; a refusal is an answer, never an exception."""
         try:
-            check(command)
-            if command.name in SENDS_ORDERS and self.mode == "observe":
-                raise BadCommand(
-                    "OBSERVE",
-                    'observing only: no order is sent. Set mode = "paper" or "live" to trade.',
-                )
-            return await self.operator.carry_out(command, actor)
+            args = check(command, self.mode)
+            return await self.operator.carry_out(command, args, actor)
         except BadCommand as error:
             return refused(command, error.code, str(error))
         except TerminalError as error:
@@ -357,7 +359,15 @@ class Worker:
             stops=self.desk.stops,
             journal_ok=self._journal_ok(),
         )
-        self._teller.tell(verdict, self._funnel, self._next)
+        self._teller.tell(verdict, self._funnel, self._next, self._remembered())
+
+    def _remembered(self) -> RiskMemory | None:
+        seen = self.observer.latest
+        if seen is None or self.memory is not None:
+            return self.memory
+        account = seen.account
+        peak = self.observer.peak_equity
+        return self.desk.memory(account.login, account.server, peak, account.equity)
 
     def alert(
         self,

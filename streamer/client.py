@@ -11,9 +11,9 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
@@ -22,8 +22,9 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.typing import Subprotocol
 
 from .access import is_loopback
-from .commands import refusal
-from .protocol import STATE_TYPES, SUBPROTOCOL, Command, CommandResult
+from .command_args import refusal
+from .joining import address, after, reason
+from .protocol import STATE_TYPES, SUBPROTOCOL, Command, CommandResult, Confirm
 from .source import Link, Wire
 from .state import FeedState
 from .wire import decode_lenient, encode, now_iso
@@ -57,6 +58,8 @@ class FeedClient:
         types: Only these event types (state types among them).
         symbols: Only events about these symbols, and those about none.
         since: ``EPOCH:SEQ`` to resume from at first.
+        confirm: Answers the feed's question before what cannot be taken back (``Confirm``);
+            without it such a command comes back with the question and is not done.
 
     Raises:
         ValueError: ``url`` is no WebSocket address.
@@ -70,6 +73,7 @@ class FeedClient:
         types: Iterable[str] | None = None,
         symbols: Iterable[str] | None = None,
         since: str | None = None,
+        confirm: Callable[[Confirm], Awaitable[bool]] | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
@@ -81,6 +85,7 @@ class FeedClient:
         self.lost: str | None = None
         self.gaps = 0
         self._token = token
+        self._confirm = confirm
         self._types = sorted(set(types)) if types is not None else None
         self._symbols = sorted(set(symbols)) if symbols is not None else None
         self._since = since
@@ -91,7 +96,7 @@ class FeedClient:
         self._answers: dict[str, asyncio.Future[CommandResult]] = {}
         self._ws: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
-        self._told = _after(since)
+        self._told = after(since)
         self._seen: set[bytes] = set()
 
     # -- start and stop -------------------------------------------------------------------
@@ -179,16 +184,28 @@ class FeedClient:
             return refusal(
                 key, "ROLE", "this needs a token with the role control (mt5dash token new)"
             )
+        command = Command(id=key, name=name, args=dict(args or {}))
+        result = await self._ask(ws, command)
+        question = result.confirm
+        if isinstance(question, Confirm) and self._confirm is not None:
+            if await self._confirm(question):
+                command.confirm = question.nonce
+                result = await self._ask(ws, command)
+            else:
+                result = refusal(key, "NOT_CONFIRMED", "not done: the question was answered no")
+        return result
+
+    async def _ask(self, ws: ClientConnection, command: Command) -> CommandResult:
         answer: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
-        self._answers[key] = answer
+        self._answers[command.id] = answer
         try:
             async with asyncio.timeout(COMMAND_DEADLINE_S):
-                await ws.send(encode(Command(id=key, name=name, args=dict(args or {}))), text=True)
+                await ws.send(encode(command), text=True)
                 return await answer
         except (TimeoutError, ConnectionClosed):
-            return refusal(key, "OUTCOME_UNKNOWN", "the answer was lost; see the event log")
+            return refusal(command.id, "OUTCOME_UNKNOWN", "the answer was lost; see the event log")
         finally:
-            self._answers.pop(key, None)
+            self._answers.pop(command.id, None)
 
     async def publish(self, event: Mapping[str, Any]) -> None:
         """Publish an event on the feed; needs a token with the role publish.
@@ -203,21 +220,11 @@ class FeedClient:
     # -- connection -----------------------------------------------------------------------
 
     def _address(self) -> str:
-        query: dict[str, str] = {}
         since = self._since
         if self.state.epoch and not self.legacy:
             # Not the state's number: a snapshot runs ahead of the events that follow it.
             since = f"{self.state.epoch}:{self._told}"
-        if since:
-            query["since"] = since
-        if self._types is not None:
-            query["topics"] = ",".join(self._types)
-        if self._symbols is not None:
-            query["symbols"] = ",".join(self._symbols)
-        if not query:
-            return self.url
-        joint = "&" if "?" in self.url else "?"
-        return f"{self.url}{joint}{urlencode(query, quote_via=quote)}"
+        return address(self.url, since, self._types, self._symbols)
 
     async def _run(self) -> None:
         delay = FIRST_DELAY_S
@@ -258,7 +265,7 @@ class FeedClient:
         except InvalidStatus as error:
             status = error.response.status_code
             if status in FATAL_STATUS:
-                self._give_up(f"refused with HTTP {status}: {_reason(error)}")
+                self._give_up(f"refused with HTTP {status}: {reason(error)}")
                 return None
             self._set_link(self._down(), f"HTTP {status}")
             return 0.0
@@ -407,20 +414,6 @@ class FeedClient:
         for queue in list(self._queues):
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(None)
-
-
-def _after(since: str | None) -> int:
-    text = (since or "").rpartition(":")[2]
-    return int(text) if text.isascii() and text.isdigit() else 0
-
-
-def _reason(error: InvalidStatus) -> str:
-    body = bytes(error.response.body or b"")[:500]
-    try:
-        value = msgspec.json.decode(body)
-        return str(value["error"]["message"])
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return body.decode("utf-8", "replace").strip() or error.response.reason_phrase
 
 
 async def tail(

@@ -1,92 +1,270 @@
-"""Commands: each acts once, whoever repeats it, and everyone hears that it was given."""
+"""Commands: each acts once, whoever repeats it, and everyone hears that it was given.
+
+A command is written to the journal before it acts, and its result after; both are told on
+the feed. What was given before a restart is known after it by its ``id``.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Literal
 
-from .protocol import Command, CommandAudit, CommandError, CommandResult, Event
-from .wire import Refused, plain
+import msgspec
+from msgspec import UNSET
+
+from .command_args import COMMANDS, SPARES_RISK, BadCommand, parse, refusal, refused, two_steps
+from .journal import Journal, JournalError
+from .nonces import Nonces
+from .protocol import Command, CommandAudit, CommandResult, Confirm, Event
+from .state import FeedState
+from .wire import Refused, decode, plain
+
+__all__ = ["Commander", "Commands", "refusal"]
 
 log = logging.getLogger("mt5dash.feed")
 
 Commander = Callable[[Command, str], Awaitable[CommandResult]]
 
 REMEMBERED = 4096
+KEPT_S = 7 * 86_400.0
+"""How long a given ``id`` is known, over restarts."""
 DEADLINE_S = 30.0
+WRITTEN_S = 5.0
+"""How long a command waits for the journal."""
 ID_MAX = 128
+RANGE = 50_000
+"""Events that are searched at a time for what was given before the start."""
 
 
-def refusal(id: str, code: str, message: str) -> CommandResult:
-    """A result that says no."""
-    return CommandResult(id=id, ok=False, error=CommandError(code=code, message=message))
+@dataclass(slots=True)
+class _Known:
+    """One given command: ``body`` is what it asked for, as a hash."""
+
+    body: bytes
+    task: asyncio.Task[CommandResult] | None = None
+    result: CommandResult | None = None
+
+
+def body_of(name: str, args: Any) -> bytes:
+    """What a command asks for, as a hash; the order of its arguments does not count.
+
+    Raises:
+        Refused: an argument has no JSON form.
+    """
+    whole = msgspec.json.encode([name, plain(args)], order="deterministic")
+    return blake2b(whole, digest_size=16).digest()
 
 
 class Commands:
     """Runs commands through the one who acts, remembers their results by ``id``.
 
     Args:
-        publish: Takes the audit event.
+        publish: Takes the audit events.
+        state: What the question before a command is worded from.
+        clock: Seconds that only go forward, for the age of questions.
     """
 
-    def __init__(self, publish: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        publish: Callable[[Event], None],
+        state: FeedState | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.nonces = Nonces(clock)
         self._publish = publish
+        self._state = state
         self._commander: Commander | None = None
-        self._known: OrderedDict[str, tuple[tuple[Any, Any], asyncio.Task[CommandResult]]] = (
-            OrderedDict()
-        )
-        self._earlier: OrderedDict[str, bool] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._unwritten: dict[str, asyncio.Future[None]] = {}
 
     def set_commander(self, commander: Commander | None) -> None:
         """Name the one who acts."""
         self._commander = commander
 
     def restore(self, audit: Mapping[str, Any]) -> None:
-        """Remember a command that was carried out before this start, from its audit event."""
-        if isinstance(audit.get("id"), str):
-            self._earlier[audit["id"]] = bool(audit.get("ok"))
-            while len(self._earlier) > REMEMBERED:
-                self._earlier.popitem(last=False)
+        """Remember a command of before this start, from one of its audit events."""
+        id, name, state = audit.get("id"), audit.get("name"), audit.get("state", "done")
+        if not isinstance(id, str) or not isinstance(name, str) or state == "refused":
+            return
+        if state == "given":
+            result = refusal(
+                id,
+                "OUTCOME_UNKNOWN",
+                "given before the restart, and how it ended was not written down; look at "
+                "positions and events, then give a new command if it is still wanted",
+            )
+        else:
+            try:
+                result = msgspec.convert(
+                    {
+                        "type": "COMMAND_RESULT",
+                        "id": id,
+                        "ok": audit.get("ok"),
+                        "result": audit.get("result"),
+                        "error": audit.get("error"),
+                    },
+                    CommandResult,
+                )
+            except msgspec.ValidationError as error:
+                log.warning("the audit of command %s cannot be used: %s", id, error)
+                return
+        self._remember(id, _Known(body_of(name, audit.get("args") or {}), result=result))
 
-    async def execute(self, command: Command, actor: str) -> CommandResult:
+    async def restore_from(self, journal: Journal, seq: int, at: float) -> None:
+        """Remember what was given in the last seven days.
+
+        Args:
+            seq: The newest event's number.
+            at: Now, epoch seconds on the journal's clock.
+        """
+        audits: list[bytes] = []
+        try:
+            since = await journal.query("SELECT min(seq) FROM ev WHERE at >= ?", (at - KEPT_S,))
+            first = since[0][0] or seq + 1
+            while seq >= first and len(audits) < 2 * REMEMBERED:
+                low = max(first, seq - RANGE + 1)
+                audits += [
+                    bytes(row[0])
+                    for row in await journal.query(
+                        "SELECT body FROM ev WHERE seq BETWEEN ? AND ? AND type='COMMAND_AUDIT' "
+                        "ORDER BY seq DESC",
+                        (low, seq),
+                    )
+                ]
+                seq = low - 1
+        except JournalError as error:
+            log.error("commands of before this start are not all known: %s", error)
+        for raw in reversed(audits):
+            self.restore(decode(raw))
+
+    def heard(self, event: Mapping[str, Any]) -> None:
+        """An event went out, so it is on disk: whoever waits for it goes on."""
+        if event.get("type") == "COMMAND_AUDIT" and event.get("state") == "given":
+            waiting = self._unwritten.get(str(event.get("id")))
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
+
+    async def execute(
+        self, command: Command, actor: str, *, session: str | None = None
+    ) -> CommandResult:
         """Carry out a command, or give the first result of the same ``id`` again.
 
         Never raises for a refusal. A commander that takes longer than 30 s is not stopped;
         the answer then says that the outcome is not known.
+
+        Args:
+            actor: Who asks, for the audit.
+            session: The connection that it came on; ``None`` for this process, whose face
+                asks before it acts. A client is asked by the feed itself before what cannot
+                be taken back: see ``Confirm``.
         """
         if not command.id or len(command.id) > ID_MAX:
             return refusal(command.id[:ID_MAX], "BAD_ID", f"`id` has 1 to {ID_MAX} characters")
-        if command.id in self._earlier:
-            if self._earlier[command.id]:
-                return CommandResult(id=command.id, ok=True, result={"repeated": True})
-            return refusal(command.id, "REPEATED", "this command was refused before the restart")
         try:
-            body = (command.name, plain(command.args))
+            body = body_of(command.name, command.args)
         except Refused as error:
             return refusal(command.id, "MALFORMED", str(error))
         known = self._known.get(command.id)
         if known is None:
+            try:
+                asked = self._check(command, body, session)
+            except BadCommand as error:
+                answer = refused(command, error)
+                self._audit(command, actor, "refused", answer)
+                return answer
+            if asked is not None:
+                return asked
             task = asyncio.create_task(self._run(command, actor), name=f"command {command.name}")
-            known = self._known[command.id] = (body, task)
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
-        elif known[0] != body:
+            known = _Known(body, task)
+            self._remember(command.id, known)
+        elif known.body != body:
             return refusal(command.id, "ID_REUSED", "another command had this `id`")
+        if known.result is not None:
+            return known.result
+        assert known.task is not None
         try:
             async with asyncio.timeout(DEADLINE_S):
-                return await asyncio.shield(known[1])
+                return await asyncio.shield(known.task)
         except TimeoutError:
             return refusal(
                 command.id, "OUTCOME_UNKNOWN", "no answer yet; the log tells when it is done"
             )
 
+    def _check(self, command: Command, body: bytes, session: str | None) -> CommandResult | None:
+        """The question that has to be answered first, if any."""
+        if command.name not in COMMANDS:
+            return None  # another bot's own: its commander knows
+        args = parse(command.name, command.args)
+        if session is None or not two_steps(args):
+            return None
+        content = body + command.id.encode()
+        if command.confirm is not None:
+            self.nonces.use(session, command.confirm, content)
+            return None
+        answer = refusal(
+            command.id,
+            "CONFIRM",
+            f"{self._would_do(command)}. Repeat it unchanged with `confirm` to do it.",
+        )
+        answer.confirm = Confirm(
+            nonce=self.nonces.new(session, content),
+            expires_s=self.nonces.lifetime_s,
+            text=self._would_do(command),
+        )
+        return answer
+
+    def _would_do(self, command: Command) -> str:
+        symbol, owner = command.args.get("symbol"), command.args.get("owner", "all")
+        rows: list[dict[str, Any]] = []
+        orders: list[dict[str, Any]] = []
+        if self._state is not None:
+            rows, orders = self._state.positions, self._state.orders
+
+        def wanted(row: Mapping[str, Any]) -> bool:
+            mine = owner == "all" or row.get("owner") == "bot"
+            return mine and symbol in (None, row.get("symbol"))
+
+        meant = [row for row in rows if wanted(row)]
+        shown = ", ".join(
+            f"{row.get('symbol')} {row.get('direction') or '?'} {row.get('volume')}"
+            for row in meant[:5]
+        )
+        if len(meant) > 5:
+            shown += f" and {len(meant) - 5} more"
+        text = f"closes {len(meant)} position{'' if len(meant) == 1 else 's'}"
+        text += f" ({shown})" if shown else ""
+        pending = sum(map(wanted, orders))
+        text += f" and cancels {pending} pending order{'' if pending == 1 else 's'}"
+        return f"stops new trades, {text}" if command.name == "halt" else text
+
+    def _remember(self, id: str, known: _Known) -> None:
+        self._known[id] = known
+        self._known.move_to_end(id)
+        while len(self._known) > REMEMBERED:
+            oldest = next(iter(self._known))
+            if self._known[oldest].result is None:
+                break  # still running
+            del self._known[oldest]
+
     async def _run(self, command: Command, actor: str) -> CommandResult:
         commander = self._commander
         if commander is None:
             result = refusal(command.id, "NO_COMMANDER", "nothing here carries out commands")
+        elif not await self._written(command, actor):
+            result = refusal(
+                command.id,
+                "JOURNAL",
+                "not done: the journal is not being written, and only what makes the risk "
+                "smaller is done without it. See the health page.",
+            )
         else:
             try:
                 result = await commander(command, actor)
@@ -95,16 +273,53 @@ class Commands:
             except Exception as error:
                 log.exception("command %s failed", command.name)
                 result = refusal(command.id, "FAILED", f"{type(error).__name__}: {error}")
+        known = self._known.get(command.id)
+        if known is not None:
+            known.result = result
+        self._audit(command, actor, "done", result)
+        return result
+
+    async def _written(self, command: Command, actor: str) -> bool:
+        """Have the command on disk before it acts; False when it must not act without."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._unwritten[command.id] = written
+        try:
+            self._audit(command, actor, "given")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WRITTEN_S):
+                    await written
+                return True
+        finally:
+            del self._unwritten[command.id]
+        if command.name not in SPARES_RISK:
+            return False
+        log.warning("command %s by %s acts before it is journalled", command.name, actor)
+        return True
+
+    def _audit(
+        self,
+        command: Command,
+        actor: str,
+        state: Literal["given", "done", "refused"],
+        result: CommandResult | None = None,
+    ) -> None:
         self._publish(
             CommandAudit(
-                id=command.id, name=command.name, args=command.args, actor=actor, ok=result.ok
+                id=command.id,
+                name=command.name,
+                args=command.args,
+                actor=actor,
+                ok=None if result is None else result.ok,
+                state=state,
+                result=UNSET if result is None or result.result is None else result.result,
+                error=UNSET if result is None or result.error is None else result.error,
             )
         )
-        return result
 
     async def close(self) -> None:
         """Stop what still runs."""
-        tasks = [task for _, task in self._known.values() if not task.done()]
+        tasks = [known.task for known in self._known.values() if known.task is not None]
+        tasks = [task for task in tasks if not task.done()]
         for task in tasks:
             task.cancel()
         if tasks:

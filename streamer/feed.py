@@ -76,7 +76,7 @@ class Feed:
         self.snapshots = Snapshots(self.state, self.ring)
         self.hub = Hub(self.settings, self.ring, self.snapshots.fresh, self._heartbeat)
         self.server = FeedServer(self, self.hub, self.access)
-        self.commands = Commands(self.publish)
+        self.commands = Commands(self.publish, self.state)
         self.bars: BarsProvider | None = None
         self.published = 0
         self.refused = 0
@@ -135,8 +135,7 @@ class Feed:
             event = decode(raw)
             self.ring.add(Item(event["type"], raw, seq, symbol_of(event)))
             self.state.apply(event)
-            if event["type"] == "COMMAND_AUDIT":
-                self.commands.restore(event)
+        await self.commands.restore_from(journal, restored.seq, self._clock())
         # What bot and terminal said before the stop is not how they are now.
         self.state.bot = self.state.terminal = None
         self.state.seq = restored.seq
@@ -306,6 +305,7 @@ class Feed:
                     self.ledger.apply(event)
                 self.state.apply(event, time.monotonic())
                 self.hub.push(item)
+                self.commands.heard(event)
                 for watcher in list(self._watchers):
                     try:
                         watcher(event)
@@ -333,9 +333,11 @@ class Feed:
         command = Command(id=id or uuid4().hex, name=name, args=dict(args or {}))
         return await self.commands.execute(command, "local")
 
-    async def execute(self, command: Command, actor: str) -> CommandResult:
-        """Carry out a client's command; ``actor`` is who asked, for the audit."""
-        return await self.commands.execute(command, actor)
+    async def execute(
+        self, command: Command, actor: str, *, session: str | None = None
+    ) -> CommandResult:
+        """Carry out a client's command: see ``Commands.execute``."""
+        return await self.commands.execute(command, actor, session=session)
 
     def set_commander(self, handler: Commander | None) -> None:
         """Name the one who carries out commands."""

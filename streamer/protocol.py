@@ -16,6 +16,20 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .payloads import Account as Account
+from .payloads import CommandError as CommandError
+from .payloads import Confirm as Confirm
+from .payloads import Direction as Direction
+from .payloads import Expect as Expect
+from .payloads import Limit as Limit
+from .payloads import Payload as Payload
+from .payloads import PendingOrder as PendingOrder
+from .payloads import Position as Position
+from .payloads import Quote as Quote
+from .payloads import Reason as Reason
+from .payloads import RiskMemory as RiskMemory
+from .payloads import ScanDetail as ScanDetail
+
 PROTOCOL_VERSION = 1
 SUBPROTOCOL = "mt5dash.v1"
 
@@ -32,144 +46,6 @@ RESERVED_TYPES = frozenset({"CONNECTED", "DISCONNECTED", "REST_POLL", "UNKNOWN"}
 
 REPLY_TYPES = frozenset({"STATE_SNAPSHOT", "ERROR", "PONG", "AUTH_OK", "COMMAND_RESULT"})
 """Frames addressed to one client; never published, never numbered."""
-
-Direction = Literal["BUY", "SELL"]
-
-
-class Payload(msgspec.Struct, kw_only=True):
-    """A part of a message that has no type of its own."""
-
-
-# -- what the events carry ----------------------------------------------------------------
-
-
-class Position(Payload):
-    """One open position. ``sl_price`` and ``tp_price`` are 0.0 when there is none."""
-
-    ticket: int
-    symbol: str
-    type: int | None = None
-    direction: str | None = None
-    volume: float | None = None
-    entry_price: float | None = None
-    price_current: float | None = None
-    sl_price: float | None = None
-    tp_price: float | None = None
-    profit: float | None = None
-    swap: float | None = None
-    commission: float | None = None
-    opened_at: str | None = None
-    magic: int | None = None
-    comment: str | None = None
-    digits: int | None = None
-    owner: str | None = None
-    risk: float | None = None
-    """Money lost (negative) or locked in (positive) if the stop is hit now, costs aside;
-    ``None`` without a stop."""
-    initial_risk: float | None = None
-    """Money that the first stop put at risk (positive); R = profit / initial_risk."""
-
-
-class PendingOrder(Payload):
-    """One pending order."""
-
-    order: int
-    symbol: str
-    direction: str | None = None
-    kind: str | None = None
-    volume: float | None = None
-    price: float | None = None
-    stop_limit: float | None = None
-    price_current: float | None = None
-    sl: float | None = None
-    tp: float | None = None
-    placed_at: str | None = None
-    expires_at: str | None = None
-    magic: int | None = None
-    comment: str | None = None
-    digits: int | None = None
-    owner: str | None = None
-
-
-class Account(Payload):
-    """The account. ``day_pl`` is realised since server midnight plus floating."""
-
-    balance: float | None = None
-    equity: float | None = None
-    profit: float | None = None
-    currency: str | None = None
-    leverage: int | None = None
-    day_pl: float | None = None
-    margin: float | None = None
-    margin_free: float | None = None
-    margin_level: float | None = None
-    """Percent; 0.0 while no margin is used."""
-    login: int | None = None
-    server: str | None = None
-    name: str | None = None
-    trade_allowed: bool | None = None
-    drawdown_pct: float | None = None
-    """Percent below the highest equity seen by this journal."""
-    mode: str | None = None
-    """observe, paper or live."""
-    margin_mode: str | None = None
-    """netting, exchange or hedging."""
-    limits: dict[str, Limit] | None = None
-    """Distance to the risk limits, by name (``daily_loss``, ``drawdown``, ``open_positions``)."""
-
-
-class Limit(Payload):
-    """A risk limit: ``value`` now, ``limit`` where trading stops, both in ``unit``."""
-
-    value: float | None = None
-    limit: float | None = None
-    unit: str = ""
-
-
-class Quote(Payload):
-    """Last known prices of a symbol; ``None`` where a price is not known."""
-
-    bid: float | None = None
-    ask: float | None = None
-    time: str | None = None
-    digits: int | None = None
-
-
-class ScanDetail(Payload):
-    """Why a symbol does or does not trade, in numbers.
-
-    ``code`` is one of CANDIDATE, OK, SCORE, SPREAD, SESSION, NEWS, COOLDOWN, DATA, REGIME,
-    COST, RISK, BLOCKED, TERMINAL, PAUSED, ERROR; ``gate`` names the gate that stopped it.
-    """
-
-    code: str
-    direction: str | None = None
-    score: float | None = None
-    """0 to 100."""
-    gate: str | None = None
-    spread: float | None = None
-    """Points."""
-    atr: float | None = None
-    """Price units, of the trigger timeframe."""
-    regime: str | None = None
-    age_s: float | None = None
-    """Server seconds since the last tick of the symbol when it was scanned."""
-    components: dict[str, float] | None = None
-    """Points of the score by component."""
-    need: float | None = None
-    """The score from which the symbol would trade."""
-    entry: float | None = None
-    sl: float | None = None
-    tp: float | None = None
-    r: float | None = None
-    """Reward over risk of the suggested levels."""
-
-
-class Reason(Payload):
-    """A machine-readable code beside words for people."""
-
-    code: str
-    text: str
 
 
 # -- events -------------------------------------------------------------------------------
@@ -332,6 +208,11 @@ class PositionClosed(Event, tag="POSITION_CLOSED"):
     opened_at: str | None = None
     closed_at: str | None = None
     owner: str | None = None
+    mae: float | UnsetType | None = UNSET
+    """Lowest profit while it was open, account currency; the feed fills it from the positions
+    it was told, ``None`` when it saw none."""
+    mfe: float | UnsetType | None = UNSET
+    """The highest."""
 
 
 class BotStatus(Event, tag="BOT_STATUS"):
@@ -342,6 +223,7 @@ class BotStatus(Event, tag="BOT_STATUS"):
     next_scan_at: str | None = None
     gates: dict[str, int] | None = None
     cycle_s: float | None = None
+    risk: RiskMemory | UnsetType = UNSET
 
 
 class TerminalStatus(Event, tag="TERMINAL_STATUS"):
@@ -376,11 +258,17 @@ class ModelSwapped(Event, tag="MODEL_SWAPPED"):
 
 
 class CommandAudit(Event, tag="COMMAND_AUDIT"):
+    """Told twice for what is carried out: ``given`` (``ok`` is ``None``), on disk before the
+    effect, and ``done`` with the result after it. ``refused`` is told once."""
+
     id: str
     name: str
     args: dict[str, Any]
     actor: str
-    ok: bool
+    ok: bool | None
+    state: Literal["given", "done", "refused"] = "done"
+    result: dict[str, Any] | UnsetType | None = UNSET
+    error: CommandError | UnsetType | None = UNSET
 
 
 EVENTS: tuple[type[Event], ...] = tuple(Event.__subclasses__())
@@ -390,18 +278,15 @@ EVENT_TYPES: dict[str, type[Event]] = {cls.__struct_config__.tag: cls for cls in
 # -- replies ------------------------------------------------------------------------------
 
 
-class CommandError(Payload):
-    code: str
-    message: str
-
-
 class CommandResult(msgspec.Struct, kw_only=True, tag_field="type", tag="COMMAND_RESULT"):
-    """The answer to one command: ``result`` when ``ok``, else ``error``."""
+    """The answer to one command: ``result`` when ``ok``, else ``error``; ``confirm`` when it
+    is a question (the error's code is then CONFIRM)."""
 
     id: str
     ok: bool
     result: dict[str, Any] | None = None
     error: CommandError | None = None
+    confirm: Confirm | UnsetType = UNSET
 
 
 class ErrorReply(msgspec.Struct, kw_only=True, tag_field="type", tag="ERROR"):
@@ -427,11 +312,13 @@ class Auth(msgspec.Struct, kw_only=True, tag_field="type", tag="AUTH"):
 
 
 class Command(msgspec.Struct, kw_only=True, tag_field="type", tag="COMMAND"):
-    """``id`` is made by the client and unique: a repeat returns the first result."""
+    """``id`` is made by the client and unique: a repeat returns the first result. ``confirm``
+    answers the feed's question (``Confirm``)."""
 
     id: str
     name: str
     args: dict[str, Any] = {}
+    confirm: str | None = None
 
 
 class Publish(msgspec.Struct, kw_only=True, tag_field="type", tag="PUBLISH"):

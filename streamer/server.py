@@ -21,7 +21,7 @@ from websockets.protocol import OPEN
 
 from . import http
 from .access import Access, Grant, Refusal, bearer, is_loopback
-from .commands import refusal
+from .command_args import refusal
 from .connection import FeedConnection
 from .frames import SharedDeflate
 from .hub import Hub, Subscriber
@@ -375,7 +375,9 @@ class FeedServer:
         self, connection: FeedConnection, client: Subscriber, message: Command, grant: Grant
     ) -> None:
         try:
-            result = await self.feed.execute(message, f"{grant.actor} from {connection.address}")
+            result = await self.feed.execute(
+                message, f"{grant.actor} from {connection.address}", session=str(connection.id)
+            )
             self.hub.reply(client, encode(result))
         finally:
             connection.commands -= 1

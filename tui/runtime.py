@@ -29,6 +29,7 @@ from streamer.ports import PortTaken
 from streamer.protocol import RiskAlert
 
 from .about import program_version
+from .recall import recall
 from .settings import Settings
 
 log = logging.getLogger("mt5dash.runtime")
@@ -153,7 +154,7 @@ class Runtime:
                 f"cannot listen on {settings.feed.host}: {error.strerror or error}"
             ) from None
         try:
-            self._build()
+            await self._build()
         except BaseException:
             await self.feed.close()
             raise
@@ -167,8 +168,12 @@ class Runtime:
             )
         ]
 
-    def _build(self) -> None:
+    async def _build(self) -> None:
         settings, feed = self.settings, self.feed
+        assert self.journal is not None
+        halted, memory = await recall(self.journal)
+        if settings.terminal.backend == "paper" and settings.paper.state is None:
+            memory = None  # the account begins anew, only the journal goes on
         terminal = settings.terminal
         self.client = TerminalClient(
             open_backend(terminal, settings.paper), settings=terminal, on_status=feed.publish
@@ -193,6 +198,8 @@ class Runtime:
             risk=settings.risk,
             mode=self.mode,
             journal_ok=lambda: self.journal is not None and self.journal.ok,
+            halted=halted,
+            memory=memory,
         )
         feed.set_commander(self.worker.command)
         feed.set_bars(self._bars)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ class Bench:
         return [e for e in self.events if type(e).__name__ == kind]
 
     async def command(self, name: str, **args: Any) -> CommandResult:
-        return await self.worker.command(Command(id="1", name=name, args=args), "tester")
+        return await self.worker.command(Command(id=uuid4().hex, name=name, args=args), "tester")
 
 
 @pytest.fixture(scope="session")

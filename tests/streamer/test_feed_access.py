@@ -190,7 +190,8 @@ async def test_roles_decide_who_commands_and_who_publishes(open_feed: OpenFeed) 
                 await ws.send(message)
                 assert (await closed(ws))[0] == 4503
     assert len(done) == 1
-    assert [e["type"] for e in feed.state.events] == ["COMMAND_AUDIT", "MINE"]
+    told = [(e["type"], e.get("state")) for e in feed.state.events]
+    assert told == [("COMMAND_AUDIT", "given"), ("COMMAND_AUDIT", "done"), ("MINE", None)]
 
 
 async def test_a_token_travels_in_a_header_a_subprotocol_or_the_first_message(

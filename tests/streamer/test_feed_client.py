@@ -109,11 +109,11 @@ async def test_a_command_whose_answer_is_lost_is_unknown_and_not_sent_again(
 
     feed.set_commander(act)
     async with client_of(feed, token=token) as client:
-        result = await client.command("flatten")
+        result = await client.command("scan_now")
         assert result.error is not None
         assert result.error.code == "OUTCOME_UNKNOWN"
         await until(lambda: any(e["type"] == "COMMAND_AUDIT" for e in client.state.events))
-    assert given == ["flatten"]
+    assert given == ["scan_now"]
 
 
 async def test_the_close_codes_are_obeyed(open_feed: OpenFeed) -> None:

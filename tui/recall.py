@@ -1,0 +1,73 @@
+"""What an earlier run of the bot left in the journal that this one must not forget.
+
+The kill switch stays on over a restart, and so do the peak of the equity and the limits that
+were hit. What cannot be read counts as "halted": a disk that fails releases nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from strategy.status import halted_before
+from streamer.journal import Journal, JournalError
+from streamer.protocol import RiskMemory
+from streamer.wire import decode
+
+log = logging.getLogger("mt5dash.runtime")
+
+NEWEST = 400
+"""Events of bot and operator that are looked through."""
+
+
+async def recall(journal: Journal) -> tuple[str | None, RiskMemory | None]:
+    """Why the kill switch was on when the last run ended (``None``: it was off), and what
+    that run knew of the risk limits."""
+    try:
+        rows = await journal.query(
+            "SELECT body FROM ev WHERE type IN ('BOT_STATUS', 'COMMAND_AUDIT') "
+            "ORDER BY seq DESC LIMIT ?",
+            (NEWEST,),
+        )
+    except JournalError as error:
+        log.error("the last run's kill switch: %s", error)
+        return (
+            "whether the kill switch was on before the restart could not be read from the "
+            "journal; release it once you have looked",
+            None,
+        )
+    events = [decode(bytes(row[0])) for row in rows]
+    return halted(events), memory(events)
+
+
+def halted(newest_first: Iterable[Mapping[str, Any]]) -> str | None:
+    """The kill switch after these events; ``None`` when it is off.
+
+    A ``halt`` that was given, but of which nothing more was written, counts: the program was
+    killed while it was carried out.
+    """
+    for event in newest_first:
+        if event.get("type") == "BOT_STATUS":
+            return halted_before(event)
+        if event.get("name") == "release" and event.get("ok") is True:
+            return None
+        if event.get("name") == "halt" and event.get("state") != "refused":
+            args = event.get("args")
+            reason = args.get("reason") if isinstance(args, Mapping) else None
+            return str(reason or "halted by the operator")
+    return None
+
+
+def memory(newest_first: Iterable[Mapping[str, Any]]) -> RiskMemory | None:
+    """What the newest status says of the risk limits; ``None`` when none does."""
+    for event in newest_first:
+        if event.get("type") == "BOT_STATUS" and event.get("risk") is not None:
+            try:
+                return msgspec.convert(event["risk"], RiskMemory)
+            except msgspec.ValidationError as error:
+                log.error("the risk limits of the last run cannot be read: %s", error)
+                return None
+    return None
