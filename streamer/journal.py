@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
-import os
 import queue
 import secrets
 import sqlite3
@@ -22,37 +20,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from . import journal_file as file
 from .filelock import FileLock, FileLocked
-from .reader import Reader, ReadError, past
+from .journal_file import LEDGER_TYPES, JournalError, JournalLocked
+from .journal_pages import WAL_DEADLINE_S, read_wal
+from .journal_salvage import salvage
+from .reader import Reader, ReadError
+from .recorder import Moment, Sample, pack_body, rebuild
 from .settings import JournalSettings
 
 log = logging.getLogger("mt5dash.journal")
 
-SCHEMA_VERSION = 1
-APPLICATION_ID = 0x6D743564  # "mt5d"
+__all__ = ["Journal", "JournalError", "JournalLocked", "Listener", "Restored"]
+
 BATCH = 512
-LEDGER_TYPES = ("POSITION_OPENED", "POSITION_MODIFIED", "POSITION_CLOSED")
 TAIL_EVENTS = 2000
 LEDGER_EVENTS = 20_000
 READ_DEADLINE_S = 2.0
-
-_SCHEMA = f"""
-CREATE TABLE ev(
-    seq INTEGER PRIMARY KEY, at REAL NOT NULL, type TEXT NOT NULL, body BLOB NOT NULL,
-    chain BLOB NOT NULL
-);
-CREATE INDEX ev_ledger ON ev(seq) WHERE type IN {LEDGER_TYPES!r};
-CREATE INDEX ev_at ON ev(at);
-CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
-
-
-class JournalError(Exception):
-    """The journal cannot be used; the text says what to do."""
-
-
-class JournalLocked(JournalError):
-    """Another process holds the journal."""
+RETAIN_S = 60.0
+PRUNE_PAUSE_S = 0.02
+"""Between two chunks of pruning: what is written meanwhile goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +47,15 @@ class Restored:
     """What a journal knew when it was opened.
 
     ``tail`` holds the newest events as (seq, packed bytes), oldest first and without a hole;
-    ``trades`` the packed events that the ledger is made from.
+    ``trades`` the packed events that the ledger is made from; ``moment`` the state at the end;
+    ``notes`` what was wrong with the file and what was done about it.
     """
 
     epoch: str
     seq: int
     tail: list[tuple[int, bytes]] = field(default_factory=list)
     trades: list[bytes] = field(default_factory=list)
+    moment: Moment | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -76,11 +65,6 @@ class Listener(Protocol):
     def journal_committed(self, seq: int) -> None: ...
 
     def journal_status(self, trouble: str | None) -> None: ...
-
-
-def link_hash(previous: bytes, seq: int, body: bytes) -> bytes:
-    """One link of the chain that makes a changed row visible."""
-    return hashlib.blake2b(previous + seq.to_bytes(8, "big") + body, digest_size=16).digest()
 
 
 class Journal:
@@ -98,6 +82,7 @@ class Journal:
         self.committed = 0
         self.last_commit: float | None = None
         self.commits = 0
+        self.samples_dropped = 0
         self._lock = FileLock(self.path.with_name(self.path.name + ".lock"))
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._stop = threading.Event()
@@ -107,6 +92,9 @@ class Journal:
         self._listener: Listener
         self._db: sqlite3.Connection | None = None
         self._chain = b""
+        self._sample = 0
+        self._sample_chain = b""
+        self._retain_at = 0.0
 
     @property
     def ok(self) -> bool:
@@ -164,6 +152,10 @@ class Journal:
             at: Epoch seconds, the wall clock's.
         """
         self._queue.put((seq, at, kind, body))
+
+    def record(self, sample: Sample) -> None:
+        """Queue a sample of the state. One that cannot be written is dropped, not waited for."""
+        self._queue.put(sample)
 
     async def read(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Committed events above ``after``, oldest first, at most ``limit``.
@@ -234,31 +226,52 @@ class Journal:
             self._answer(opened, error)
             return
         self._answer(opened, restored)
+        self._retain_at = time.monotonic() + PRUNE_PAUSE_S
         done: asyncio.Future[bool] | None = None
         while done is None:
             batch: list[tuple[int, float, str, bytes]] = []
-            item = self._queue.get()
+            samples: list[Sample] = []
+            try:
+                item = self._queue.get(timeout=max(0.0, self._retain_at - time.monotonic()))
+            except queue.Empty:
+                self._retain()
+                continue
             while True:
                 if isinstance(item, asyncio.Future):
                     done = item
                     break
-                batch.append(item)
+                if isinstance(item, Sample):
+                    samples.append(item)
+                else:
+                    batch.append(item)
                 if len(batch) >= BATCH:
                     break
                 try:
                     item = self._queue.get_nowait()
                 except queue.Empty:
                     break
-            written = not batch or self._write_until_done(batch)
+            written = not (batch or samples) or self._write_until_done(batch, samples)
             if done is not None:
                 self._shut()
                 self._answer(done, written)
 
-    def _write_until_done(self, batch: list[tuple[int, float, str, bytes]]) -> bool:
+    def _retain(self) -> None:
+        pause = RETAIN_S
+        try:
+            if self._db is not None and file.prune_step(self._db, self.settings, time.time()):
+                pause = PRUNE_PAUSE_S
+        except (sqlite3.Error, OSError) as error:
+            log.warning("%s: old rows could not be pruned: %s", self.path.name, error)
+            self._drop_connection()
+        self._retain_at = time.monotonic() + pause
+
+    def _write_until_done(
+        self, batch: list[tuple[int, float, str, bytes]], samples: list[Sample]
+    ) -> bool:
         delay = 0.1
         while True:
             try:
-                self._write(batch)
+                self._write(batch, samples)
             except (sqlite3.Error, OSError) as error:
                 text = f"{self.path.name} cannot be written: {error}"
                 if self.trouble is None:
@@ -266,22 +279,26 @@ class Journal:
                 self.trouble = text
                 self._call(self._listener.journal_status, text)
                 self._drop_connection()
+                # Of the state only what is new counts once there is room again.
+                self.samples_dropped += len(samples)
+                samples = []
                 if self._stop.wait(delay):
                     log.error("%d events could not be journalled", len(batch))
-                    return False
+                    return not batch
                 delay = min(delay * 2, 2.0)
                 continue
             if self.trouble is not None:
                 log.warning("%s is written again", self.path.name)
                 self.trouble = None
                 self._call(self._listener.journal_status, None)
-            self.committed = batch[-1][0]
             self.last_commit = time.monotonic()
             self.commits += 1
-            self._call(self._listener.journal_committed, self.committed)
+            if batch:
+                self.committed = batch[-1][0]
+                self._call(self._listener.journal_committed, self.committed)
             return True
 
-    def _write(self, batch: list[tuple[int, float, str, bytes]]) -> None:
+    def _write(self, batch: list[tuple[int, float, str, bytes]], samples: list[Sample]) -> None:
         if self._db is None:
             # After an error nothing is taken for granted: what the file holds is asked.
             self._db = self._connect()
@@ -291,35 +308,29 @@ class Journal:
         for seq, at, kind, body in batch:
             if seq <= self.committed:
                 continue
-            chain = link_hash(chain, seq, body)
+            chain = file.link_hash(chain, seq, at, kind, body)
             rows.append((seq, at, kind, body, chain))
-        if not rows:
-            return
+        last, link, states = self._sample, self._sample_chain, []
+        for sample in samples:
+            last, packed = last + 1, pack_body(sample.raw)
+            link = file.sample_hash(link, last, sample.at, sample.seq, sample.whole, packed)
+            states.append((last, sample.at, sample.seq, int(sample.whole), packed, link))
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         db.executemany("INSERT INTO ev VALUES(?,?,?,?,?)", rows)
+        db.executemany("INSERT INTO sample VALUES(?,?,?,?,?,?)", states)
         db.execute("COMMIT")
-        self._chain = chain
+        self._chain, self._sample, self._sample_chain = chain, last, link
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, isolation_level=None, timeout=5.0, check_same_thread=False)
-        try:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")
-            db.execute("PRAGMA wal_autocheckpoint=1000")
-            db.execute("PRAGMA journal_size_limit=67108864")
-        except sqlite3.Error:
-            db.close()
-            raise
-        return db
+        return file.connect(self.path)
 
     def _load_chain(self, db: sqlite3.Connection) -> None:
+        meta = file.read_meta(db)
         row = db.execute("SELECT seq, chain FROM ev ORDER BY seq DESC LIMIT 1").fetchone()
-        if row is None:
-            base = db.execute("SELECT value FROM meta WHERE key='epoch'").fetchone()
-            self.committed, self._chain = 0, str(base[0]).encode() if base else b""
-        else:
-            self.committed, self._chain = int(row[0]), bytes(row[1])
+        self.committed, self._chain = row or file.anchor(meta, "ev")
+        row = db.execute("SELECT id, chain FROM sample ORDER BY id DESC LIMIT 1").fetchone()
+        self._sample, self._sample_chain = row or file.anchor(meta, "sample")
 
     def _drop_connection(self) -> None:
         db, self._db = self._db, None
@@ -337,86 +348,76 @@ class Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock.acquire()
         notes: list[str] = []
+        wal = read_wal(self.path, WAL_DEADLINE_S)
         try:
-            db = self._open_checked()
-        except sqlite3.DatabaseError as error:
+            self._db = db = file.open_checked(self.path, self._connect, notes)
+            restored = self._read_back(db, notes)
+        except (sqlite3.DatabaseError, ValueError) as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            notes.append(self._set_aside(str(error)))
-            db = self._open_checked()
-        self._db = db
-        epoch = str(db.execute("SELECT value FROM meta WHERE key='epoch'").fetchone()[0])
+            self._drop_connection()
+            aside = self._set_aside(str(error))
+            self._db = db = file.open_checked(self.path, self._connect, notes)
+            saved = salvage(aside, db)
+            notes.append(f"{self.path.name} was damaged ({error}): {saved}. Kept: {aside.name}")
+            restored = self._read_back(db, notes)
+        else:
+            if wal.bad_frame is not None:
+                notes.append(
+                    f"{self.path.name}-wal was damaged in frame {wal.bad_frame}: up to "
+                    f"{max(1, wal.lost_commits)} of the last writes are lost"
+                )
+                # Their numbers may have been told to clients: no client may go on from them.
+                restored = Restored(
+                    self._new_epoch(db),
+                    restored.seq,
+                    restored.tail,
+                    restored.trades,
+                    restored.moment,
+                    notes,
+                )
+        for note in notes:
+            log.warning("%s", note)
+        return restored
+
+    def _new_epoch(self, db: sqlite3.Connection) -> str:
+        epoch = secrets.token_hex(8)
+        db.execute("BEGIN IMMEDIATE")
+        file.write_meta(db, epoch=epoch)
+        db.execute("COMMIT")
+        return epoch
+
+    def _read_back(self, db: sqlite3.Connection, notes: list[str]) -> Restored:
+        meta = file.read_meta(db)
+        if meta.get("seal") != file.seal_of(meta):
+            raise sqlite3.DatabaseError("its names and anchors do not fit their seal")
         self._load_chain(db)
-        tail = [
-            (int(seq), bytes(body))
-            for seq, body in db.execute(
-                "SELECT seq, body FROM ev ORDER BY seq DESC LIMIT ?", (TAIL_EVENTS,)
-            )
-        ]
+        tail: list[tuple[int, bytes]] = []
+        for seq, body in db.execute(
+            "SELECT seq, body FROM ev ORDER BY seq DESC LIMIT ?", (TAIL_EVENTS,)
+        ):
+            if tail and seq != tail[-1][0] - 1:
+                break
+            tail.append((int(seq), bytes(body)))
         tail.reverse()
         trades = [
             bytes(row[0])
             for row in db.execute(
-                "SELECT body FROM ev INDEXED BY ev_ledger "
-                f"WHERE type IN {LEDGER_TYPES!r} ORDER BY seq DESC LIMIT ?",
+                "SELECT body FROM (SELECT seq, body FROM kept UNION ALL "
+                "SELECT seq, body FROM ev INDEXED BY ev_ledger "
+                f"WHERE type IN {LEDGER_TYPES!r}) ORDER BY seq DESC LIMIT ?",
                 (LEDGER_EVENTS,),
             )
         ]
         trades.reverse()
-        return Restored(epoch, self.committed, tail, trades, notes)
+        moment = rebuild(db, self.committed, self._sample)
+        return Restored(meta["epoch"], self.committed, tail, trades, moment, notes)
 
-    def _open_checked(self) -> sqlite3.Connection:
-        """Connect, make or check the schema. ``DatabaseError`` means corrupt."""
-        fresh = not self.path.exists() or self.path.stat().st_size == 0
-        if fresh:
-            descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600)
-            os.close(descriptor)
-        db = self._connect()
-        try:
-            version = int(db.execute("PRAGMA user_version").fetchone()[0])
-            if version > SCHEMA_VERSION:
-                raise JournalError(
-                    f"{self.path}: written by a newer mt5dash (schema {version}, this one knows "
-                    f"{SCHEMA_VERSION}). Update mt5dash or choose another file."
-                )
-            if version == 0:
-                if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    raise JournalError(
-                        f"{self.path}: an SQLite file of another program. Choose another path."
-                    )
-                db.executescript(
-                    f"BEGIN; {_SCHEMA} PRAGMA application_id={APPLICATION_ID}; "
-                    f"PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
-                )
-                db.execute("INSERT INTO meta VALUES('epoch', ?)", (secrets.token_hex(8),))
-            elif not fresh:
-                self._quick_check(db)
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _quick_check(self, db: sqlite3.Connection) -> None:
-        deadline = time.monotonic() + READ_DEADLINE_S
-        db.set_progress_handler(past(deadline), 100_000)
-        try:
-            result = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        except sqlite3.OperationalError as error:
-            if "interrupt" not in str(error):
-                raise
-            log.warning("%s: too large to be checked in %.0f s", self.path.name, READ_DEADLINE_S)
-            return
-        finally:
-            db.set_progress_handler(None, 0)
-        if result != "ok":
-            raise sqlite3.DatabaseError(str(result))
-
-    def _set_aside(self, reason: str) -> str:
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    def _set_aside(self, reason: str) -> Path:
+        aside = self.path.with_name(f"{self.path.name}.corrupt-{file.stamp()}")
         for suffix in ("", "-wal", "-shm"):
             part = self.path.with_name(self.path.name + suffix)
             if part.exists():
-                part.rename(self.path.with_name(f"{self.path.name}.corrupt-{stamp}{suffix}"))
-        note = f"{self.path.name} was corrupt ({reason}); set aside as .corrupt-{stamp}"
-        log.error("%s", note)
-        return note
+                part.rename(aside.with_name(aside.name + suffix))
+        log.error("%s was corrupt (%s); set aside as %s", self.path.name, reason, aside.name)
+        return aside

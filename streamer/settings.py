@@ -117,10 +117,21 @@ class JournalSettings(BaseModel):
         default=None, description="The journal's file; empty: one in the user's state folder."
     )
     keep_days: float = Field(
-        default=90.0, gt=0, description="Days after which events may be pruned."
+        default=90.0,
+        gt=0,
+        description="Days after which events are pruned (those of positions are kept).",
     )
     keep_bytes: int = Field(
-        default=2 << 30, ge=1 << 20, description="Size above which old events go."
+        default=2 << 30,
+        ge=1 << 20,
+        description="Size above which the oldest samples go, then the oldest events.",
+    )
+    samples: bool = Field(
+        default=True,
+        description="Keep the state once a second too, so that every moment can be replayed.",
+    )
+    keep_samples_days: float = Field(
+        default=14.0, gt=0, description="Days after which those are pruned."
     )
     waiting_events: int = Field(
         default=10_000,

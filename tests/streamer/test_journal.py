@@ -16,7 +16,9 @@ import pytest
 from feed_kit import OpenFeed, frame, frame_of, join, until
 
 from streamer.feed import Feed
-from streamer.journal import Journal, JournalError, JournalLocked, link_hash
+from streamer.journal import Journal, JournalError, JournalLocked
+from streamer.journal_file import SCHEMA_VERSION, anchor, link_hash, old_link_hash, read_meta
+from streamer.journal_verify import verify
 from streamer.protocol import Account, AccountUpdate, PositionClosed, PositionOpened, ScanStart
 from streamer.settings import FeedSettings, JournalSettings
 
@@ -64,9 +66,9 @@ class Held(Journal):
         super().__init__(*args)
         self.go = threading.Event()
 
-    def _write(self, batch: Any) -> None:
+    def _write(self, *waiting: Any) -> None:
         self.go.wait(10)
-        super()._write(batch)
+        super()._write(*waiting)
 
 
 async def test_a_log_event_reaches_nobody_before_it_is_on_disk(tmp_path: Path) -> None:
@@ -100,10 +102,10 @@ class Full(Journal):
             db.execute(f"PRAGMA max_page_count={pages}")
         return db
 
-    def _write(self, batch: Any) -> None:
+    def _write(self, *waiting: Any) -> None:
         if self.full and self._db is not None and self.trouble is None:
             self._drop_connection()
-        super()._write(batch)
+        super()._write(*waiting)
 
 
 async def test_a_full_disk_holds_log_events_back_says_so_and_recovers(tmp_path: Path) -> None:
@@ -158,23 +160,97 @@ async def test_only_one_process_has_a_journal(open_feed: OpenFeed, tmp_path: Pat
     assert not (tmp_path / "j.db").exists()
 
 
-async def test_a_corrupt_file_is_set_aside_and_numbers_begin_anew(
+async def test_a_corrupt_file_is_set_aside_and_what_is_whole_is_saved(
     open_feed: OpenFeed, tmp_path: Path
 ) -> None:
     feed = await open_feed("j.db")
-    for number in range(500):
-        feed.publish(ScanStart(count=number))
-    await until(lambda: feed.state.seq == 500)
+    for number in range(2000):
+        feed.publish({"type": "X", "n": number, "data": "x" * 100})
+    await until(lambda: feed.state.seq == 2000)
     epoch = feed.state.epoch
     await feed.close()
     path = tmp_path / "j.db"
     damaged = bytearray(path.read_bytes())
-    damaged[4096 : 4096 * 4] = b"\xa5" * (4096 * 3)
+    damaged[4096 * 30 : 4096 * 33] = b"\xa5" * (4096 * 3)
     path.write_bytes(bytes(damaged))
     again = await open_feed("j.db")
-    assert again.state.epoch != epoch
-    assert again.state.seq == 0
+    assert again.state.epoch != epoch, "no client may go on from numbers that may be gone"
+    assert again.journal is not None
+    rows = await again.journal.query("SELECT seq, json_extract(body, '$.n') FROM ev")
+    kept = {seq: n for seq, n in rows if seq <= 2000}
+    assert all(n == seq - 1 for seq, n in kept.items()), "what is there is what was written"
+    assert 1800 < len(kept) < 2000, "three pages are gone, not more"
+    await until(lambda: again.state.seq > max(kept))
+    said = again.state.events[-1]
+    assert (said["type"], said["code"]) == ("RISK_ALERT", "JOURNAL")
+    assert f"{len(kept)} events saved" in said["text"]
     assert [name for name in os.listdir(tmp_path) if ".corrupt-" in name]
+
+
+async def test_a_file_whose_first_page_is_gone_is_still_salvaged(
+    open_feed: OpenFeed, tmp_path: Path
+) -> None:
+    feed = await open_feed("j.db")
+    for number in range(300):
+        feed.publish({"type": "X", "n": number, "data": "y" * (9000 if number == 7 else 50)})
+    await until(lambda: feed.state.seq == 300)
+    await feed.close()
+    path = tmp_path / "j.db"
+    damaged = bytearray(path.read_bytes())
+    damaged[:4096] = bytes(4096)
+    path.write_bytes(bytes(damaged))
+    again = await open_feed("j.db")
+    assert again.journal is not None
+    rows = await again.journal.query("SELECT seq, json_extract(body, '$.n') FROM ev")
+    assert {(n + 1, n) for n in range(300)} <= set(rows), "also the one longer than a page"
+
+
+OLD_SCHEMA = """
+CREATE TABLE ev(
+    seq INTEGER PRIMARY KEY, at REAL NOT NULL, type TEXT NOT NULL, body BLOB NOT NULL,
+    chain BLOB NOT NULL
+);
+CREATE INDEX ev_ledger ON ev(seq)
+    WHERE type IN ('POSITION_OPENED', 'POSITION_MODIFIED', 'POSITION_CLOSED');
+CREATE INDEX ev_at ON ev(at);
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES('epoch', 'abc');
+PRAGMA user_version=1;
+"""
+
+
+def old_journal(path: Path, count: int) -> None:
+    """A journal as schema 1 had it."""
+    db = sqlite3.connect(path)
+    db.executescript(OLD_SCHEMA)
+    chain = b"abc"
+    for seq in range(1, count + 1):
+        body = b'{"type":"X","n":%d,"seq":%d}' % (seq, seq)
+        chain = old_link_hash(chain, seq, body)
+        db.execute("INSERT INTO ev VALUES(?,?,?,?,?)", (seq, 1e9 + seq, "X", body, chain))
+    db.commit()
+    db.close()
+
+
+async def test_an_older_journal_is_brought_up_to_date_after_a_copy(
+    open_feed: OpenFeed, tmp_path: Path
+) -> None:
+    old_journal(tmp_path / "j.db", 50)
+    feed = await open_feed("j.db")
+    assert (feed.state.epoch, [e["n"] for e in feed.state.events][:3]) == ("abc", [1, 2, 3])
+    feed.publish(ScanStart(count=1))
+    await until(lambda: feed.state.seq == 52, 5)  # the note of what was done, and this one
+    await feed.close()
+    assert verify(tmp_path / "j.db").ok
+    copies = [p for p in tmp_path.iterdir() if ".schema1-" in p.name]
+    assert len(copies) == 1
+    db = sqlite3.connect(copies[0])
+    assert db.execute("SELECT count(*) FROM ev").fetchone() == (50,)
+    assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    db.close()
+    db = sqlite3.connect(tmp_path / "j.db")
+    assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    db.close()
 
 
 @pytest.mark.parametrize(
@@ -219,9 +295,9 @@ async def test_each_row_is_chained_to_the_one_before(open_feed: OpenFeed, tmp_pa
     again.publish(ScanStart(count=20))
     await until(lambda: again.state.seq == 21)
     db = sqlite3.connect(tmp_path / "j.db")
-    chain = again.state.epoch.encode()
-    for seq, body, link in db.execute("SELECT seq, body, chain FROM ev ORDER BY seq"):
-        chain = link_hash(chain, seq, body)
+    chain = anchor(read_meta(db), "ev")[1]
+    for seq, at, kind, body, link in db.execute("SELECT * FROM ev ORDER BY seq"):
+        chain = link_hash(chain, seq, at, kind, body)
         assert link == chain
     db.close()
     assert seq == 21

@@ -1,0 +1,429 @@
+"""The journal's file: schema, migrations, hash chains, what is pruned and what is kept.
+
+Plain functions over one open SQLite connection; ``journal.py`` calls them in its writer's
+thread, the commands of ``mt5dash journal`` without a loop.
+
+Tables: ``ev`` log events; ``sample`` the state, once a second where it changed; ``kept``
+events of positions that outlive the pruning of ``ev``; ``meta`` names and anchors. Each row of
+``ev`` and ``sample`` carries the hash of itself and of the row before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+import sqlite3
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .reader import past
+from .settings import JournalSettings
+
+log = logging.getLogger("mt5dash.journal")
+
+SCHEMA_VERSION = 2
+APPLICATION_ID = 0x6D743564  # "mt5d"
+LEDGER_TYPES = ("POSITION_OPENED", "POSITION_MODIFIED", "POSITION_CLOSED")
+PRUNE_ROWS = 1000
+"""Rows that one transaction deletes: the writer is held up for a few milliseconds."""
+VACUUM_PAGES = 500
+QUICK_CHECK_S = 1.0
+
+_SAMPLES = """
+CREATE TABLE sample(
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, seq INTEGER NOT NULL, whole INTEGER NOT NULL,
+    body BLOB NOT NULL, chain BLOB NOT NULL
+);
+CREATE INDEX sample_at ON sample(at);
+CREATE INDEX sample_whole ON sample(seq, id) WHERE whole = 1;
+CREATE TABLE kept(
+    seq INTEGER PRIMARY KEY, at REAL NOT NULL, type TEXT NOT NULL, body BLOB NOT NULL,
+    before BLOB NOT NULL, chain BLOB NOT NULL
+);
+"""
+SCHEMA = f"""
+CREATE TABLE ev(
+    seq INTEGER PRIMARY KEY, at REAL NOT NULL, type TEXT NOT NULL, body BLOB NOT NULL,
+    chain BLOB NOT NULL
+);
+CREATE INDEX ev_ledger ON ev(seq) WHERE type IN {LEDGER_TYPES!r};
+CREATE INDEX ev_at ON ev(at);
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+{_SAMPLES}"""
+
+
+class JournalError(Exception):
+    """The journal cannot be used; the text says what to do."""
+
+
+class JournalLocked(JournalError):
+    """Another process holds the journal."""
+
+
+# -- hashes -------------------------------------------------------------------------------
+
+
+def link_hash(previous: bytes, seq: int, at: float, kind: str, body: bytes) -> bytes:
+    """One link of the events' chain: it makes a changed row visible."""
+    head = previous + struct.pack(">qd", seq, at) + kind.encode() + b"\0"
+    return hashlib.blake2b(head + body, digest_size=16).digest()
+
+
+def old_link_hash(previous: bytes, seq: int, body: bytes) -> bytes:
+    """The same as schema 1 made it; rows up to ``meta.old_until`` have it."""
+    return hashlib.blake2b(previous + seq.to_bytes(8, "big") + body, digest_size=16).digest()
+
+
+def sample_hash(previous: bytes, id: int, at: float, seq: int, whole: int, body: bytes) -> bytes:
+    """One link of the samples' chain."""
+    head = previous + struct.pack(">qdqq", id, at, seq, whole)
+    return hashlib.blake2b(head + body, digest_size=16).digest()
+
+
+def seal_of(meta: dict[str, str]) -> str:
+    """A hash over all of ``meta`` but the seal itself."""
+    digest = hashlib.blake2b(digest_size=16)
+    for key in sorted(meta.keys() - {"seal"}):
+        digest.update(f"{key}\0{meta[key]}\0".encode())
+    return digest.hexdigest()
+
+
+def read_meta(db: sqlite3.Connection) -> dict[str, str]:
+    """All of ``meta``."""
+    return {str(key): str(value) for key, value in db.execute("SELECT key, value FROM meta")}
+
+
+def write_meta(db: sqlite3.Connection, **values: object) -> None:
+    """Change some of ``meta`` and seal it, in the caller's transaction."""
+    meta = {**read_meta(db), **{key: str(value) for key, value in values.items()}}
+    meta["seal"] = seal_of(meta)
+    db.executemany(
+        "INSERT INTO meta VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value",
+        [(key, meta[key]) for key in (*values, "seal")],
+    )
+
+
+def anchor(meta: dict[str, str], table: str) -> tuple[int, bytes]:
+    """Number and hash of the row before the first one that is there."""
+    number, _, chain = meta.get(f"{table}_anchor", "0:").partition(":")
+    return int(number), bytes.fromhex(chain)
+
+
+def set_anchor(db: sqlite3.Connection, table: str, number: int, chain: bytes) -> None:
+    write_meta(db, **{f"{table}_anchor": f"{number}:{chain.hex()}"})
+
+
+# -- opening ------------------------------------------------------------------------------
+
+
+def connect(path: Path, synchronous: str = "FULL") -> sqlite3.Connection:
+    """The one connection that writes and checkpoints."""
+    db = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
+    try:
+        if path.stat().st_size == 0:
+            db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA synchronous={synchronous}")
+        db.execute("PRAGMA wal_autocheckpoint=1000")
+        db.execute("PRAGMA journal_size_limit=67108864")
+    except (sqlite3.Error, OSError):
+        db.close()
+        raise
+    return db
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing.
+
+    Raises:
+        JournalError: there is no such file, or it is no journal of this version.
+    """
+    if not path.is_file():
+        raise JournalError(f"{path}: no such journal; name one with --db")
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        try:
+            version = int(db.execute("PRAGMA user_version").fetchone()[0])
+            check_version(path, db, version)
+            if version < SCHEMA_VERSION:
+                raise JournalError(
+                    f"{path}: schema {version}; start `mt5dash tui --journal {path}` once, which "
+                    "brings it up to date (a backup is kept beside it)"
+                )
+        except BaseException:
+            db.close()
+            raise
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: cannot be read: {error}") from None
+    return db
+
+
+def check_version(path: Path, db: sqlite3.Connection, version: int) -> None:
+    """Refuse what is not ours, or newer than this program.
+
+    Raises:
+        JournalError: so it is.
+    """
+    if version > SCHEMA_VERSION:
+        raise JournalError(
+            f"{path}: written by a newer mt5dash (schema {version}, this one knows "
+            f"{SCHEMA_VERSION}). Update mt5dash or choose another file."
+        )
+    if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise JournalError(f"{path}: an SQLite file of another program. Choose another path.")
+
+
+def open_checked(
+    path: Path, connection: Callable[[], sqlite3.Connection], notes: list[str]
+) -> sqlite3.Connection:
+    """Connect; make the tables, or look at the file and bring it up to date.
+
+    Raises:
+        JournalError: it is not ours, newer, or cannot be migrated.
+        sqlite3.DatabaseError: it is corrupt (an ``OperationalError``: it cannot be used now).
+    """
+    fresh = not path.exists() or path.stat().st_size == 0
+    if fresh:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    db = connection()
+    try:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        check_version(path, db, version)
+        if version == 0:
+            make(db)
+        elif not fresh:
+            quick_check(path, db)
+            if version < SCHEMA_VERSION:
+                notes.append(migrate(path, db, version))
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def quick_check(path: Path, db: sqlite3.Connection) -> None:
+    """SQLite's own look at the file, as far as it gets in ``QUICK_CHECK_S``.
+
+    Raises:
+        sqlite3.DatabaseError: it found something.
+    """
+    db.set_progress_handler(past(time.monotonic() + QUICK_CHECK_S), 100_000)
+    try:
+        result = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        if "interrupt" not in str(error):
+            raise
+        log.info("%s: too large to be checked whole at the start", path.name)
+        return
+    finally:
+        db.set_progress_handler(None, 0)
+    if result != "ok":
+        raise sqlite3.DatabaseError(str(result))
+
+
+def make(db: sqlite3.Connection, **meta: object) -> None:
+    """Make the tables of an empty file."""
+    db.executescript(
+        f"BEGIN; {SCHEMA} PRAGMA application_id={APPLICATION_ID}; "
+        f"PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+    )
+    db.execute("BEGIN")
+    write_meta(
+        db,
+        **{
+            "epoch": secrets.token_hex(8),
+            "old_until": 0,
+            "ev_anchor": "0:" + secrets.token_bytes(16).hex(),
+            "sample_anchor": "0:" + secrets.token_bytes(16).hex(),
+            **meta,
+        },
+    )
+    db.execute("COMMIT")
+
+
+def migrate(path: Path, db: sqlite3.Connection, version: int) -> str:
+    """Bring an older file up to date, after a whole copy beside it; returns what was done.
+
+    Raises:
+        JournalError: the copy cannot be written; nothing was changed.
+    """
+    copy = path.with_name(f"{path.name}.schema{version}-{stamp()}")
+    try:
+        backup(db, copy)
+    except (sqlite3.Error, OSError) as error:
+        raise JournalError(
+            f"{path}: must be brought from schema {version} to {SCHEMA_VERSION}, and the copy "
+            f"{copy.name} cannot be written first ({error}). Free space there and start again."
+        ) from None
+    for step in range(version, SCHEMA_VERSION):
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            _MIGRATIONS[step](db)
+            db.execute(f"PRAGMA user_version={step + 1}")
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+    return f"{path.name}: brought from schema {version} to {SCHEMA_VERSION}; before: {copy.name}"
+
+
+def _to_2(db: sqlite3.Connection) -> None:
+    for statement in _SAMPLES.split(";"):
+        if statement.strip():
+            db.execute(statement)
+    epoch = str(db.execute("SELECT value FROM meta WHERE key='epoch'").fetchone()[0])
+    last = db.execute("SELECT ifnull(max(seq), 0) FROM ev").fetchone()[0]
+    write_meta(
+        db,
+        old_until=last,
+        ev_anchor=f"0:{epoch.encode().hex()}",
+        sample_anchor="0:" + secrets.token_bytes(16).hex(),
+    )
+
+
+_MIGRATIONS = {1: _to_2}
+
+
+def stamp() -> str:
+    """This moment in a file's name."""
+    return time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+
+
+def backup(db: sqlite3.Connection, target: Path) -> None:
+    """A whole copy under its name only once it is complete and on disk.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be written.
+    """
+    part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)
+    try:
+        os.close(os.open(part, os.O_CREAT | os.O_WRONLY, 0o600))
+        db.execute("VACUUM INTO ?", (str(part),))
+        copy = sqlite3.connect(part)
+        try:
+            found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise sqlite3.DatabaseError(str(found))
+        finally:
+            copy.close()
+        descriptor = os.open(part, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+# -- retention ----------------------------------------------------------------------------
+
+
+def used_bytes(db: sqlite3.Connection) -> int:
+    """Size of what the file holds, free pages not counted."""
+    size, pages, free = (
+        int(db.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_size", "page_count", "freelist_count")
+    )
+    return size * (pages - free)
+
+
+def prune_step(db: sqlite3.Connection, settings: JournalSettings, now: float) -> int:
+    """Delete one chunk of what may go; rows deleted, 0 when there is nothing (more) to do.
+
+    Samples go after ``keep_samples_days``, events after ``keep_days``. Above ``keep_bytes`` the
+    oldest samples go first, then the oldest events. Events of positions stay, in ``kept``.
+    """
+    gone = _prune(db, "sample", now - settings.keep_samples_days * 86_400)
+    gone = gone or _prune(db, "ev", now - settings.keep_days * 86_400)
+    if not gone and used_bytes(db) > settings.keep_bytes:
+        gone = _prune(db, "sample", None) or _prune(db, "ev", None)
+    if not gone and db.execute("PRAGMA freelist_count").fetchone()[0] > 2 * VACUUM_PAGES:
+        db.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+    return gone
+
+
+def _prune(db: sqlite3.Connection, table: str, before: float | None) -> int:
+    key = "id" if table == "sample" else "seq"
+    # From the oldest row on and without a hole: what is left is still one chain. The newest
+    # row always stays, for its number.
+    first, last = db.execute(f"SELECT min({key}), max({key}) FROM {table}").fetchone()
+    if first is None:
+        return 0
+    rows = db.execute(
+        f"SELECT {key}, at, chain FROM {table} WHERE {key} >= ? AND {key} < ? "
+        f"ORDER BY {key} LIMIT ?",
+        (first, last, PRUNE_ROWS),
+    ).fetchall()
+    old = rows if before is None else []
+    if before is not None:
+        for row in rows:
+            if row[1] >= before:
+                break
+            old.append(row)
+    if not old:
+        return 0
+    number, chain = int(old[-1][0]), bytes(old[-1][2])
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if table == "ev":
+            _keep(db, number)
+        db.execute(f"DELETE FROM {table} WHERE {key} <= ?", (number,))
+        set_anchor(db, table, number, chain)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return len(old)
+
+
+def _keep(db: sqlite3.Connection, until: int) -> None:
+    """Copy events of positions up to ``until`` to ``kept``, each with the hash before it."""
+    meta = read_meta(db)
+    rows = db.execute(
+        f"SELECT seq, at, type, body, chain FROM ev WHERE type IN {LEDGER_TYPES!r} AND seq <= ?",
+        (until,),
+    ).fetchall()
+    for seq, at, kind, body, chain in rows:
+        before = db.execute("SELECT chain FROM ev WHERE seq = ?", (seq - 1,)).fetchone()
+        link = bytes(before[0]) if before else anchor(meta, "ev")[1]
+        db.execute(
+            "INSERT OR REPLACE INTO kept VALUES(?,?,?,?,?,?)", (seq, at, kind, body, link, chain)
+        )
+
+
+def gaps(meta: dict[str, str]) -> list[tuple[int, int]]:
+    """Runs of events that are known to be missing since a salvage: first and last number."""
+    found: list[tuple[int, int]] = []
+    for text in meta.get("gaps", "").split():
+        first, _, last = text.partition("-")
+        found.append((int(first), int(last)))
+    return found
+
+
+def row_of_status(db: sqlite3.Connection) -> dict[str, Any]:
+    """What a journal holds, in numbers."""
+    meta = read_meta(db)
+    count, first, last, begin, end = db.execute(
+        "SELECT count(*), min(seq), max(seq), min(at), max(at) FROM ev"
+    ).fetchone()
+    samples = db.execute("SELECT count(*) FROM sample").fetchone()[0]
+    kept = db.execute("SELECT count(*) FROM kept").fetchone()[0]
+    return {
+        "epoch": meta.get("epoch"),
+        "events": count,
+        "first": first,
+        "last": last,
+        "from": begin,
+        "to": end,
+        "samples": samples,
+        "kept": kept,
+        "bytes": used_bytes(db),
+    }
