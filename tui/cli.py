@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import cli_backtest, cli_more
+from . import cli_backtest, cli_cmd, cli_more
 from .about import program_version
 from .cli_common import IN_USE, USAGE, Config, fail, load_settings
 
@@ -50,8 +50,10 @@ def common(
 def tui(
     no_ui: Annotated[bool, typer.Option("--no-ui", help="Bot and feed without a screen.")] = False,
     connect: Annotated[
-        str | None,
-        typer.Option("--connect", metavar="URL", help="Draw a feed that runs elsewhere."),
+        list[str] | None,
+        typer.Option(
+            "--connect", metavar="URL", help="Draw a feed that runs elsewhere; may be repeated."
+        ),
     ] = None,
     token_file: Annotated[
         Path | None,
@@ -131,7 +133,7 @@ def tui(
         "ui": {"theme": theme, "ascii": ascii_only},
     }
     loaded = load_settings(flags, config)
-    if connect is not None:
+    if connect:
         if no_ui:
             raise fail("--connect draws a screen; use `mt5dash tail URL` for frames", USAGE)
         if not has_terminal():
@@ -181,11 +183,11 @@ def _run_bot(loaded: Loaded, *, screen: bool) -> int:
         log.close()
 
 
-def _run_attached(loaded: Loaded, url: str, token_file: Path | None) -> int:
+def _run_attached(loaded: Loaded, addresses: list[str], token_file: Path | None) -> int:
     from .logs import Log, default_log_file
 
     token = _token(token_file)
-    url = _feed_url(url)
+    urls = [_feed_url(address) for address in addresses]
     log = Log(
         level=loaded.settings.log.level,
         file=loaded.settings.log.file or default_log_file(),
@@ -194,7 +196,7 @@ def _run_attached(loaded: Loaded, url: str, token_file: Path | None) -> int:
     try:
         from .screen import run_attached
 
-        return asyncio.run(run_attached(loaded, url, token))
+        return asyncio.run(run_attached(loaded, urls, token))
     finally:
         log.close()
 
@@ -292,6 +294,7 @@ def config(
 app.add_typer(cli_more.token, name="token")
 app.command()(cli_backtest.backtest)
 app.command()(cli_more.doctor)
+app.command()(cli_cmd.cmd)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     add_help_option=False,

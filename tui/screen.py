@@ -11,18 +11,19 @@ import logging
 import os
 import signal
 import sys
-
-# Textual reads it at import: redraws are bundled at this rate, which is what SSH can carry.
-os.environ.setdefault("TEXTUAL_FPS", "15")
+from collections.abc import Sequence
 
 from streamer.client import FeedClient
+from streamer.protocol import Confirm
 
 from . import life
 from .about import program_version
 from .app import DashApp
 from .driver import restore_terminal, screen_driver
 from .headless import log_events, wait_for_signal
-from .runtime import Runtime
+from .logs import default_log_file
+from .options import Memory
+from .runtime import Runtime, state_dir
 from .settings import Loaded
 
 log = logging.getLogger("mt5dash")
@@ -37,6 +38,13 @@ def _terminal_is_gone() -> bool:
     return False
 
 
+async def _remembered() -> Memory:
+    """Columns, sort order, theme and unit of the last time."""
+    memory = Memory(state_dir() / "screen.json")
+    await asyncio.to_thread(memory.load)
+    return memory
+
+
 async def run_screen(loaded: Loaded) -> int:
     """Run bot, feed and screen. Returns the exit code."""
     life.last_rites.append(restore_terminal)
@@ -49,6 +57,8 @@ async def run_screen(loaded: Loaded) -> int:
         owns_bot=True,
         driver_class=screen_driver(),
         version=program_version(),
+        memory=await _remembered(),
+        values=loaded.values,
     )
 
     async def end_in_order() -> None:
@@ -76,9 +86,10 @@ async def run_screen(loaded: Loaded) -> int:
         undo()
         log.warning("the screen ended (%s): worker and feed go on at %s", result, runtime.feed.url)
         if not _terminal_is_gone():
+            cause = "closed" if result == "detach" else "failed"
             print(
-                f"mt5dash: the screen failed (see the log); worker and feed go on at "
-                f"{runtime.feed.url}; Ctrl-C stops them",
+                f"mt5dash: the screen {cause}; bot and feed go on at {runtime.feed.url}, log in "
+                f"{loaded.settings.log.file or default_log_file()}; Ctrl-C stops them",
                 file=sys.stderr,
                 flush=True,
             )
@@ -88,17 +99,27 @@ async def run_screen(loaded: Loaded) -> int:
     return 0
 
 
-async def run_attached(loaded: Loaded, url: str, token: str | None) -> int:
-    """Draw a feed that runs elsewhere. Ending the screen leaves it alone."""
+async def _asked_already(question: Confirm) -> bool:
+    """The feed asks before it closes everything; on a screen the dialog has asked, and the
+    word was typed, before the command was sent."""
+    log.info("the feed asks: %s", question.text)
+    return True
+
+
+async def run_attached(loaded: Loaded, urls: Sequence[str], token: str | None) -> int:
+    """Draw feeds that run elsewhere, a tab each. Ending the screen leaves them alone."""
     life.last_rites.append(restore_terminal)
-    client = FeedClient(url, token=token)
-    await client.start()
+    clients = [FeedClient(url, token=token, confirm=_asked_already) for url in urls]
+    for client in clients:
+        await client.start()
     app = DashApp(
-        client,
+        clients,
         settings=loaded.settings.ui,
         owns_bot=False,
         driver_class=screen_driver(),
         version=program_version(),
+        memory=await _remembered(),
+        values=loaded.values,
     )
 
     def received(signum: signal.Signals) -> bool:
@@ -108,5 +129,5 @@ async def run_attached(loaded: Loaded, url: str, token: str | None) -> int:
 
     life.on_stop_signal(received)
     await app.run_async()
-    await client.close()
+    await asyncio.gather(*(client.close() for client in clients))
     return 0 if app.return_code in (0, None) else 1
