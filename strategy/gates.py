@@ -137,7 +137,10 @@ def score(case: Case) -> Stop | None:
     value, limit = case.seen.score, case.desk.settings.min_score
     if value >= limit and case.sign:
         return None
-    return Stop("SCORE", f"Low Score ({value:.0f} < {limit:.0f})", value=value, limit=limit)
+    short = f"{value:.0f} < {limit:.0f}"
+    if f"{value:.0f}" == f"{limit:.0f}":
+        short = f"{value:.1f} < {limit:.1f}"
+    return Stop("SCORE", f"Low Score ({short})", value=value, limit=limit)
 
 
 def trigger(case: Case) -> Stop | None:
