@@ -23,7 +23,8 @@ from .hub import Hub, Subscriber
 from .inbox import Inbox
 from .journal import Journal
 from .ledger import Ledger
-from .protocol import STATE_TYPES, Command, CommandResult, Event, Heartbeat
+from .protocol import STATE_TYPES, Command, CommandResult, Event, Heartbeat, RiskAlert
+from .recorder import EVERY_S, Recorder
 from .server import FeedServer
 from .settings import FeedSettings
 from .snapshots import Snapshots
@@ -71,6 +72,7 @@ class Feed:
         self.access = Access(self.settings, self.tokens)
         self.state = FeedState(uuid4().hex[:16])
         self.ledger = Ledger()
+        self.recorder = Recorder(self.state)
         self.health = Health()
         self.ring = Ring(self.settings.ring_events, self.settings.ring_bytes)
         self.snapshots = Snapshots(self.state, self.ring)
@@ -92,6 +94,8 @@ class Feed:
         self._running = False
         self._closed = False
         self._journal_trouble: str | None = None
+        self._recorded_at = 0.0
+        self._samples_dropped = 0
         self._last_refusal = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._since = time.monotonic()
@@ -141,6 +145,16 @@ class Feed:
         self.state.seq = restored.seq
         for raw in restored.trades:
             self.ledger.apply(decode(raw))
+        if restored.moment is not None:
+            # Account, positions and prices are asked for anew; what is history goes on.
+            past = restored.moment.state
+            self.state.equity = past.equity
+            self.state.scan_summary = past.scan_summary or self.state.scan_summary
+            if len(past.recent_trades) > len(self.state.recent_trades):
+                self.state.recent_trades = past.recent_trades
+            self.ledger.marks = restored.moment.marks
+        for note in restored.notes:
+            self._early.append(pack(RiskAlert(code="JOURNAL", level="warning", text=note)))
 
     async def close(self) -> None:
         """Write what waits, tell clients 1001, stop. Bounded, whatever clients do."""
@@ -152,6 +166,8 @@ class Feed:
         self._inbox.close()
         await self.commands.close()
         if self.journal is not None:
+            if self._running:
+                self._record(self.journal)
             await self.journal.close(0.5)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.2):
@@ -257,6 +273,10 @@ class Feed:
             if not isinstance(stamp, str):
                 event["timestamp"] = now_iso()
                 extra = b',"timestamp":"' + event["timestamp"].encode() + b'"'
+            if kind == "POSITION_CLOSED":
+                added = self.ledger.extremes(event)
+                event.update(added)
+                extra += b"".join(b',"%s":' % k.encode() + encode(v) for k, v in added.items())
             if kind in STATE_TYPES:
                 item = Item(kind, raw[:-1] + extra + b"}")
             else:
@@ -302,7 +322,7 @@ class Feed:
                 item, event = self._outgoing.popleft()
                 if item.seq:
                     self.ring.add(item)
-                    self.ledger.apply(event)
+                self.ledger.apply(event)
                 self.state.apply(event, time.monotonic())
                 self.hub.push(item)
                 self.commands.heard(event)
@@ -378,4 +398,19 @@ class Feed:
             await asyncio.sleep(TICK_S)
             late = (time.perf_counter() - due) * 1000
             self.loop_lag_ms = max(late, self.loop_lag_ms * 0.9)
-            self.hub.sweep(time.monotonic())
+            now = time.monotonic()
+            self.hub.sweep(now)
+            if self.journal is not None and now - self._recorded_at >= EVERY_S - TICK_S / 2:
+                self._recorded_at = now
+                self._record(self.journal)
+
+    def _record(self, journal: Journal) -> None:
+        """Take a sample of the state, unless nothing changed."""
+        if not journal.settings.samples or not journal.ok:
+            return
+        if journal.samples_dropped != self._samples_dropped:
+            self._samples_dropped = journal.samples_dropped
+            self.recorder.start_anew()
+        sample = self.recorder.sample(self._clock(), self.ledger.marks)
+        if sample is not None:
+            journal.record(sample)

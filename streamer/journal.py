@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from . import journal_file as file
 from .filelock import FileLock, FileLocked
-from .journal_file import LEDGER_TYPES, JournalError, JournalLocked
+from .journal_file import JournalError, JournalLocked
 from .journal_pages import WAL_DEADLINE_S, read_wal
 from .journal_salvage import salvage
 from .reader import Reader, ReadError
@@ -35,7 +35,6 @@ __all__ = ["Journal", "JournalError", "JournalLocked", "Listener", "Restored"]
 
 BATCH = 512
 TAIL_EVENTS = 2000
-LEDGER_EVENTS = 20_000
 READ_DEADLINE_S = 2.0
 RETAIN_S = 60.0
 PRUNE_PAUSE_S = 0.02
@@ -400,16 +399,7 @@ class Journal:
                 break
             tail.append((int(seq), bytes(body)))
         tail.reverse()
-        trades = [
-            bytes(row[0])
-            for row in db.execute(
-                "SELECT body FROM (SELECT seq, body FROM kept UNION ALL "
-                "SELECT seq, body FROM ev INDEXED BY ev_ledger "
-                f"WHERE type IN {LEDGER_TYPES!r}) ORDER BY seq DESC LIMIT ?",
-                (LEDGER_EVENTS,),
-            )
-        ]
-        trades.reverse()
+        trades = file.ledger_events(db, self.committed)
         moment = rebuild(db, self.committed, self._sample)
         return Restored(meta["epoch"], self.committed, tail, trades, moment, notes)
 

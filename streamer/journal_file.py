@@ -356,17 +356,19 @@ def _prune(db: sqlite3.Connection, table: str, before: float | None) -> int:
     first, last = db.execute(f"SELECT min({key}), max({key}) FROM {table}").fetchone()
     if first is None:
         return 0
+    whole = "whole" if table == "sample" else "1"
     rows = db.execute(
-        f"SELECT {key}, at, chain FROM {table} WHERE {key} >= ? AND {key} < ? "
+        f"SELECT {key}, at, chain, {whole} FROM {table} WHERE {key} >= ? AND {key} <= ? "
         f"ORDER BY {key} LIMIT ?",
-        (first, last, PRUNE_ROWS),
+        (first, last, PRUNE_ROWS + 1),
     ).fetchall()
-    old = rows if before is None else []
+    count = len(rows) - 1
     if before is not None:
-        for row in rows:
-            if row[1] >= before:
-                break
-            old.append(row)
+        count = next((n for n in range(count) if rows[n][1] >= before), count)
+    # What is left of the samples begins with a whole one: the others mean nothing without it.
+    while count and not rows[count][3]:
+        count -= 1
+    old = rows[:count]
     if not old:
         return 0
     number, chain = int(old[-1][0]), bytes(old[-1][2])
@@ -397,6 +399,20 @@ def _keep(db: sqlite3.Connection, until: int) -> None:
         db.execute(
             "INSERT OR REPLACE INTO kept VALUES(?,?,?,?,?,?)", (seq, at, kind, body, link, chain)
         )
+
+
+LEDGER_EVENTS = 20_000
+
+
+def ledger_events(db: sqlite3.Connection, until: int) -> list[bytes]:
+    """Events of positions up to number ``until``, oldest first, the newest 20,000."""
+    rows = db.execute(
+        "SELECT body FROM (SELECT seq, body FROM kept UNION ALL "
+        "SELECT seq, body FROM ev INDEXED BY ev_ledger "
+        f"WHERE type IN {LEDGER_TYPES!r}) WHERE seq <= ? ORDER BY seq DESC LIMIT ?",
+        (until, LEDGER_EVENTS),
+    ).fetchall()
+    return [bytes(row[0]) for row in reversed(rows)]
 
 
 def gaps(meta: dict[str, str]) -> list[tuple[int, int]]:

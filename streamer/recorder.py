@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .state import MAX_EQUITY, MAX_EVENTS, SECTIONS, FeedState
@@ -67,7 +67,7 @@ class Recorder:
         state = self._state
         old, now = self._revisions, dict(state.revisions)
         market = (state.server_time, state.speed)
-        if old == now and market == self._market and marks == self._marks:
+        if not state.revision or (old == now and market == self._market and marks == self._marks):
             return None
         whole = self._left <= 0
         if whole:
@@ -207,6 +207,10 @@ class Moment:
     marks: Marks
     damaged: int = 0
     """Events and samples that could not be read, and were left out."""
+    tail: list[tuple[int, bytes]] = field(default_factory=list)
+    """The last log events as they were written, oldest first."""
+    trades: list[bytes] = field(default_factory=list)
+    """Events that a ledger of this moment is made from; filled where it is needed."""
 
 
 def rebuild(db: sqlite3.Connection, seq: int, sample: int, epoch: str = "") -> Moment:
@@ -233,6 +237,7 @@ def rebuild(db: sqlite3.Connection, seq: int, sample: int, epoch: str = "") -> M
         "ORDER BY id",
         (first, sample, seq),
     ).fetchall()
+    found.tail = [(int(number), bytes(body)) for number, _, body in events[-MAX_EVENTS:]]
     index = 0
     for _, at, upto, whole, body in samples:
         while index < len(events) and events[index][0] <= upto:
