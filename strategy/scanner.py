@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ import numpy as np
 
 from execution.structs import SymbolInfo, Tick
 from execution.terminal import TerminalError
-from strategy.base import Bars, Context, Strategy
+from strategy.base import Bars, Context, Setup, Strategy
 from strategy.case import Case, Desk, Stop
 from strategy.compute import Compute, milliseconds
 from strategy.gates import first_stop
@@ -102,6 +102,8 @@ class Scanner:
     settings: StrategySettings
     compute: Compute
     calendar: Calendar | None = None
+    judge: Callable[[Context, Setup], Setup] | None = None
+    """Puts the learned probability on a set-up; runs where the strategy runs."""
     history: History = field(init=False)
     _late: tuple[str, ...] = ()
 
@@ -230,7 +232,7 @@ class Scanner:
                 out[symbol] = replace(case, error="the strategy hangs on this symbol")
                 continue
             context = Context(symbol, case.info, case.tick, bars, now, case.sessions)
-            tasks.append((symbol, partial(self.strategy.evaluate, context)))
+            tasks.append((symbol, partial(self._evaluate, context)))
         work = await self.compute.run(tasks, max(deadline - time.monotonic(), 0.05))
         for symbol, text in work.failed.items():
             out[symbol] = replace(out[symbol], error=text)
@@ -243,6 +245,10 @@ class Scanner:
             out[symbol] = replace(out[symbol], error=text)
         self._late = tuple(s for s in missing if s != work.at)
         return out
+
+    def _evaluate(self, context: Context) -> Setup:
+        setup = self.strategy.evaluate(context)
+        return setup if self.judge is None else self.judge(context, setup)
 
     def _bars(self, symbol: str) -> dict[str, Bars] | None:
         """The symbol's bars where all timeframes can be computed with."""

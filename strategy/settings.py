@@ -101,6 +101,49 @@ class NewsSettings(_Settings):
     )
 
 
+class TrainerSettings(_Settings):
+    """Learning the probability of a set-up from the market's own past (extra `ml`)."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Learn, and let a model that proved itself out of sample stop set-ups.",
+    )
+    first_s: float = Field(
+        default=120.0, ge=0, description="Seconds after the terminal answered to the first try."
+    )
+    every_h: float = Field(default=4.0, gt=0, description="Market hours between two tries.")
+    least_gap_s: float = Field(
+        default=600.0,
+        ge=0,
+        description="Seconds between two tries at the least, also when the market has drifted.",
+    )
+    deadline_s: float = Field(
+        default=900.0, gt=0, description="Seconds after which a try is given up."
+    )
+    bars: int = Field(
+        default=6000, ge=200, le=200_000, description="Trigger bars of each symbol to learn from."
+    )
+    stride: int = Field(default=3, ge=1, description="Trigger bars between two looks at the past.")
+    horizon_bars: int = Field(
+        default=120, ge=1, description="Trigger bars a set-up has to reach its target."
+    )
+    embargo_bars: int = Field(
+        default=20,
+        ge=0,
+        description="Trigger bars left out between what is learned from and what is tested on.",
+    )
+    folds: int = Field(default=5, ge=2, le=50, description="Steps of the walk-forward test.")
+    min_samples: int = Field(
+        default=300, ge=50, description="Out-of-sample set-ups below which nothing is swapped."
+    )
+    confidence: float = Field(
+        default=0.99,
+        gt=0.5,
+        lt=1,
+        description="Confidence with which a new model must beat the old one and the baselines.",
+    )
+
+
 class StrategySettings(_Settings):
     """The scan: what is looked at, how often, and what a trade needs."""
 
@@ -135,7 +178,7 @@ class StrategySettings(_Settings):
         default=0.5,
         ge=0,
         le=1,
-        description="Least probability of success, where the strategy states one.",
+        description="Least probability of success, where the strategy or a learned model states one.",
     )
     min_r: float = Field(default=1.2, gt=0, description="Least reward over risk, costs included.")
     target_r: float = Field(
@@ -192,6 +235,9 @@ class StrategySettings(_Settings):
     )
     exits: ExitSettings = Field(default_factory=ExitSettings, description="Position rules.")
     news: NewsSettings = Field(default_factory=NewsSettings, description="News calendar.")
+    trainer: TrainerSettings = Field(
+        default_factory=TrainerSettings, description="Learning of the probability gate's model."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
 from execution.client import TerminalClient
@@ -30,11 +31,13 @@ from strategy.compute import Compute, Thread
 from strategy.desk import RiskDesk
 from strategy.gates import funnel
 from strategy.keeper import Keeper
+from strategy.model_gate import Judge
 from strategy.news import Calendar
 from strategy.scanner import Row, Scan, Scanner
 from strategy.settings import RiskSettings, StrategySettings
 from strategy.status import Mode, Teller, starting, state_of, stopped
 from strategy.trader import Trader
+from strategy.trainer import Trainer
 from streamer.command_args import BadCommand
 from streamer.protocol import (
     Command,
@@ -65,6 +68,8 @@ class Worker:
         halted: Why the kill switch is on from the start (it survives a restart).
         memory: What an earlier run knew of the risk limits; used for the same account only.
         compute: Where the strategy runs; a thread of its own when not given.
+        models: Folder of the learned models. Not given: nothing is learned, as in a backtest,
+            where a model of today would know the future.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Worker:
         halted: str | None = None,
         memory: RiskMemory | None = None,
         compute: Compute | None = None,
+        models: Path | None = None,
     ) -> None:
         self.client, self.observer, self.orders = client, observer, orders
         self.settings, self.risk, self.mode = settings, risk, mode
@@ -94,6 +100,18 @@ class Worker:
         self.book = Book(self.magic)
         self.calendar = Calendar(settings.news) if settings.news.source else None
         self.scanner = Scanner(client, strategy, settings, compute or Thread(), self.calendar)
+        self.trainer: Trainer | None = None
+        if models is not None and settings.trainer.enabled:
+            judge = self.scanner.judge = Judge(settings, strategy.timeframes)
+            self.trainer = Trainer(
+                client,
+                judge,
+                publish,
+                strategy=strategy,
+                settings=settings,
+                symbols=lambda: tuple(settings.symbols) or tuple(observer.symbols),
+                folder=models,
+            )
         self.trader = Trader(client, orders, self.book, settings, risk, self._justify)
         self.operator = Operator(self)
         self.paused = False
@@ -126,6 +144,9 @@ class Worker:
         if self.calendar is not None:
             news = self.calendar.run(self._on_calendar)
             self._tasks.append(asyncio.create_task(news, name="worker-news"))
+        if self.trainer is not None:
+            learning = self.trainer.run()
+            self._tasks.append(asyncio.create_task(learning, name="worker-trainer"))
         try:
             await asyncio.gather(*self._tasks)
         except asyncio.CancelledError:

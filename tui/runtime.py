@@ -198,6 +198,7 @@ class Runtime:
             risk=settings.risk,
             mode=self.mode,
             journal_ok=lambda: self.journal is not None and self.journal.ok,
+            models=state_dir() / "models" / terminal.backend,
             halted=halted,
             memory=memory,
         )
