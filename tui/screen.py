@@ -31,6 +31,8 @@ log = logging.getLogger("mt5dash")
 
 def _terminal_is_gone() -> bool:
     """Whether the terminal behind standard input was hung up."""
+    if sys.platform == "win32":
+        return False  # a closed console ends the process itself
     try:
         os.tcgetpgrp(sys.stdin.fileno())
     except (OSError, ValueError):
