@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from execution import constants as c
 from execution.orders import OrderOutcome, Orders
 from execution.structs import TradeOrder, TradePosition
+from execution.terminal import TerminalError
 from strategy.desk import RiskDesk
 from streamer.command_args import (
     Args,
@@ -132,8 +133,9 @@ class Operator:
         if args.flatten:
             try:
                 result |= await self._flatten(Flatten(), id)
-            except BadCommand as error:
-                raise BadCommand(error.code, f"the kill switch is on, but {error}") from None
+            except (BadCommand, TerminalError) as error:
+                code = error.code if isinstance(error, BadCommand) else "TERMINAL"
+                raise BadCommand(code, f"the kill switch is on, but {error}") from None
         return result
 
     async def _release(self, actor: str) -> dict[str, Any]:

@@ -48,8 +48,17 @@ def close_position(row: Row, view: View) -> Plan:
          (", swap and commission aside.", "dim")],
         [("The order goes to the market: the price may be another.", "dim")],
     ]  # fmt: skip
-    return Plan("close_position", {"ticket": row.ticket}, "Close position", lines,
+    return Plan("close_position", {"ticket": row.ticket, "expect": expected(row)},
+                "Close position", lines,
                 fields={"volume": ("Lots", f.lots(row.get("volume")))}, row=row)  # fmt: skip
+
+
+def expected(row: Row) -> dict[str, Any]:
+    """What stands on the screen: the bot refuses when it is something else by now."""
+    seen = {"side": row.direction, "volume": f.known(row.get("volume")), "symbol": row.symbol}
+    if seen["side"] not in ("BUY", "SELL"):
+        del seen["side"]
+    return {name: value for name, value in seen.items() if value is not None}
 
 
 def modify_position(row: Row, view: View) -> Plan:
@@ -62,7 +71,8 @@ def modify_position(row: Row, view: View) -> Plan:
         [("0 takes the stop or the target away.", "dim")],
     ]  # fmt: skip
     return Plan(
-        "modify_position", {"ticket": row.ticket}, "Change stop and target", lines,
+        "modify_position", {"ticket": row.ticket, "expect": expected(row)},
+        "Change stop and target", lines,
         fields={
             "sl": ("SL", _price_text(row.sl, digits)), "tp": ("TP", _price_text(row.tp, digits)),
         },
@@ -106,7 +116,8 @@ def cancel_order(row: Row, view: View) -> Plan:
           f"{word(row.symbol, 16)} @ {f.price(row.entry, row.digits)}", "bold")],
         [("No money moves: the order is only taken away.", "dim")],
     ]  # fmt: skip
-    return Plan("cancel_order", {"order": row.ticket}, "Delete pending order", lines, row=row)
+    return Plan("cancel_order", {"order": row.ticket, "expect": expected(row)},
+                "Delete pending order", lines, row=row)  # fmt: skip
 
 
 def flatten(view: View) -> Plan:

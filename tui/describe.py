@@ -81,8 +81,8 @@ def level(event: Event) -> int:
         return {"warning": WARN, "critical": ERROR}.get(str(event.get("level")), INFO)
     if name == "POSITION_CLOSED" and event.get("close_reason") == "stop_out":
         return ERROR
-    if name == "COMMAND_AUDIT" and event.get("ok") is False:
-        return WARN
+    if name == "COMMAND_AUDIT" and event.get("ok") is not True:
+        return DEBUG if event.get("state") == "given" else WARN
     if "ERROR" in name or "FAIL" in name:
         return ERROR
     return INFO
@@ -309,11 +309,17 @@ def _risk(event: Event, mask: bool) -> str:
 
 def _command(event: Event, mask: bool) -> str:
     args = event.get("args")
-    given = " ".join(f"{k}={v}" for k, v in args.items()) if isinstance(args, Mapping) else ""
+    given = ""
+    if isinstance(args, Mapping):
+        given = " ".join(f"{k}={v}" for k, v in args.items() if k != "expect")
+    error = event.get("error")
+    why = f" ({_str(error.get('message'))})" if isinstance(error, Mapping) else ""
+    if event.get("state") == "given":
+        ended = "given"
+    else:
+        ended = "done" if event.get("ok") else f"refused{why}"
     return (
-        f"{_str(event.get('name'))} {given}".rstrip()
-        + f" by {_str(event.get('actor'))}: "
-        + ("done" if event.get("ok") else "refused")
+        f"{_str(event.get('name'))} {given}".rstrip() + f" by {_str(event.get('actor'))}: {ended}"
     )
 
 

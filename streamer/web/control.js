@@ -31,6 +31,17 @@ export function stopMoney(p, stop) {
   return points >= 5 && profit * moved > 0 ? (stop - entry) * sign * (profit / moved) : null;
 }
 
+/** What stands on the page: the bot refuses when it is something else by now. @param {Wire} row */
+function expected(row) {
+  /** @type {Wire} */
+  const seen = {};
+  const [direction, volume] = [side(row), known(row.volume)];
+  if (direction === 'BUY' || direction === 'SELL') seen.side = direction;
+  if (volume !== null) seen.volume = volume;
+  if (typeof row.symbol === 'string') seen.symbol = row.symbol;
+  return seen;
+}
+
 export class Control {
   /** @param {FeedLink} link @param {Dialogs} dialogs @param {{say: (text: string) => void, chart: (symbol: string) => void}} calls */
   constructor(link, dialogs, { say, chart }) {
@@ -47,7 +58,9 @@ export class Control {
 
   /** @param {string} name @param {Wire} [args] @returns {Promise<string>} '' or what went wrong */
   async act(name, args = {}) {
-    const { ok, error, result } = await this.link.command(name, args);
+    const answer = await this.link.command(name, args);
+    // The feed asks again before it closes everything: the dialog, with its typed word, has asked.
+    const { ok, error, result } = answer.confirm ? await this.link.confirm(answer) : answer;
     if (!ok) return `${error?.message ?? 'refused'} (${error?.code ?? '?'})`;
     const told = result && typeof result === 'object' ? Object.entries(result).map(([k, v]) => `${k} ${words(v)}`).join(', ') : '';
     this.say(`${name.replaceAll('_', ' ')}: done${told && `, ${told}`}`);
@@ -221,7 +234,8 @@ export class Control {
       decide: (_, form) => {
         const volume = Number(form.get('volume'));
         if (!(volume > 0) || volume > (known(p.volume) ?? Infinity)) return `Lots: more than 0, at most ${lots(p.volume)}.`;
-        return this.act('close_position', volume === p.volume ? { ticket: p.ticket } : { ticket: p.ticket, volume });
+        const args = { ticket: p.ticket, expect: expected(p) };
+        return this.act('close_position', volume === p.volume ? args : { ...args, volume });
       },
     });
   }
@@ -252,7 +266,7 @@ export class Control {
       choices: [{ label: 'Change', value: 'modify', cls: 'go' }],
       decide: (_, form) => {
         /** @type {Wire} */
-        const args = { ticket: p.ticket };
+        const args = { ticket: p.ticket, expect: expected(p) };
         for (const name of /** @type {const} */ (['sl', 'tp'])) {
           const text = String(form.get(name) ?? '').trim();
           // What was left as it was is not sent: the bot may have moved it meanwhile.
@@ -260,7 +274,7 @@ export class Control {
           if (text === '' || !(Number(text) >= 0)) return `${name.toUpperCase()}: a price, or 0 for none.`;
           args[name] = Number(text);
         }
-        return Object.keys(args).length === 1 ? 'Nothing was changed.' : this.act('modify_position', args);
+        return Object.keys(args).length === 2 ? 'Nothing was changed.' : this.act('modify_position', args);
       },
     });
   }
@@ -285,7 +299,7 @@ export class Control {
       ],
       choices: this.may ? [{ label: 'Delete this order', value: 'cancel', cls: 'danger' }] : [],
       leave: 'Back',
-      decide: () => this.act('cancel_order', { order: o.order }),
+      decide: () => this.act('cancel_order', { order: o.order, expect: expected(o) }),
     });
   }
 

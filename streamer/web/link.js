@@ -16,7 +16,8 @@ import { FeedState, STATE_TYPES } from './state.js';
  * @property {() => void} onState the state changed
  * @property {() => void} onLink the connection changed
  */
-/** @typedef {{ok: boolean, result?: Wire | null, error?: {code: string, message: string} | null}} Result */
+/** @typedef {{id?: string, ok: boolean, result?: Wire | null, error?: {code: string, message: string} | null,
+ *   confirm?: {nonce: string, expires_s: number, text: string}, question?: string}} Result */
 
 const PROTOCOL = 'mt5dash.v1';
 /** A heartbeat comes every 5 s: silence of this length means the connection is dead. */
@@ -279,14 +280,27 @@ export class FeedLink {
    * @returns {Promise<Result>}
    */
   command(name, args = {}) {
-    const id = newId();
-    const frame = JSON.stringify({ type: 'COMMAND', id, name, args });
+    return this.ask({ type: 'COMMAND', id: newId(), name, args });
+  }
+
+  /**
+   * Answer the feed's question with yes: the same command again, with its one-use nonce.
+   * @param {Result} question @returns {Promise<Result>}
+   */
+  confirm(question) {
+    return this.ask({ ...JSON.parse(question.question ?? '{}'), confirm: question.confirm?.nonce });
+  }
+
+  /** @param {Wire} command @returns {Promise<Result>} */
+  ask(command) {
+    const { id } = command;
+    const frame = JSON.stringify(command);
     return new Promise((resolve) => {
       const timer = setTimeout(() => finish(UNANSWERED), ANSWER_MS);
       const finish = (/** @type {Result} */ result) => {
         clearTimeout(timer);
         this.commands.delete(id);
-        resolve(result);
+        resolve(result.confirm ? { ...result, question: frame } : result);
       };
       this.commands.set(id, { frame, epoch: this.reducer.epoch, done: finish });
       if (this.status === 'live') this.sendCommands();

@@ -66,7 +66,7 @@ export function level(event) {
     case 'POSITION_CLOSED':
       return event.close_reason === 'stop_out' ? 'error' : 'info';
     case 'COMMAND_AUDIT':
-      return event.ok === false ? 'warn' : 'info';
+      return event.state === 'given' ? 'debug' : event.ok === false ? 'warn' : 'info';
   }
   return /ERROR|FAIL/.test(String(event.type)) ? 'error' : 'info';
 }
@@ -152,7 +152,8 @@ const WRITERS = {
       reason(e.last_error) ? `: ${reason(e.last_error)}` : e.market ? ` (${words(e.market)})` : ''}`,
   RISK_ALERT: (e) => words(e.text ?? e.code),
   COMMAND_AUDIT: (e) =>
-    `${join(words(e.name), ...Object.entries(e.args ?? {}).map(([k, v]) => `${k}=${words(v)}`)).replaceAll('  ', ' ')} by ${words(e.actor)}: ${e.ok ? 'done' : 'refused'}`,
+    `${join(words(e.name), ...Object.entries(e.args ?? {}).filter(([k]) => k !== 'expect').map(([k, v]) => `${k}=${words(v)}`)).replaceAll('  ', ' ')} by ${words(e.actor)}: ${
+      e.state === 'given' ? 'given' : e.ok ? 'done' : `refused${e.error?.message ? ` (${words(e.error.message)})` : ''}`}`,
   TRAINER_STATUS: (e) =>
     join(words(e.state), known(e.progress) !== null && e.progress <= 1 && `${number(e.progress * 100)}%`, e.text && words(e.text)),
   MODEL_SWAPPED: (e) => `${words(e.model)} takes over  ${metrics(e.metrics)}`,

@@ -414,7 +414,8 @@ async def test_acting_needs_a_control_token_a_question_and_for_the_worst_a_word(
     await page.fill("input[name=volume]", "0.04")
     await page.get_by_role("button", name="Close at market").click()
     await expect(page.locator("#dialog")).to_be_hidden()
-    assert done == [("close_position", {"ticket": 1, "volume": 0.04})]
+    seen = {"side": "BUY", "volume": 0.1, "symbol": "EURUSD"}
+    assert done == [("close_position", {"ticket": 1, "expect": seen, "volume": 0.04})]
 
     await page.get_by_role("button", name="EURUSD BUY, details").click()
     await page.get_by_role("button", name="Change stop or target …").click()
@@ -422,7 +423,7 @@ async def test_acting_needs_a_control_token_a_question_and_for_the_worst_a_word(
     await expect(page.locator("#dialog-body")).to_contain_text("about −11.40")
     await page.get_by_role("button", name="Change", exact=True).click()
     await expect(page.locator("#dialog")).to_be_hidden()
-    assert done[-1] == ("modify_position", {"ticket": 1, "sl": 1.08337})
+    assert done[-1] == ("modify_position", {"ticket": 1, "expect": seen, "sl": 1.08337})
 
     await page.get_by_role("button", name="Kill switch …").click()
     stop = page.get_by_role("button", name="Stop new trades")
@@ -434,6 +435,14 @@ async def test_acting_needs_a_control_token_a_question_and_for_the_worst_a_word(
     await expect(page.locator("#dialog")).to_be_hidden()
     assert done[2:] == [("halt", {"reason": "test"})]
     await expect(page.locator("#events-list")).to_contain_text("halt reason=test by token")
+
+    # The feed asks once more before everything is closed; the page answers for the dialog.
+    await page.get_by_role("button", name="Close everything …").click()
+    await page.fill("input[name=typed]", "flatten")
+    await page.select_option("select[name=symbol]", "EURUSD")
+    await page.get_by_role("button", name="Close them").click()
+    await expect(page.locator("#dialog")).to_be_hidden()
+    assert done[3:] == [("flatten", {"symbol": "EURUSD"})]
 
 
 async def test_a_refusal_is_shown_and_the_question_stays(open_feed: Any, browser: Any) -> None:

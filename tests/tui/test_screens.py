@@ -87,6 +87,10 @@ async def test_the_palette_carries_out_what_it_finds() -> None:
         assert "gate funnel" in await b.now()
 
 
+SEEN = {"side": "BUY", "volume": 0.2, "symbol": "XAUUSD"}
+"""What stands on the screen goes along: the bot refuses when it is something else by now."""
+
+
 async def test_closing_a_position_asks_first_and_sends_its_ticket() -> None:
     async with bench() as b:
         await b.press("j", "C")
@@ -95,7 +99,7 @@ async def test_closing_a_position_asks_first_and_sends_its_ticket() -> None:
         assert b.source.commands == []
         await b.press("C", "enter")
         await b.pilot.pause()
-        assert b.source.commands == [("close_position", {"ticket": 2021740420})]
+        assert b.source.commands == [("close_position", {"ticket": 2021740420, "expect": SEEN})]
         assert isinstance(b.app.screen, MainScreen)
 
 
@@ -109,7 +113,8 @@ async def test_a_part_of_a_position_can_be_closed_but_not_more_than_all() -> Non
         b.type("0.05")
         await b.press("enter")
         await b.pilot.pause()
-        assert b.source.commands == [("close_position", {"ticket": 2021740420, "volume": 0.05})]
+        sent = {"ticket": 2021740420, "expect": SEEN, "volume": 0.05}
+        assert b.source.commands == [("close_position", sent)]
 
 
 async def test_a_changed_stop_is_told_in_money_and_only_what_changed_is_sent() -> None:
@@ -119,7 +124,8 @@ async def test_a_changed_stop_is_told_in_money_and_only_what_changed_is_sent() -
         assert "If the new stop is hit: about -24.20" in await b.now()
         await b.press("enter")
         await b.pilot.pause()
-        assert b.source.commands == [("modify_position", {"ticket": 2021740420, "sl": 2339.31})]
+        sent = {"ticket": 2021740420, "expect": SEEN, "sl": 2339.31}
+        assert b.source.commands == [("modify_position", sent)]
 
 
 async def test_taking_the_stop_away_is_told_as_unbounded() -> None:
@@ -176,7 +182,8 @@ async def test_a_command_needs_the_cursor_on_the_right_kind_of_row() -> None:
         assert isinstance(b.app.screen, MainScreen)
         await b.press("G", "D", "y")
         await b.pilot.pause()
-        assert b.source.commands == [("cancel_order", {"order": 2021740440})]
+        seen = {"side": "SELL", "volume": 0.1, "symbol": "USDJPY"}
+        assert b.source.commands == [("cancel_order", {"order": 2021740440, "expect": seen})]
 
 
 async def test_candles_of_the_feed_are_drawn_with_their_levels() -> None:
