@@ -61,18 +61,15 @@ def on_stop_signal(callback: Callable[[signal.Signals], bool]) -> Callable[[], N
             s: signal.signal(s, lambda n, _: loop.call_soon_threadsafe(received, signal.Signals(n)))
             for s in STOPPING_SIGNALS
         }
-
-        def undo() -> None:
-            for s, handler in previous.items():
-                signal.signal(s, handler)
-
-        return undo
-
-    for s in STOPPING_SIGNALS:
-        loop.add_signal_handler(s, received, s)
+    else:
+        for s in STOPPING_SIGNALS:
+            loop.add_signal_handler(s, received, s)
 
     def undo() -> None:
         for s in STOPPING_SIGNALS:
-            loop.remove_signal_handler(s)
+            if sys.platform == "win32":
+                signal.signal(s, previous[s])
+            else:
+                loop.remove_signal_handler(s)
 
     return undo
