@@ -10,20 +10,23 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from execution import agent
 from execution.backend import About, Call, Reply
 from execution.client import TerminalClient
-from execution.observer import Observer
+from execution.observer import Observation, Observer
 from execution.orders import Orders
+from execution.paper import PaperTerminal
 from execution.settings import TerminalSettings
 from execution.structs import SymbolInfo
-from execution.terminal import Terminal
+from strategy.ahead import Ahead
 from strategy.base import Strategy
 from strategy.compute import Inline
+from strategy.institutional import InstitutionalStrategy
+from strategy.quiet import Quiet
 from strategy.recall import Closed
 from strategy.settings import RiskSettings, StrategySettings
 from strategy.worker import Worker
@@ -37,18 +40,12 @@ class Stepped(Protocol):
     def step(self, seconds: float) -> None: ...
 
 
-class PaperLike(Terminal, Protocol):
-    """A terminal that tells its time."""
-
-    def server_now(self) -> float: ...
-
-
 class Direct:
     """A backend that calls the terminal in place."""
 
     name = "paper"
 
-    def __init__(self, terminal: PaperLike) -> None:
+    def __init__(self, terminal: PaperTerminal) -> None:
         self.terminal = terminal
 
     async def start(self, deadline: float) -> None:
@@ -78,11 +75,13 @@ class DirectClient(TerminalClient):
     """``TerminalClient`` without queue, deadlines and tasks: calls happen in place."""
 
     _known: dict[str, tuple[float, SymbolInfo]]
+    _currency: str
 
     async def open(self) -> None:
         """Connect. Raises :class:`TerminalError`."""
         self._known = {}
         await self._connect()
+        self._currency = (await self.account_info()).currency
 
     async def _submit(
         self, function: str, work: Callable[[float], Any], priority: int | None = None
@@ -90,12 +89,32 @@ class DirectClient(TerminalClient):
         return await work(0.0)
 
     async def spec(self, symbol: str, max_age: float = 60.0) -> SymbolInfo:
-        # ages in market time: the real time of the live client would differ from run to run
+        """Never of another moment, so that nothing depends on when it was asked for before; what
+        the account's own currency is paid in has the same tick value always."""
         now = await self.server_now() or 0.0
         known = self._known.get(symbol)
-        if known is None or now - known[0] >= max_age:
+        if known is None or (now != known[0] and known[1].currency_profit != self._currency):
             known = self._known[symbol] = (now, await self.symbol_info(symbol))
         return known[1]
+
+
+class Stepping(Worker):
+    """A worker whose scans can be told which symbols to look at."""
+
+    only: Sequence[str] = ()
+
+    async def _universe(self) -> tuple[str, ...]:
+        every = await super()._universe()
+        return tuple(symbol for symbol in every if symbol in self.only)
+
+    async def freshen(self, left_out: Collection[str], seen: Observation) -> None:
+        """Read the bars that a correlation may ask for, of open positions whose symbols are
+        left out of the scan."""
+        held = sorted({p.symbol for p in seen.positions if p.symbol in left_out})
+        if held:
+            ticks = {s: (await self.client.symbol_info_tick(s)).time_msc / 1000.0 for s in held}
+            frames = self.scanner.strategy.timeframes
+            await self.scanner.history.refresh(self.client, ticks, frames[:2][-1:])
 
 
 @dataclass
@@ -108,7 +127,8 @@ class Report:
     trades: list[Closed] = field(default_factory=list)
     equity: list[tuple[float, float]] = field(default_factory=list)
     stopped: Counter[str] = field(default_factory=Counter)
-    """Symbol-scans by the gate that stopped them; ``passed`` is the rest."""
+    """Symbol-scans by the gate that stopped them; ``passed`` is the rest, ``waiting`` those
+    that were left out because no trade could have come of them."""
     scans: int = 0
     orders: int = 0
     seconds: float = 0.0
@@ -137,7 +157,7 @@ class Report:
 
 
 async def run(
-    terminal: PaperLike,
+    terminal: PaperTerminal,
     clock: Stepped,
     strategy: Strategy,
     settings: StrategySettings,
@@ -147,6 +167,7 @@ async def run(
     poll_s: float = 5.0,
     symbols: Sequence[str] = (),
     publish: Callable[[Event], None] | None = None,
+    every: bool = False,
     go_on: Callable[[float, int], bool] = lambda now, trades: True,
 ) -> Report:
     """Trade from the clock's present until server time ``until``, or the market's end.
@@ -154,6 +175,8 @@ async def run(
     Args:
         poll_s: How often, in market seconds, the account is looked at and the position rules
             are asked; live it is ``terminal.poll_s``.
+        publish: Is given the events of the run; they are all told, so nothing is left out.
+        every: Leave no look and no scan out: slower, the same trades, a count for each gate.
         go_on: Asked each market minute with server time and the count of closed trades;
             ``False`` ends the run.
 
@@ -167,12 +190,15 @@ async def run(
     await client.open()
     observer = Observer(client, events, settings=execution, mode="paper", symbols=symbols)
     orders = Orders(client, events, execution)
-    worker = Worker(
+    ahead = None
+    if isinstance(strategy, InstitutionalStrategy):
+        ahead = Ahead(strategy, terminal.tapes, settings.bars)
+    worker = Stepping(
         client,
         observer,
         orders,
         events,
-        strategy=strategy,
+        strategy=strategy if ahead is None or every else ahead,
         settings=settings,
         risk=risk,
         mode="paper",
@@ -183,30 +209,57 @@ async def run(
         await worker.calendar.read(settings.news.source)
     now = terminal.server_now()
     report = Report(now, now, (await client.account_info()).balance)
-    next_scan, noted = now, -math.inf
-    while now < until:
+    quiet = None if every or publish is not None else Quiet(terminal, worker, ahead)
+    seen, next_scan, noted = await observer.refresh(), now, -math.inf
+    names = tuple(settings.symbols or observer.symbols)
+    while now < until and seen is not None:
         clock.step(min(poll_s, max(until - now, 1e-3)))
         before, now = now, terminal.server_now()
         if now <= before:
             break  # the recorded quotes are at their end
-        seen = await observer.refresh()
-        if seen is None:
-            continue
-        await worker.manage(seen)
+        due = now >= next_scan
+        passed = quiet is not None and quiet.passes(now)
+        wanted = names if due else ()
+        if quiet is not None and passed:
+            wanted = quiet.to_scan(wanted, now)
+        if wanted or not passed:
+            seen = await observer.refresh()
+            if seen is None:
+                continue
+            await worker.manage(seen)
+            if quiet is not None:
+                quiet.anchor(seen, await _infos(client, seen))
+                wanted = quiet.to_scan(wanted, now)
         if now - noted >= 60.0:
-            report.equity.append((now, seen.account.equity))
+            report.equity.append((now, seen.account.equity if quiet is None else quiet.equity))
             noted = now
             await asyncio.sleep(0)
             if not go_on(now, len(worker.book.closed)):
                 break
-        if now >= next_scan:
+        if not due:
+            continue
+        next_scan = now + settings.cycle_s
+        report.scans += 1
+        report.stopped["waiting"] += len(names) - len(wanted)
+        if wanted:
+            await worker.freshen(set(names) - set(wanted), seen)
+            worker.only = wanted
             scan = await worker.cycle()
-            next_scan = now + settings.cycle_s
             if scan is not None:
-                report.scans += 1
-                names = ["passed" if r.stop is None else r.stop.gate for r in scan.rows.values()]
-                report.stopped.update(names)
+                stops = [row.stop for row in scan.rows.values()]
+                report.stopped.update("passed" if s is None else s.gate for s in stops)
+            if observer.latest is not None and observer.latest is not seen:
+                # live, each look is followed by the rules, also the one after an order
+                seen = observer.latest
+                await worker.manage(seen)
+            if quiet is not None:
+                quiet.anchor(seen, await _infos(client, seen))
+    report.stopped += Counter()  # without zeros
     report.trades = list(worker.book.closed)
     report.ended, report.seconds = now, time.perf_counter() - began
     await client.backend.stop()
     return report
+
+
+async def _infos(client: TerminalClient, seen: Observation) -> dict[str, SymbolInfo]:
+    return {p.symbol: await client.spec(p.symbol) for p in seen.positions}

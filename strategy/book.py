@@ -56,6 +56,11 @@ class Book:
         """Note why an order was sent, until its position is seen."""
         self._why[order] = Why(score, dict(components))
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the trade of an order is still looked for."""
+        return bool(self._why)
+
     async def restore(self, terminal: Terminal, now: float) -> None:
         """Read the closed trades of the last days. Safe to repeat.
 

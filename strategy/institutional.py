@@ -67,12 +67,51 @@ class Features(NamedTuple):
     guard: Floats
 
 
+class Zones(NamedTuple):
+    """Open gaps and blocks, (low, high) by side, and the ATR."""
+
+    atr: float
+    sides: tuple[list[tuple[float, float]], list[tuple[float, float]]]
+
+    def share(self, side: int, price: float) -> float:
+        """1 inside a zone of the side, falling to 0 one ATR away from it."""
+        best = 0.0
+        for low, high in self.sides[side]:
+            outside = max(low - price, price - high, 0.0)
+            best = max(best, 1.0 - outside / self.atr)
+        return best
+
+
+class Ceiling(NamedTuple):
+    """What keeps a symbol from being a candidate until its next bar, whatever the tick."""
+
+    sides: tuple[tuple[int, float], ...]
+    """Sides with a trigger and the most points that each can have beside the zone's."""
+    zones: Zones
+    need: float
+
+    def reaches(self, bid: float, ask: float) -> bool:
+        """Whether the score could be enough at this quote. Never wrong in saying no."""
+        for side, most in self.sides:
+            price = bid if side == 0 else ask
+            if most + WEIGHTS["zone"] * self.zones.share(side, price) >= self.need:
+                return True
+        return False
+
+
 def features(series: Sequence[Bars], k: int = 3) -> list[Features]:
     """Features of series that have equally many bars, computed in one go; swings of ``k``."""
     o, h, low, c = (
         np.stack([getattr(bars, name) for bars in series], axis=1)
         for name in ("open", "high", "low", "close")
     )
+    return features_of(o, h, low, c, [int(bars.time[-1]) for bars in series], k)
+
+
+def features_of(
+    o: Floats, h: Floats, low: Floats, c: Floats, times: Sequence[int], k: int
+) -> list[Features]:
+    """Features of prices of shape (bars, series); ``times`` are those of the newest bars."""
     w = wilder(h, low, c)
     s = analyse(o, h, low, c, w.atr, k)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -81,7 +120,7 @@ def features(series: Sequence[Bars], k: int = 3) -> list[Features]:
     tail = slice(-TAIL, None)
     return [
         Features(
-            time=int(bars.time[-1]),
+            time=int(time),
             atr=w.atr[tail, j].copy(),
             adx=w.adx[tail, j].copy(),
             rsi=w.rsi[tail, j].copy(),
@@ -101,7 +140,7 @@ def features(series: Sequence[Bars], k: int = 3) -> list[Features]:
             swing=s.swing[tail, :, j].copy(),
             guard=s.guard[tail, :, j].copy(),
         )
-        for j, bars in enumerate(series)
+        for j, time in enumerate(times)
     ]
 
 
@@ -173,6 +212,30 @@ class InstitutionalStrategy:
             evidence=self._evidence(context, side, trigger, setup),
         )
 
+    def knows(self, bars: Bars) -> bool:
+        """Whether the features of these bars are at hand."""
+        known = self._known.get((bars.symbol, bars.timeframe))
+        return known is not None and known[0] == _mark(bars)
+
+    def know(self, bars: Bars, found: Features) -> None:
+        """Take features of ``bars`` that were computed elsewhere."""
+        self._known[bars.symbol, bars.timeframe] = (_mark(bars), found)
+
+    def ceiling(self, trigger: Features, setup: Features, bias: Features) -> Ceiling:
+        """The most that :meth:`evaluate` can find on these features at any tick."""
+        regime = regime_of(float(setup.adx[-1]), float(setup.calm[-1]))
+        blocked = regime is None or regime in self.settings.block_regimes
+        sides = []
+        for side in (0, 1):
+            age = _age(trigger.broke[:, side])
+            if blocked or age is None or age >= TRIGGER_AGE:
+                continue
+            share = self._shares(side, trigger, setup, bias, regime)
+            # a hair more than the sum, because it is rounded and compared elsewhere
+            most = sum(WEIGHTS[n] * v for n, v in share.items()) + WEIGHTS["session"] + 0.06
+            sides.append((side, most))
+        return Ceiling(tuple(sides), _zones(setup), self.settings.min_score)
+
     def _features(self, bars: Bars) -> Features:
         key = (bars.symbol, bars.timeframe)
         known = self._known.get(key)
@@ -191,17 +254,23 @@ class InstitutionalStrategy:
         bias: Features,
         regime: str | None,
     ) -> dict[str, float]:
+        share = self._shares(side, trigger, setup, bias, regime)
+        share["zone"] = _zone(setup, side, context.tick.bid if side == 0 else context.tick.ask)
+        share["session"] = _session(context.sessions)
+        return {name: weight * share[name] for name, weight in WEIGHTS.items()}
+
+    def _shares(
+        self, side: int, trigger: Features, setup: Features, bias: Features, regime: str | None
+    ) -> dict[str, float]:
+        """What does not depend on the tick, each from 0 to 1."""
         sign = 1 if side == 0 else -1
-        share = {
+        return {
             "bias": _bias(bias, sign),
             "sweep": max(_sweep(setup, side), 0.8 * _sweep(trigger, side)),
             "structure": _break(trigger, side, sign),
-            "zone": _zone(setup, side, context.tick.bid if sign > 0 else context.tick.ask),
             "regime": REGIME_POINTS.get(regime or "", 0.0),
-            "session": _session(context.sessions),
             "rsi": _rsi(float(trigger.rsi[-1]), sign),
         }
-        return {name: WEIGHTS[name] * value for name, value in share.items()}
 
     def _levels(
         self, context: Context, side: int, trigger: Features, setup: Features, atr: float
@@ -290,17 +359,21 @@ def _break(f: Features, side: int, sign: int) -> float:
     return 0.25 if int(f.trend[-1]) == sign else 0.0
 
 
+def _zones(f: Features) -> Zones:
+    """Low and high of the open gap and block of either side, with the ATR they are seen by."""
+    atr = float(f.atr[-1])
+    sides: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
+    for near, far in ((f.gap_near, f.gap_far), (f.block_near, f.block_far)):
+        for side in (0, 1):
+            a, b = float(near[-1, side]), float(far[-1, side])
+            if not math.isnan(a) and atr > 0:
+                sides[side].append((min(a, b), max(a, b)))
+    return Zones(atr, sides)
+
+
 def _zone(f: Features, side: int, price: float) -> float:
     """1 inside an open gap or block of the side, falling to 0 one ATR away from it."""
-    atr = float(f.atr[-1])
-    best = 0.0
-    for near, far in ((f.gap_near, f.gap_far), (f.block_near, f.block_far)):
-        a, b = float(near[-1, side]), float(far[-1, side])
-        if math.isnan(a) or not atr > 0:
-            continue
-        outside = max(min(a, b) - price, price - max(a, b), 0.0)
-        best = max(best, 1.0 - outside / atr)
-    return max(best, 0.0)
+    return _zones(f).share(side, price)
 
 
 def _session(sessions: frozenset[str]) -> float:

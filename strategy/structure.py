@@ -90,6 +90,26 @@ def confirmed(at: Bools, price: Floats, k: int) -> Floats:
     return np.where(delayed >= 0, taken, np.nan)
 
 
+def breaks(high: Floats, low: Floats, close: Floats, k: int) -> Bools:
+    """Where a close broke the last unbroken swing, up or down, over one whole series.
+
+    The breaks that :func:`analyse` finds in a window of the series are among these: until the
+    window has a swing of its own it knows no level, from then on it knows the same one.
+    """
+    out = np.zeros(len(close), dtype=np.bool_)
+    for h, c in ((high, close), (-low, -close)):
+        new, price = _delayed(pivots(h[:, None], k), h[:, None], k)
+        level = np.nan
+        told, prices, closes = new[:, 0].tolist(), price[:, 0].tolist(), c.tolist()
+        for t, value in enumerate(closes):
+            if told[t]:
+                level = prices[t]
+            if value > level:
+                out[t] = True
+                level = np.nan
+    return out
+
+
 def dealing_range(high: Floats, low: Floats, close: Floats, k: int = 10) -> Floats:
     """Where the close stands between the last confirmed swing low (0) and high (1).
 

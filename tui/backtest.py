@@ -42,6 +42,7 @@ async def run_backtest(
     to: str | None = None,
     symbols: Sequence[str] = (),
     poll_s: float = 5.0,
+    every: bool = False,
     go_on: Callable[[float, int], bool] = lambda now, trades: True,
 ) -> Done:
     """Open a new paper account and trade from the market's start. A kept account
@@ -50,7 +51,7 @@ async def run_backtest(
     Args:
         hours: Market hours; without it to the end of recorded quotes, 24 of generated ones.
         to: Server time of the end, instead of ``hours``.
-        go_on: See :func:`strategy.backtest.run`.
+        every, go_on: See :func:`strategy.backtest.run`.
 
     Raises:
         BacktestError: hours, end or symbols do not fit the market.
@@ -86,6 +87,7 @@ async def run_backtest(
         settings.risk,
         until=until,
         poll_s=poll_s,
+        every=every,
         symbols=wanted,
         go_on=go_on,
     )

@@ -86,6 +86,10 @@ def backtest(
     poll: Annotated[
         float, typer.Option(min=0.1, help="Market seconds between two looks at the account.")
     ] = 5.0,
+    every: Annotated[
+        bool,
+        typer.Option("--gates", help="Ask the gates at every scan, for their counts: slower."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     config: Config = None,
 ) -> None:
@@ -114,6 +118,7 @@ def backtest(
                 to=to,
                 symbols=symbols.split(",") if symbols else (),
                 poll_s=poll,
+                every=every,
                 go_on=progress.go_on,
             )
         )
@@ -170,7 +175,7 @@ def _print(done: Done) -> None:
     for name, value in report.statistics().items():
         shown = f"{value:>12,.2f}" if math.isfinite(value) else f"{'–':>12}"
         print(f"{name:<18} {shown}")
-    print("symbol-scans by the gate that stopped them")
+    print("symbol-scans by the gate that stopped them (waiting: no trade could come of it)")
     for gate, count in report.stopped.most_common():
         print(f"  {gate:<16} {count:>12,}")
     speed = done.ticks / report.seconds if report.seconds > 0 else math.nan

@@ -121,6 +121,13 @@ class BarStore:
         self._minutes = _Column(minutes)
         self._closed: dict[int, tuple[_Column, Array, int]] = {}
 
+    def copy(self) -> BarStore:
+        """The same bars, to be gone on with apart."""
+        other = BarStore((), 0)
+        other._layers, other._drawn_until = self._layers, self._drawn_until
+        other._minutes = _Column(self.minutes)
+        return other
+
     @property
     def minutes(self) -> Array:
         return self._minutes.bars

@@ -107,7 +107,7 @@ class Core:
         self.ledger = Ledger(config, self.tapes, converter)
         self._rules = Rules(self.ledger, self.is_open)
         self._desk = Desk(self.ledger, self._rules, self.faults)
-        self._engine = Engine(
+        self.engine = Engine(
             self.ledger,
             market.chunk,
             market.begin_ms + offset_s * 1000,
@@ -156,8 +156,8 @@ class Core:
     def _advance(self) -> int:
         """Let everything happen up to now; returns now in server milliseconds."""
         now_ms = int(self.server_now() * 1000)
-        self._engine.advance(now_ms)
-        if self._engine.over and self.market.end_ms is not None:
+        self.engine.advance(now_ms)
+        if self.engine.over and self.market.end_ms is not None:
             self.clock.cap(self.market.end_ms / 1000)
             now_ms = min(now_ms, self.market.end_ms + self._offset_s * 1000)
         return now_ms

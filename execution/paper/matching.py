@@ -139,6 +139,25 @@ class Engine:
             if boundary == loaded:
                 self._load_next()
 
+    def quiet_until(self, limit_ms: int) -> int:
+        """The last millisecond, ``limit_ms`` at most, up to which nothing happens to the
+        account: no level reached, no order ended, no night, no stop-out, no ticks to be
+        loaded. May be too early, never too late."""
+        if self.over:
+            return self.done_ms
+        stop = min(limit_ms, self._loaded_ms - 1, self._midnight - 1, self._next_expiry() - 1)
+        stop = max(int(stop), self.done_ms)
+        for symbol, each in self._levels.items():
+            tape = self.tapes[symbol]
+            index = each.first_hit(tape, tape.until(stop))
+            if index is not None:
+                stop = min(stop, int(tape.time_ms[index]) - 1)
+        if self.ledger.positions:
+            earlier = next_stop_out(self.ledger, stop)
+            if earlier is not None:
+                stop = min(stop, earlier - 1)
+        return stop
+
     def _load_next(self) -> None:
         chunk = self._load()
         if chunk is None:

@@ -99,19 +99,38 @@ class Tape:
         self._build()
         return self.store.rates(timeframe, limit)
 
+    def bars_ahead(self, timeframe: int) -> Array:
+        """All bars as they will stand when the ticks that are loaded have happened; the last
+        one may go on after them. For a backtest, which computes over them in batches."""
+        self._build()
+        store = self.store.copy()
+        store.add(self._minutes(self.at, self.time_ms.size))
+        return store.rates(timeframe)
+
+    def quote_at(self, at_ms: int) -> tuple[int, float, float]:
+        """Time, bid and ask that will stand at ``at_ms``, which must not be before now."""
+        index = self.until(at_ms) - 1
+        if index < self.at:
+            return self.quote_ms, self.quote_bid, self.quote_ask
+        return int(self.time_ms[index]), float(self.bid[index]), float(self.ask[index])
+
     def _build(self) -> None:
         """Bring the minute bars up to the current tick."""
         start, end = self._built, self.at
         if end <= start:
             return
+        self.store.add(self._minutes(start, end))
+        self._built = end
+
+    def _minutes(self, start: int, end: int) -> Array:
+        """Minute bars of these ticks, the first one going on from the last one built."""
         bars = from_ticks(
             self.time_ms[start:end], self.bid[start:end], self.ask[start:end], self.spec.point
         )
         known = self.store.minutes
-        if len(known) and known["time"][-1] == bars["time"][0]:
+        if len(bars) and len(known) and known["time"][-1] == bars["time"][0]:
             _extend(bars, known[-1])
-        self.store.add(bars)
-        self._built = end
+        return bars
 
     # Ticks
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any, cast
+
 import pytest
 
+from execution.paper import PaperTerminal, open_paper
 from execution.paper.clock import SteppedClock
 from execution.paper.generator import GeneratedMarket
 from execution.paper.opening import account_config
-from execution.paper.terminal import PaperTerminal
 from execution.settings import PaperSettings
 from strategy.backtest import Report, run
 from strategy.base import load
@@ -63,3 +66,55 @@ async def test_the_figures_add_up() -> None:
     unmoved = [t for t in report.trades if t.why == "sl" and t.mfe_r < 0.5]
     for trade in unmoved:  # the first stop was hit: one R and what the tick jumped over it
         assert trade.r == pytest.approx(-1.0, abs=0.35)
+
+
+@pytest.mark.parametrize(
+    ("settings", "risk"),
+    [
+        ({}, {}),
+        ({"exits": {"early_cut_r": 0.3, "partial_r": 0.5, "time_stop_bars": None}}, {}),
+        ({"cycle_s": 5.0}, {"max_consecutive_losses": 2, "loss_pause_s": 400.0}),
+        ({"min_score": 30.0}, {"daily_loss_pct": 0.5, "flatten_on_limit": True}),
+        ({"min_score": 30.0}, {"max_drawdown_pct": 0.7, "max_per_symbol": 2}),
+    ],
+)
+async def test_what_is_left_out_changes_no_trade_and_no_equity(
+    settings: dict[str, Any], risk: dict[str, Any], real_quotes: Path
+) -> None:
+    """Looks and scans that are left out, features computed ahead: the same to the last digit."""
+    found = []
+    for every in (True, False):
+        paper = PaperSettings(market=real_quotes / "lean", start="2014-05-07T21:45")
+        terminal = open_paper(paper, SteppedClock)
+        plan = StrategySettings.model_validate(settings)
+        report = await run(
+            terminal,
+            cast(SteppedClock, terminal.clock),
+            load(plan),
+            plan,
+            RiskSettings.model_validate(risk),
+            until=terminal.server_now() + 2.5 * 3600,  # over a midnight
+            every=every,
+        )
+        found.append((repr(report.trades), report.equity, report.scans))
+        assert sum(report.stopped.values()) == 2 * report.scans
+        assert (report.stopped["waiting"] == 0) == every
+    assert len(report.trades) > 3
+    assert found[0] == found[1]
+
+
+async def test_nothing_is_left_out_wrongly_on_ten_symbols_that_convert() -> None:
+    """Positions in yen on a dollar account, exposure and correlation among them."""
+    found = []
+    for every in (True, False):
+        market = GeneratedMarket(11, START)
+        clock = SteppedClock(market.start)
+        terminal = PaperTerminal(market, clock, account_config(PaperSettings()))
+        plan = StrategySettings(min_score=40.0)
+        until = terminal.server_now() + 1500
+        report = await run(
+            terminal, clock, load(plan), plan, RiskSettings(), until=until, every=every
+        )
+        found.append((repr(report.trades), report.equity))
+    assert len(report.trades) > 5
+    assert found[0] == found[1]
