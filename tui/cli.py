@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import cli_backtest, cli_cmd, cli_more
+from . import cli_backtest, cli_cmd, cli_journal, cli_more
 from .about import program_version
-from .cli_common import IN_USE, USAGE, Config, fail, load_settings
+from .cli_common import IN_USE, USAGE, Config, fail, feed_url, load_settings, token_from
 
 if TYPE_CHECKING:
     from .settings import Loaded
@@ -186,8 +186,8 @@ def _run_bot(loaded: Loaded, *, screen: bool) -> int:
 def _run_attached(loaded: Loaded, addresses: list[str], token_file: Path | None) -> int:
     from .logs import Log, default_log_file
 
-    token = _token(token_file)
-    urls = [_feed_url(address) for address in addresses]
+    token = token_from(token_file)
+    urls = [feed_url(address) for address in addresses]
     log = Log(
         level=loaded.settings.log.level,
         file=loaded.settings.log.file or default_log_file(),
@@ -199,33 +199,6 @@ def _run_attached(loaded: Loaded, addresses: list[str], token_file: Path | None)
         return asyncio.run(run_attached(loaded, urls, token))
     finally:
         log.close()
-
-
-def _token(file: Path | None) -> str | None:
-    """A token is never an argument: every user of the machine can read those."""
-    import os
-
-    if file is None:
-        return os.environ.get("MT5DASH_TOKEN") or None
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise fail(f"{file}: the token cannot be read: {error}", USAGE) from None
-
-
-def _feed_url(url: str) -> str:
-    from urllib.parse import urlsplit
-
-    if "://" not in url:
-        url = f"ws://{url}"
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise fail(f"{url}: not a feed address; it looks like ws://HOST:PORT/ws", USAGE)
-    try:
-        _ = parts.port
-    except ValueError:
-        raise fail(f"{url}: the port is not a number up to 65535", USAGE) from None
-    return url if parts.path not in ("", "/") else f"{url.rstrip('/')}/ws"
 
 
 @app.command()
@@ -250,12 +223,12 @@ def tail(
 
     raise typer.Exit(
         run_tail(
-            _feed_url(url),
+            feed_url(url),
             types=types.split(",") if types else None,
             symbols=symbols.split(",") if symbols else None,
             since=since,
             count=count,
-            token=_token(token_file),
+            token=token_from(token_file),
         )
     )
 
@@ -292,6 +265,9 @@ def config(
 
 
 app.add_typer(cli_more.token, name="token")
+app.add_typer(cli_journal.journal, name="journal")
+app.command()(cli_journal.replay)
+app.command()(cli_journal.incident)
 app.command()(cli_backtest.backtest)
 app.command()(cli_more.doctor)
 app.command()(cli_cmd.cmd)

@@ -11,18 +11,20 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import msgspec
 import typer
 
-from streamer.client import FeedClient
 from streamer.command_args import COMMANDS, BadCommand, parse, refusal
 from streamer.payloads import Expect
 from streamer.protocol import CommandResult, Confirm
 
-from .cli_common import FAILED, USAGE, fail
+from .cli_common import FAILED, USAGE, fail, feed_url, token_from
+
+if TYPE_CHECKING:
+    from streamer.client import FeedClient
 
 JOIN_S = 10.0
 TRIES = 3
@@ -65,8 +67,6 @@ def cmd(
     as_json: Annotated[bool, typer.Option("--json", help="The whole answer as JSON.")] = False,
 ) -> None:
     """Ask a running bot to do something (needs a control token)."""
-    from .cli import _feed_url, _token
-
     try:
         args = arguments(given or [], expect)
         if flatten:
@@ -74,7 +74,7 @@ def cmd(
         parse(name, args)
     except BadCommand as error:
         raise fail(str(error), USAGE) from None
-    token = _token(token_file)
+    token = token_from(token_file)
     if token is None:
         raise fail(
             "commands need a control token: make one with `mt5dash token new --role control`, "
@@ -89,7 +89,7 @@ def cmd(
 
     key = id or uuid4().hex
     try:
-        result = asyncio.run(run_command(_feed_url(url), token, name, args, key, confirm))
+        result = asyncio.run(run_command(feed_url(url), token, name, args, key, confirm))
     except KeyboardInterrupt:
         raise fail(
             f"ended before the answer came; ask for it with the same command and --id {key}",
@@ -157,6 +157,8 @@ async def run_command(
     confirm: Callable[[Confirm], Awaitable[bool]],
 ) -> CommandResult:
     """Join the feed, give the command, and ask again where the answer was lost on the way."""
+    from streamer.client import FeedClient
+
     async with FeedClient(url, token=token, types=["COMMAND_AUDIT"], confirm=confirm) as client:
         for attempt in range(TRIES):
             trouble = await _joined(client)

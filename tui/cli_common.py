@@ -5,9 +5,11 @@ Standard output is data, standard error is for people, exit codes are a contract
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -38,3 +40,27 @@ def load_settings(flags: dict[str, Any], config: Path | None) -> Loaded:
         return load(flags, file=config)
     except SettingsError as error:
         raise fail(str(error), USAGE) from None
+
+
+def token_from(file: Path | None) -> str | None:
+    """A token is never an argument: every user of the machine can read those."""
+    if file is None:
+        return os.environ.get("MT5DASH_TOKEN") or None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise fail(f"{file}: the token cannot be read: {error}", USAGE) from None
+
+
+def feed_url(url: str) -> str:
+    """An address as people type it, as the feed's; ends the program when it is none."""
+    if "://" not in url:
+        url = f"ws://{url}"
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise fail(f"{url}: not a feed address; it looks like ws://HOST:PORT/ws", USAGE)
+    try:
+        _ = parts.port
+    except ValueError:
+        raise fail(f"{url}: the port is not a number up to 65535", USAGE) from None
+    return url if parts.path not in ("", "/") else f"{url.rstrip('/')}/ws"
