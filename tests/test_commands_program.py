@@ -43,11 +43,14 @@ async def state(program: Program) -> Any:
     return statuses[-1] if statuses else {"state": None}
 
 
-async def until_state(program: Program, *wanted: str) -> Any:
+async def until_state(program: Program, wanted: str) -> Any:
+    """Wait until the bot is ``wanted``; "waiting" is with the terminal, for the next scan."""
     async with asyncio.timeout(30):
-        while (found := await state(program))["state"] not in wanted:
+        while True:
+            found = await state(program)
+            if found["state"] == wanted and (wanted == "halted" or found["reason"] is None):
+                return found
             await asyncio.sleep(0.1)
-    return found
 
 
 PAPER = ("--port", "0", "--speed", "1")
@@ -58,7 +61,7 @@ async def test_a_command_from_the_shell_is_done_once_and_what_is_wrong_is_said(
 ) -> None:
     token = await control(tmp_path)
     async with running(tmp_path, *PAPER) as program:
-        await until_state(program, "waiting", "scanning")
+        await until_state(program, "waiting")
 
         async def cmd(*args: str, token: str = token) -> tuple[int, str, str]:
             return await mt5dash(tmp_path, "cmd", *args, "--url", program.url, token=token)
@@ -101,12 +104,12 @@ async def test_a_kill_switch_survives_a_kill_and_its_release_too(tmp_path: Path)
     token = await control(tmp_path)
     kept = (*PAPER, "--journal", str(tmp_path / "kept.db"))
     async with running(tmp_path, *kept) as program:
-        await until_state(program, "waiting", "scanning")
-        code, _, _ = await mt5dash(
+        await until_state(program, "waiting")
+        code, _, error = await mt5dash(
             tmp_path, "cmd", "halt", "reason=enough for today", "--flatten", "--yes",
             "--url", program.url, token=token,
         )  # fmt: skip
-        assert code == 0
+        assert (code, error) == (0, "")
         await program.stop(signal.SIGKILL)
     async with running(tmp_path, *kept) as program:
         assert (await until_state(program, "halted"))["reason"]["text"] == "enough for today"
@@ -114,4 +117,4 @@ async def test_a_kill_switch_survives_a_kill_and_its_release_too(tmp_path: Path)
         assert code == 0
         await program.stop(signal.SIGKILL)
     async with running(tmp_path, *kept) as program:
-        await until_state(program, "waiting", "scanning")
+        await until_state(program, "waiting")
