@@ -31,6 +31,8 @@ from streamer.settings import FeedSettings, JournalSettings
 
 ENV_PREFIX = "MT5DASH_"
 CONFIG_ENV = "MT5DASH_CONFIG"
+NO_SETTINGS = frozenset({CONFIG_ENV, "MT5DASH_TOKEN", "MT5DASH_AGENT_TOKEN"})
+"""Names in the environment that begin like settings and are none."""
 FILE_NAME = "mt5dash.toml"
 
 Mode = Literal["observe", "paper", "live"]
@@ -189,7 +191,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
-    names = {n for n in env if n.upper().startswith(ENV_PREFIX) and n.upper() != CONFIG_ENV}
+    names = {n for n in env if n.upper().startswith(ENV_PREFIX) and n.upper() not in NO_SETTINGS}
     known = {_env_name(name) for name, *_ in _leaves(Settings)}
     for name in sorted(names):
         if name.upper() not in known:
