@@ -96,6 +96,10 @@ def tui(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the generated paper market.")] = None,
     balance: Annotated[float | None, typer.Option(help="First deposit on paper.")] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep the paper account here, over restarts."),
+    ] = None,
     journal: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Journal file (SQLite).")
     ] = None,
@@ -129,6 +133,7 @@ def tui(
             "start": start,
             "seed": seed,
             "balance": balance,
+            "state": state,
         },
         "ui": {"theme": theme, "ascii": ascii_only},
     }
