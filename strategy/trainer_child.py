@@ -126,8 +126,8 @@ def by_symbol(
     """What the walk-forward test found in each symbol, as RESEARCH_RESULT tells it.
 
     ``action`` is a side only for a model that takes over and made money on that side of the
-    symbol out of sample; ``confidence`` is the share of set-ups let through (of all where none
-    were) that reached their target, in %.
+    symbol out of sample; ``confidence`` is the share in % that reached their target: of the
+    set-ups let through on that side, and of all for HOLD.
     """
     out = []
     for i, symbol in enumerate(samples.symbols):
@@ -136,11 +136,11 @@ def by_symbol(
             continue
         won, r, sign = samples.won[rows][own], samples.r[rows][own], samples.sign[rows][own]
         taken = p[own] >= settings.min_probability
-        action, chosen = "HOLD", taken if taken.any() else np.ones_like(taken)
+        action, chosen = "HOLD", np.ones_like(taken)
         sums = {side: float(r[taken & (sign == side)].sum()) for side in (1, -1)}
         best = max(sums, key=lambda side: sums[side])
         if verdict.swap and sums[best] > 0:
-            action = "BUY" if best > 0 else "SELL"
+            action, chosen = "BUY" if best > 0 else "SELL", taken & (sign == best)
         reason = (
             f"{len(won)} set-ups out of sample: {100 * won.mean():.0f}% reached the target"
             f" ({r.mean():+.2f} R)"

@@ -163,7 +163,7 @@ def judge(
     }
     taken: Bools = tested.model >= settings.min_probability
     ruled: Bools = samples.score[rows] >= settings.min_score
-    metrics |= {f"log_loss{name}": float(loss.mean()) for name, loss in losses.items()}
+    metrics = {f"log_loss{name}": float(loss.mean()) for name, loss in losses.items()} | metrics
     metrics |= {
         "brier": float(((tested.model - won) ** 2).mean()),
         "auc": auc(tested.model, won),

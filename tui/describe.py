@@ -332,6 +332,27 @@ def _trainer(event: Event, mask: bool) -> str:
     )
 
 
+def _swapped(event: Event, mask: bool) -> str:
+    new, old = event.get("metrics"), event.get("previous")
+    text = f"{_str(event.get('model'))} takes over"
+    if isinstance(new, Mapping):
+        shown = list(new.items())[:6]
+        text += "  " + "  ".join(f"{_str(k)} {f.number(v, 3)}" for k, v in shown)
+    if isinstance(old, Mapping) and "log_loss" in old:
+        text += f"  (before: log_loss {f.number(old['log_loss'], 3)})"
+    return text
+
+
+def _tried(event: Event, mask: bool) -> str:
+    data = event.get("data")
+    given = (
+        "  ".join(f"{_str(k)} {_str(v)}" for k, v in data.items())
+        if isinstance(data, Mapping)
+        else ""
+    )
+    return f"{_str(event.get('symbol'))}  {given}".rstrip()
+
+
 def _research(event: Event, mask: bool) -> str:
     return (
         f"{_str(event.get('symbol'))} {_str(event.get('action'))} "
@@ -370,6 +391,8 @@ _WRITERS: dict[str, Callable[[Event, bool], str]] = {
     "RISK_ALERT": _risk,
     "COMMAND_AUDIT": _command,
     "TRAINER_STATUS": _trainer,
+    "MODEL_SWAPPED": _swapped,
+    "RESEARCH_START": _tried,
     "RESEARCH_RESULT": _research,
     "CRITIC_REVIEW": _critic,
     "STAT_ARB_HEDGE": _arb,

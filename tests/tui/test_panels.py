@@ -238,6 +238,11 @@ def test_prices_that_moved_are_known_for_a_moment() -> None:
         ({"type": "TERMINAL_STATUS", "state": "disconnected", "backend": "native",
           "last_error": {"code": "IPC", "text": "no IPC connection"}}, describe.ERROR,
          "native terminal disconnected: no IPC connection"),
+        ({"type": "MODEL_SWAPPED", "model": "trees-1f2e", "metrics": {"log_loss": 0.61, "auc": 0.6},
+          "previous": {"log_loss": 0.7}}, describe.INFO,
+         "trees-1f2e takes over  log_loss 0.610  auc 0.600  (before: log_loss 0.700)"),
+        ({"type": "RESEARCH_START", "symbol": "EURUSD", "data": {"samples": 382}}, describe.INFO,
+         "EURUSD  samples 382"),
         ({"type": "SOMETHING_NEW", "seq": 3, "a": 1}, describe.INFO, 'SOMETHING_NEW {"a":1}'),
     ],
 )  # fmt: skip
