@@ -136,7 +136,8 @@ class StateFile:
         """Write and swap in; a crash leaves the old file or the new one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_name(self.path.name + ".new")
-        with fresh.open("wb") as file:
+        descriptor = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.encode(saved))
             file.flush()
             os.fsync(file.fileno())
