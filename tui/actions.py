@@ -33,6 +33,9 @@ ON_APP = frozenset(
         "halt",
         "columns",
         "help",
+        "past",
+        "past_jump",
+        "past_speed",
         "palette",
         "leave",
     }
@@ -45,6 +48,11 @@ _LABELS = {
     "slash": "/",
     "space": "space",
     "dollar_sign": "$",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "at": "@",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
     "plus": "+",
     "minus": "-",
     "escape": "esc",
@@ -110,11 +118,12 @@ def key_label(key: str) -> str:
     return key
 
 
-PANELS, MOVING, SHOWING, LOOKING, TAKING, ALERTS, CONTROL, PROGRAM = (
+PANELS, MOVING, SHOWING, LOOKING, PAST, TAKING, ALERTS, CONTROL, PROGRAM = (
     "Panels",
     "Moving",
     "What is shown",
     "Looking closer",
+    "The past",
     "Taking along",
     "Alerts",
     "Acting (asks first)",
@@ -231,6 +240,17 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "portfolio", ("0",), "All accounts", "All feeds that are joined, in one table.", LOOKING
     ),
+    Action(
+        "past(-1)",
+        ("left_square_bracket",),
+        "Back in time",
+        "One event back in the recording; the live feed goes on, esc returns to it.",
+        PAST,
+    ),
+    Action("past(1)", ("right_square_bracket",), "Forward in time", "One event forward.", PAST),
+    Action("past_jump", ("at",), "Go to a moment", "Show the screen as it was then.", PAST),
+    Action("past_speed(1)", ("greater_than_sign",), "Replay faster", "Space plays it.", PAST),
+    Action("past_speed(-1)", ("less_than_sign",), "Replay slower", "Space holds it.", PAST),
     Action("feed(-1)", ("h", "left"), "Previous account", "Go to the feed before.", LOOKING),
     Action("feed(1)", ("right",), "Next account", "Go to the next feed.", LOOKING),
     Action(

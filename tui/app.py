@@ -18,9 +18,9 @@ from textual.timer import Timer
 from streamer.source import Source
 from streamer.text import clean
 
-from .doing import Doing
 from .lines import Line, width
 from .options import Clock, Defaults, Memory, UiOptions
+from .past import Past
 from .screens.base import Looking
 from .screens.main import MainScreen
 from .screens.quit import QuitDialog
@@ -37,7 +37,7 @@ TOGETHER_S = 0.005
 """Events that come so close together are drawn together."""
 
 
-class DashApp(Doing):
+class DashApp(Past):
     """The dashboard of one feed, or of several."""
 
     CSS_PATH = Path(__file__).with_name("dash.tcss")
@@ -292,7 +292,7 @@ class DashApp(Doing):
 
     def action_feed(self, step: int) -> None:
         """Bring another feed to the front."""
-        if len(self.sessions) > 1:
+        if len(self.sessions) > 1 and not self.back_to_now():
             self.front = (self.front + step) % len(self.sessions)
             self.main.frozen_at = None
             self.refresh_rows()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import cli_backtest, cli_cmd, cli_journal, cli_more
+from . import cli_alerts, cli_backtest, cli_cmd, cli_journal, cli_more
 from .about import program_version
 from .cli_common import IN_USE, USAGE, Config, fail, feed_url, load_settings, token_from
 
@@ -276,6 +276,7 @@ app.command()(cli_journal.incident)
 app.command()(cli_backtest.backtest)
 app.command()(cli_more.doctor)
 app.command()(cli_cmd.cmd)
+app.add_typer(cli_alerts.alerts, name="alerts")
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     add_help_option=False,

@@ -107,6 +107,8 @@ def feed(session: Session) -> Badge:
     """The feed, as this screen sees it: in this process, or over its connection."""
     link = session.source.link
     now = session.clock.mono()
+    if link.state == "replay":
+        return Badge("feed", "REPLAY", "warn", None, link.url)
     if link.state == "local":
         trouble = session.journal_trouble()
         if trouble:

@@ -6,10 +6,13 @@ import asyncio
 import logging
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from streamer.feed import Feed
 from streamer.protocol import is_state
+from streamer.replay import Replay
+from streamer.replay_feed import ReplayFeed
 
 from . import describe, life
 from .about import program_version
@@ -53,6 +56,26 @@ async def run_headless(loaded: Loaded) -> int:
     await wait_for_signal()
     life.bound_stop()
     await runtime.stop()
+    return 0
+
+
+async def run_replay(loaded: Loaded, path: Path, options: dict[str, Any]) -> int:
+    """Serve a recording until its end was shown and a stopping signal. Returns the exit code.
+
+    Raises:
+        JournalError: the recording cannot be read.
+        PortTaken: the port asked for is in use.
+    """
+    replay = Replay(path, **options)
+    feed = ReplayFeed(replay, loaded.settings.feed, version=program_version())
+    await replay.open()
+    await feed.start()
+    announce(feed, "replay")
+    replay.play()
+    await wait_for_signal()
+    life.bound_stop()
+    await replay.close()
+    await feed.close()
     return 0
 
 

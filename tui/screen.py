@@ -12,9 +12,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from streamer.client import FeedClient
 from streamer.protocol import Confirm
+from streamer.replay import Replay
+from streamer.replay_feed import ReplayFeed
 
 from . import life
 from .about import program_version
@@ -22,9 +27,10 @@ from .app import DashApp
 from .driver import restore_terminal, screen_driver
 from .headless import log_events, wait_for_signal
 from .logs import default_log_file
-from .options import Memory
+from .options import Clock, Memory
 from .runtime import Runtime, state_dir
 from .settings import Loaded
+from .since import LastSeen, watch_return
 
 log = logging.getLogger("mt5dash")
 
@@ -111,9 +117,16 @@ async def _asked_already(question: Confirm) -> bool:
 async def run_attached(loaded: Loaded, urls: Sequence[str], token: str | None) -> int:
     """Draw feeds that run elsewhere, a tab each. Ending the screen leaves them alone."""
     life.last_rites.append(restore_terminal)
-    clients = [FeedClient(url, token=token, confirm=_asked_already) for url in urls]
-    for client in clients:
-        await client.start()
+    seen = LastSeen(state_dir() / "seen.json")
+    clients = [
+        FeedClient(
+            url,
+            token=token,
+            confirm=_asked_already,
+            since=await asyncio.to_thread(seen.get, url),
+        )
+        for url in urls
+    ]
     app = DashApp(
         clients,
         settings=loaded.settings.ui,
@@ -123,6 +136,9 @@ async def run_attached(loaded: Loaded, urls: Sequence[str], token: str | None) -
         memory=await _remembered(),
         values=loaded.values,
     )
+    for client in clients:
+        watch_return(client, partial(app.call_later, app.tell))
+        await client.start()
 
     def received(signum: signal.Signals) -> bool:
         life.bound_stop()
@@ -131,5 +147,42 @@ async def run_attached(loaded: Loaded, urls: Sequence[str], token: str | None) -
 
     life.on_stop_signal(received)
     await app.run_async()
+    for client in clients:
+        await asyncio.to_thread(seen.put, client.url, client.state.epoch, client.state.seq)
     await asyncio.gather(*(client.close() for client in clients))
+    return 0 if app.return_code in (0, None) else 1
+
+
+async def run_replay_screen(loaded: Loaded, path: Path, options: dict[str, Any]) -> int:
+    """Show a recording on this terminal and serve it as a feed. Returns the exit code.
+
+    Raises:
+        streamer.journal.JournalError: the recording cannot be read.
+        streamer.ports.PortTaken: the port asked for is in use.
+    """
+    life.last_rites.append(restore_terminal)
+    replay = Replay(path, **options)
+    feed = ReplayFeed(replay, loaded.settings.feed, version=program_version())
+    await replay.open()
+    await feed.start()
+    app = DashApp(
+        replay,
+        settings=loaded.settings.ui,
+        owns_bot=False,
+        driver_class=screen_driver(),
+        version=program_version(),
+        memory=await _remembered(),
+        clock=Clock(replay.now, replay.now),
+    )
+
+    def received(signum: signal.Signals) -> bool:
+        life.bound_stop()
+        app.exit("detach")
+        return True
+
+    life.on_stop_signal(received)
+    replay.play()
+    await app.run_async()
+    await replay.close()
+    await feed.close()
     return 0 if app.return_code in (0, None) else 1

@@ -20,6 +20,7 @@ from ..panels.positions import PositionsPanel
 from ..panels.scanner import ScannerPanel
 from ..panels.status import AlertBar, KeyBar
 from ..panels.table import TablePanel
+from ..panels.timebar import TimeBar
 from ..panels.tiny import TinyView
 from ..panels.trades import TradesPanel
 from ..view import View
@@ -64,6 +65,7 @@ class MainScreen(Looking):
         self.alert = AlertBar()
         self.keys = KeyBar()
         self.tiny = TinyView()
+        self.time = TimeBar()
         self.frozen_at: float | None = None
         self._frozen_seen = 0
         self._fitted: object = None
@@ -71,6 +73,7 @@ class MainScreen(Looking):
     def compose(self) -> ComposeResult:
         yield self.header
         yield self.account
+        yield self.time
         yield self.tiny
         with Container(id="board"):
             yield from self.panels
@@ -93,6 +96,8 @@ class MainScreen(Looking):
         self.header.tabs = self.dash.tab_line()
         self.header.draw(view)
         self.account.draw(view)
+        self.set_class(self.dash.replay is not None, "-past")
+        self.time.draw(view)
         self.alert.draw(view)
         self.keys.draw(view)
         if self.frozen_at is None:
@@ -195,6 +200,8 @@ class MainScreen(Looking):
             self.action_freeze()
         elif self.panel.FOLLOWS and not self.panel.follow:
             self.panel.set_follow(True)
+        else:
+            self.dash.back_to_now()
 
     def action_move(self, steps: int) -> None:
         self.panel.move(steps)
@@ -242,6 +249,9 @@ class MainScreen(Looking):
 
     def action_freeze(self) -> None:
         session = self.dash.session
+        if self.dash.replay is not None:
+            self.dash.past_play()
+            return
         if self.frozen_at is None:
             self.frozen_at, self._frozen_seen = session.clock.mono(), session.seen
         else:

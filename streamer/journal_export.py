@@ -1,0 +1,100 @@
+"""``mt5dash journal export``: events or trades as JSON lines, CSV or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from . import journal_file as file
+from .ledger import Ledger
+from .wire import decode, encode
+
+FORMATS = ("jsonl", "csv", "parquet")
+PAGE = 5000
+COLUMNS = ("seq", "timestamp", "type", "symbol", "ticket")
+"""Columns of events in a table; ``event`` has the whole of it as JSON."""
+
+
+def events(db: sqlite3.Connection, begin: float | None, end: float | None) -> Iterator[bytes]:
+    """Log events as they were written, in order, of a span of time (epoch seconds)."""
+    last = 0
+    while True:
+        rows = db.execute(
+            "SELECT seq, at, body FROM ev WHERE seq > ? ORDER BY seq LIMIT ?", (last, PAGE)
+        ).fetchall()
+        if not rows:
+            return
+        for _, at, body in rows:
+            if (begin is None or at >= begin) and (end is None or at <= end):
+                yield bytes(body)
+        last = rows[-1][0]
+
+
+def ledger_of(db: sqlite3.Connection) -> Ledger:
+    """The trades of a journal."""
+    ledger = Ledger()
+    for raw in file.ledger_events(db, 1 << 62):
+        ledger.apply(decode(raw))
+    return ledger
+
+
+def trade_rows(db: sqlite3.Connection) -> Iterator[dict[str, Any]]:
+    """Trades in the order they were opened."""
+    for trade in ledger_of(db):
+        yield trade.row()
+
+
+def event_row(raw: bytes) -> dict[str, Any]:
+    """One event as a row of a table."""
+    event = decode(raw)
+    return {**{name: event.get(name) for name in COLUMNS}, "event": raw.decode()}
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose lists and objects are JSON text."""
+    return {k: encode(v).decode() if isinstance(v, dict | list) else v for k, v in row.items()}
+
+
+def write_lines(lines: Iterator[bytes], out: IO[bytes]) -> int:
+    """JSON lines; how many."""
+    return sum(1 for line in lines if out.write(line + b"\n"))
+
+
+def write_csv(rows: Iterator[dict[str, Any]], out: IO[str]) -> int:
+    """CSV with a heading; how many rows. A text that a spreadsheet would run as a formula is
+    written with an apostrophe before it."""
+    writer: csv.DictWriter[str] | None = None
+    count = 0
+    for row in rows:
+        values = {k: _inert(v) for k, v in flat(row).items()}
+        if writer is None:
+            writer = csv.DictWriter(out, list(values), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow(values)
+        count += 1
+    return count
+
+
+def _inert(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+def write_parquet(rows: Iterator[dict[str, Any]], path: Path) -> int:
+    """Parquet; how many rows.
+
+    Raises:
+        JournalError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise file.JournalError(
+            "Parquet needs pyarrow: pip install pyarrow (or choose --format csv)"
+        ) from None
+    table = pyarrow.Table.from_pylist([flat(row) for row in rows])
+    pyarrow.parquet.write_table(table, path)
+    return int(table.num_rows)

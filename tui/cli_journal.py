@@ -1,0 +1,300 @@
+"""Commands about the past: the journal, replay, incident files, reports.
+
+Each imports what it needs when it is called; ``tui/cli.py`` hangs them into the command line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .cli_common import IN_USE, USAGE, Config, fail, load_settings
+from .moments import HINT, parse_moment
+
+journal = typer.Typer(help="The journal: verify, back up, prune, export.", no_args_is_help=True)
+
+Db = Annotated[
+    Path | None,
+    typer.Option("--db", metavar="FILE", help="The journal [the one of the last run]."),
+]
+
+
+def _moment(text: str | None, name: str, day: float | None = None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return parse_moment(text, time.time(), day)
+    except (ValueError, OverflowError):
+        raise fail(f"{name} {text}: not a time; {HINT}", USAGE) from None
+
+
+def find_journal(db: Path | None, config: Path | None) -> Path:
+    """The journal that is meant: named, of the settings, or the newest there is."""
+    if db is not None:
+        return db
+    from .runtime import journal_path, state_dir
+
+    settings = load_settings({}, config).settings
+    if (
+        settings.journal.path is not None
+        or settings.terminal.backend != "paper"
+        or settings.paper.state is not None
+    ):
+        return journal_path(settings)
+    found = sorted(state_dir().glob("paper-*.db"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise fail(f"no journal in {state_dir()} yet; name one with --db", USAGE)
+    return found[-1]
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """What is wrong with a journal, in words, with its exit code."""
+    from streamer.journal_file import JournalError, JournalLocked
+
+    try:
+        yield
+    except JournalLocked as error:
+        raise fail(str(error), IN_USE) from None
+    except JournalError as error:
+        raise fail(str(error)) from None
+
+
+@journal.command("verify")
+def verify(
+    db: Db = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Check every row against its hash; name what is not as it was written."""
+    from streamer.journal_verify import verify as look
+
+    path = find_journal(db, config)
+    with told():
+        found = look(path)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "file": str(path),
+                    "ok": found.ok,
+                    "events": found.events,
+                    "samples": found.samples,
+                    "kept": found.kept,
+                    "head": found.head,
+                    "findings": found.findings,
+                    "notes": found.notes,
+                }
+            )
+        )
+    else:
+        for line in (*found.findings, *found.notes):
+            print(line)
+        state = "whole" if found.ok else f"{len(found.findings)} findings"
+        print(
+            f"{path}: {state}; {found.events} events, {found.samples} samples, "
+            f"{found.kept} kept events, head {found.head}"
+        )
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+@journal.command("backup")
+def backup(
+    target: Annotated[Path, typer.Argument(help="The copy; it must not exist yet.")],
+    db: Db = None,
+    config: Config = None,
+) -> None:
+    """Write a whole, checked copy, also while the journal is in use."""
+    import sqlite3
+
+    from streamer import journal_file as file
+
+    path = find_journal(db, config)
+    if target.exists():
+        raise fail(f"{target}: exists already; choose another name", USAGE)
+    with told():
+        source = file.read_only(path)
+    try:
+        file.backup(source, target)
+    except (sqlite3.Error, OSError) as error:
+        raise fail(f"{target}: not written: {error}") from None
+    finally:
+        source.close()
+    print(target)
+
+
+@journal.command("prune")
+def prune(
+    keep_days: Annotated[
+        float | None, typer.Option(min=0.001, help="Keep events of so many days.")
+    ] = None,
+    keep_mb: Annotated[
+        int | None, typer.Option("--keep-mb", min=1, help="Keep so many megabytes.")
+    ] = None,
+    db: Db = None,
+    config: Config = None,
+) -> None:
+    """Delete old rows now and give the space back. A running program prunes by itself."""
+    from streamer.journal_prune import prune_file
+
+    settings = load_settings({}, config).settings.journal
+    if keep_days is not None:
+        days = min(keep_days, settings.keep_samples_days)
+        settings = settings.model_copy(update={"keep_days": keep_days, "keep_samples_days": days})
+    if keep_mb is not None:
+        settings = settings.model_copy(update={"keep_bytes": keep_mb << 20})
+    path = find_journal(db, config)
+    with told():
+        rows, before, after = prune_file(path, settings, time.time())
+    print(f"{path}: {rows} rows deleted, {before} -> {after} bytes")
+
+
+@journal.command("export")
+def export(
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="[standard output]")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="jsonl, csv or parquet [by the file's ending].")
+    ] = None,
+    trades: Annotated[bool, typer.Option("--trades", help="The trades, not the events.")] = False,
+    begin: Annotated[str | None, typer.Option("--from", metavar="TIME")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="TIME")] = None,
+    db: Db = None,
+    config: Config = None,
+) -> None:
+    """Write log events, or the trades, for other programs."""
+    from streamer import journal_export as ex
+    from streamer import journal_file as file
+    from streamer.wire import encode
+
+    kind = format or (out.suffix.lstrip(".") if out is not None else "") or "jsonl"
+    if kind not in ex.FORMATS:
+        raise fail(f"--format {kind}: one of {', '.join(ex.FORMATS)}", USAGE)
+    if kind == "parquet" and out is None:
+        raise fail("--format parquet needs --out FILE", USAGE)
+    first, last = _moment(begin, "--from"), _moment(end, "--to")
+    if trades and (first, last) != (None, None):
+        raise fail("--from and --to are for events; trades are written whole", USAGE)
+    with told():
+        source = file.read_only(find_journal(db, config))
+    raws = (
+        (encode(row) for row in ex.trade_rows(source)) if trades else ex.events(source, first, last)
+    )
+    rows = (
+        ex.trade_rows(source)
+        if trades
+        else (ex.event_row(raw) for raw in ex.events(source, first, last))
+    )
+    try:
+        with told():
+            if kind == "parquet" and out is not None:
+                count = ex.write_parquet(rows, out)
+            elif kind == "csv" and out is not None:
+                with out.open("w", encoding="utf-8", newline="") as text:
+                    count = ex.write_csv(rows, text)
+            elif kind == "csv":
+                count = ex.write_csv(rows, sys.stdout)
+            elif out is not None:
+                with out.open("wb") as lines:
+                    count = ex.write_lines(raws, lines)
+            else:
+                count = ex.write_lines(raws, sys.stdout.buffer)
+    except BrokenPipeError:
+        # The reader (head, jq) has enough. Nothing more may be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    except OSError as error:
+        raise fail(f"{out or 'standard output'}: not written: {error}") from None
+    finally:
+        source.close()
+    print(f"mt5dash: {count} {'trades' if trades else 'events'} written", file=sys.stderr)
+
+
+def incident(
+    around: Annotated[str, typer.Option("--around", metavar="TIME", help="When it happened.")],
+    minutes: Annotated[float, typer.Option(min=0.1, help="So long before and after it.")] = 5.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="[incident-TIME.db]")
+    ] = None,
+    db: Db = None,
+    config: Config = None,
+) -> None:
+    """Write the minutes around a moment to a file for others: no login, name or comment in it."""
+    from streamer.incident import write_incident
+
+    at = _moment(around, "--around")
+    assert at is not None
+    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%S")
+    target = out or Path(f"incident-{stamp}.db")
+    with told():
+        made = write_incident(
+            find_journal(db, config), target, at - minutes * 60, at + minutes * 60
+        )
+    print(target)
+    print(
+        f"mt5dash: {made['events']} events and {made['samples']} samples, head {made['head']}; "
+        f"see it with `mt5dash replay --db {target}`",
+        file=sys.stderr,
+    )
+
+
+def replay(
+    begin: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Where to begin [its start].")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Where to stop [its end].")
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(min=0.01, max=10_000, metavar="N", help="Seconds a second.")
+    ] = 1.0,
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="Only the feed, no screen.")] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the feed [first free of 8000-8009]."),
+    ] = None,
+    db: Db = None,
+    config: Config = None,
+) -> None:
+    """Show the past again: a screen, and a feed that other programs can join."""
+    from streamer.ports import PortTaken
+
+    from .headless import has_terminal
+
+    loaded = load_settings({"feed": {"port": port}}, config)
+    path = find_journal(db, config)
+    first, last = _moment(begin, "--from"), _moment(end, "--to")
+    screen = not no_ui and has_terminal()
+    from .logs import Log, default_log_file
+
+    log = Log(
+        level=loaded.settings.log.level,
+        file=loaded.settings.log.file or (default_log_file() if screen else None),
+        console=not screen,
+    )
+    options: dict[str, Any] = {"start": first, "end": last, "speed": speed}
+    try:
+        with told():
+            if screen:
+                from .screen import run_replay_screen
+
+                raise typer.Exit(asyncio.run(run_replay_screen(loaded, path, options)))
+            from .headless import run_replay
+
+            raise typer.Exit(asyncio.run(run_replay(loaded, path, options)))
+    except PortTaken as error:
+        raise fail(str(error), IN_USE) from None
+    finally:
+        log.close()
