@@ -31,6 +31,7 @@ class Tape(Protocol):
     """What is used of the paper terminal's tape of one symbol."""
 
     time_ms: Ints
+    quote_ms: int
 
     def bars_ahead(self, timeframe: int) -> npt.NDArray[np.void]: ...
     def quote_at(self, at_ms: int) -> tuple[int, float, float]: ...
@@ -137,7 +138,9 @@ class Ahead:
         stretch, tape = self._stretches.get(key), self._tapes[symbol]
         if stretch is None or stretch.ticks is not tape.time_ms:
             rates = tape.bars_ahead(getattr(c, f"TIMEFRAME_{timeframe}"))
-            bars = Bars.from_rates(symbol, timeframe, rates)
+            # what no window reaches back to any more is left out
+            present = int(np.searchsorted(rates["time"], tape.quote_ms // 1000, side="right"))
+            bars = Bars.from_rates(symbol, timeframe, rates[max(present - self._count - 2, 0) :])
             fired = breaks(bars.high, bars.low, bars.close, self._strategy.settings.swing_bars)
             near = fired.copy()
             for age in range(1, TRIGGER_AGE):

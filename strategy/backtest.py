@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from execution import agent
 from execution.backend import About, Call, Reply
@@ -20,6 +20,7 @@ from execution.client import TerminalClient
 from execution.observer import Observation, Observer
 from execution.orders import Orders
 from execution.paper import PaperTerminal
+from execution.paper.account import tick_values
 from execution.settings import TerminalSettings
 from execution.structs import SymbolInfo
 from strategy.ahead import Ahead
@@ -74,12 +75,13 @@ class Direct:
 class DirectClient(TerminalClient):
     """``TerminalClient`` without queue, deadlines and tasks: calls happen in place."""
 
-    _known: dict[str, tuple[float, SymbolInfo]]
+    paper: PaperTerminal
+    _known: dict[str, SymbolInfo]
     _currency: str
 
     async def open(self) -> None:
         """Connect. Raises :class:`TerminalError`."""
-        self._known = {}
+        self.paper, self._known = cast(Direct, self.backend).terminal, {}
         await self._connect()
         self._currency = (await self.account_info()).currency
 
@@ -89,13 +91,21 @@ class DirectClient(TerminalClient):
         return await work(0.0)
 
     async def spec(self, symbol: str, max_age: float = 60.0) -> SymbolInfo:
-        """Never of another moment, so that nothing depends on when it was asked for before; what
-        the account's own currency is paid in has the same tick value always."""
-        now = await self.server_now() or 0.0
+        """Tick values are those of the present, so that nothing depends on when it was asked for
+        before; prices in it are those of the first time."""
         known = self._known.get(symbol)
-        if known is None or (now != known[0] and known[1].currency_profit != self._currency):
-            known = self._known[symbol] = (now, await self.symbol_info(symbol))
-        return known[1]
+        if known is None:
+            known = self._known[symbol] = await self.symbol_info(symbol)
+        if known.currency_profit == self._currency:
+            return known  # the same always
+        ledger = self.paper.ledger
+        gain, loss = tick_values(ledger.tapes[symbol].spec, ledger.converter)
+        return known._replace(
+            trade_tick_value=gain, trade_tick_value_profit=gain, trade_tick_value_loss=loss
+        )
+
+    async def server_now(self) -> float:
+        return self.paper.server_now()
 
 
 class Stepping(Worker):
@@ -212,11 +222,13 @@ async def run(
     quiet = None if every or publish is not None else Quiet(terminal, worker, ahead)
     seen, next_scan, noted = await observer.refresh(), now, -math.inf
     names = tuple(settings.symbols or observer.symbols)
-    while now < until and seen is not None:
-        clock.step(min(poll_s, max(until - now, 1e-3)))
+    step = 0.0  # the first look and scan are at the first sight, as live
+    while seen is not None:
+        clock.step(step)
         before, now = now, terminal.server_now()
-        if now <= before:
+        if step and now <= before:
             break  # the recorded quotes are at their end
+        step = min(poll_s, max(until - now, 1e-3))
         due = now >= next_scan
         passed = quiet is not None and quiet.passes(now)
         wanted = names if due else ()
@@ -225,7 +237,7 @@ async def run(
         if wanted or not passed:
             seen = await observer.refresh()
             if seen is None:
-                continue
+                break
             await worker.manage(seen)
             if quiet is not None:
                 quiet.anchor(seen, await _infos(client, seen))
@@ -236,11 +248,10 @@ async def run(
             await asyncio.sleep(0)
             if not go_on(now, len(worker.book.closed)):
                 break
-        if not due:
-            continue
-        next_scan = now + settings.cycle_s
-        report.scans += 1
-        report.stopped["waiting"] += len(names) - len(wanted)
+        if due:
+            next_scan = now + settings.cycle_s
+            report.scans += 1
+            report.stopped["waiting"] += len(names) - len(wanted)
         if wanted:
             await worker.freshen(set(names) - set(wanted), seen)
             worker.only = wanted
@@ -254,6 +265,8 @@ async def run(
                 await worker.manage(seen)
             if quiet is not None:
                 quiet.anchor(seen, await _infos(client, seen))
+        if now >= until:
+            break
     report.stopped += Counter()  # without zeros
     report.trades = list(worker.book.closed)
     report.ended, report.seconds = now, time.perf_counter() - began
