@@ -315,8 +315,8 @@ def first_stop(case: Case, gates: Iterable[Gate] = GATES) -> Stop | None:
 
 
 def funnel(stops: Iterable[Stop | None]) -> dict[str, int]:
-    """How many symbols each gate stopped; ``passed`` counts the others."""
-    counts = Counter("passed" if stop is None else stop.gate for stop in stops)
+    """How many symbols each gate stopped."""
+    counts = Counter(stop.gate for stop in stops if stop is not None)
     order = [gate.__name__ for gate in GATES]
     return {
         name: counts[name] for name in (*order, *sorted(set(counts) - set(order))) if counts[name]
