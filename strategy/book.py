@@ -35,7 +35,7 @@ class Terminal(recall.Terminal, Protocol):
 class Why:
     """Score and components that justified an order; ``looks`` counts the searches for it."""
 
-    score: float
+    score: float | None
     components: Mapping[str, float]
     looks: int = 0
 
@@ -50,6 +50,8 @@ class Book:
     last: dict[str, float] = field(default_factory=dict)
     """Server time of the bot's newest deal by symbol."""
     restored: bool = False
+    left: Mapping[int, Why] = field(default_factory=dict)
+    """Positions that were open when the run before ended, and why they had been opened."""
     _why: dict[int, Why] = field(default_factory=dict)
 
     def justify(self, order: int, score: float, components: Mapping[str, float]) -> None:
@@ -61,8 +63,9 @@ class Book:
         """Whether the trade of an order is still looked for."""
         return bool(self._why)
 
-    async def restore(self, terminal: Terminal, now: float) -> None:
-        """Read the closed trades of the last days. Safe to repeat.
+    async def restore(self, terminal: Terminal, now: float) -> list[Closed]:
+        """Read the closed trades of the last days and return those that closed while the
+        program was away. Safe to repeat.
 
         Raises:
             TerminalError: the history cannot be read now.
@@ -78,11 +81,19 @@ class Book:
                 info = await terminal.spec(own[0].symbol)
             except TerminalError:
                 log.info("%s is not there any more: its trades have no R", own[0].symbol)
-            done = closed_from(ticket, own, trade_from(ticket, own, orders, info))
-            if done is not None:
-                found.setdefault(ticket, done)
+            trade = trade_from(ticket, own, orders, info)
+            done = closed_from(ticket, own, trade)
+            if done is None or trade is None:
+                continue
+            if ticket in self.left and info is not None:
+                self._explain(trade, ())
+                trade.saw(trade.entry)
+                await recall.prices_since(terminal, trade, info, now, done.closed)
+                done = closed_from(ticket, own, trade) or done
+            found.setdefault(ticket, done)
         self.closed = sorted(found.values(), key=lambda t: (t.closed, t.ticket))
         self.restored = True
+        return [trade for trade in self.closed if trade.ticket in self.left]
 
     async def follow(
         self, terminal: Terminal, positions: Iterable[TradePosition], now: float
@@ -192,6 +203,9 @@ class Book:
         return [] if done is None else [self._close(done, deals)]
 
     def _explain(self, trade: Trade, deals: Iterable[TradeDeal]) -> None:
+        before = self.left.get(trade.ticket)
+        if before is not None:
+            trade.score, trade.components = before.score, before.components
         for deal in deals:
             why = self._why.pop(deal.order, None)
             if why is not None:

@@ -77,7 +77,8 @@ class Keeper:
             return
         now = seen.server_time
         if not bot.book.restored:
-            await bot.book.restore(bot.client, now)
+            for trade in await bot.book.restore(bot.client, now):
+                bot.publish(review(trade))
         for trade in await bot.book.follow(bot.client, seen.positions, now):
             bot.publish(review(trade))
         bot.trader.forget(bot.book.trades)

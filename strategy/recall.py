@@ -138,10 +138,12 @@ def trade_from(
     )
 
 
-async def prices_since(terminal: Terminal, trade: Trade, info: SymbolInfo, now: float) -> None:
+async def prices_since(
+    terminal: Terminal, trade: Trade, info: SymbolInfo, now: float, until: float = math.inf
+) -> None:
     """Let the trade see the M1 bars since its opening (bids; the ask that closes a short is
-    taken as the bid and the bar's spread). The bar of the opening is left out: part of it was
-    before."""
+    taken as the bid and the bar's spread), those that ended by ``until``. The bar of the
+    opening is left out: part of it was before."""
     missed = int((now - trade.opened) / 60)
     if missed <= 0:
         return
@@ -151,7 +153,7 @@ async def prices_since(terminal: Terminal, trade: Trade, info: SymbolInfo, now: 
         raise rates
     if rates is None:
         return
-    since = rates[rates["time"] >= trade.opened]
+    since = rates[(rates["time"] >= trade.opened) & (rates["time"] + 60 <= until)]
     if len(since):
         cost = since["spread"] * info.point if trade.sign < 0 else 0.0
         trade.saw(float((since["high"] + cost).max()))

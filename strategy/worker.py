@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from execution.terminal import TerminalError
 from strategy import account
 from strategy.base import Setup, Strategy
 from strategy.base import load as build_strategy
-from strategy.book import Book
+from strategy.book import Book, Why
 from strategy.case import Desk, Stop
 from strategy.commands import Operator, check, refused
 from strategy.compute import Compute, Thread
@@ -70,6 +70,7 @@ class Worker:
         compute: Where the strategy runs; a thread of its own when not given.
         models: Folder of the learned models. Not given: nothing is learned, as in a backtest,
             where a model of today would know the future.
+        left_open: The bot's positions that were open when the run before ended.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Worker:
         memory: RiskMemory | None = None,
         compute: Compute | None = None,
         models: Path | None = None,
+        left_open: Mapping[int, Why] | None = None,
     ) -> None:
         self.client, self.observer, self.orders = client, observer, orders
         self.settings, self.risk, self.mode = settings, risk, mode
@@ -97,7 +99,7 @@ class Worker:
         self.memory = memory
         if memory is not None and memory.peak_equity is not None:
             observer.recall_peak(memory.login, memory.server, memory.peak_equity)
-        self.book = Book(self.magic)
+        self.book = Book(self.magic, left=left_open or {})
         self.calendar = Calendar(settings.news) if settings.news.source else None
         self.scanner = Scanner(client, strategy, settings, compute or Thread(), self.calendar)
         self.trainer: Trainer | None = None

@@ -21,6 +21,7 @@ from execution.client import TerminalClient
 from execution.intents import Intents
 from execution.observer import Observer
 from execution.orders import Orders
+from strategy.book import Why
 from strategy.worker import Worker, build_strategy
 from streamer.feed import Feed
 from streamer.health import HealthCheck
@@ -199,6 +200,11 @@ class Runtime:
             mode=self.mode,
             journal_ok=lambda: self.journal is not None and self.journal.ok,
             models=state_dir() / "models" / terminal.backend,
+            left_open={
+                trade.ticket: Why(trade.score, trade.components)
+                for trade in feed.ledger
+                if trade.owner == "bot" and not trade.closed
+            },
             halted=halted,
             memory=memory,
         )

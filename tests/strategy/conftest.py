@@ -41,6 +41,7 @@ class Bench:
     journal_ok: bool = True
     strategy: Any = None
     compute: Any = None
+    left_open: Any = None
     events: list[Event] = field(default_factory=list)
 
     async def open(self) -> Bench:
@@ -69,6 +70,7 @@ class Bench:
             mode=self.mode,  # type: ignore[arg-type]
             journal_ok=lambda: self.journal_ok,
             compute=self.compute or Inline(),
+            left_open=self.left_open,
         )
         await self.look()
         return self

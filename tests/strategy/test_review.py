@@ -6,6 +6,8 @@ import math
 
 import pytest
 
+from execution import constants as c
+from strategy.book import Why
 from strategy.recall import Closed
 from strategy.review import review
 
@@ -61,3 +63,43 @@ def test_the_analysis_says_who_closed_it_and_on_what_it_was_opened() -> None:
         "SELL closed by the operator after 10 min; +0.20 R (+5.00); best +0.40 R, worst -0.10 R;"
         " opened on bias 20, sweep 12, zone 4"
     )
+
+
+async def test_after_a_restart_a_review_still_says_what_a_trade_was_opened_on(bench) -> None:
+    b = await bench().open()
+    opened = await b.cycle_until("PositionOpened", minutes=30)
+    b.left_open = {opened.ticket: Why(opened.score, opened.components)}
+    await b.open()
+    assert b.told("CriticReview") == []
+    assert (await b.command("close_position", ticket=opened.ticket)).ok
+    await b.step(1.0)
+    (told,) = b.told("CriticReview")
+    assert told.ticket == opened.ticket
+    assert "opened on " in told.analysis
+
+
+async def test_what_closed_while_the_program_was_away_is_reviewed_by_the_next_run(bench) -> None:
+    b = await bench().open()
+    opened = await b.cycle_until("PositionOpened", minutes=30)
+    b.clock.step(7200.0)  # its stop or target closes it; what the price did since is not its own
+    assert b.terminal.positions_get(ticket=opened.ticket) == ()
+    b.left_open = {opened.ticket: Why(opened.score, opened.components)}
+    await b.open()
+    (told,) = b.told("CriticReview")
+    assert told.ticket == opened.ticket
+    assert "opened on " in told.analysis
+    assert "unknown" not in told.analysis
+    (closed,) = [t for t in b.worker.book.closed if t.ticket == opened.ticket]
+    rates = b.terminal.copy_rates_range(
+        opened.symbol, c.TIMEFRAME_M1, int(closed.opened), int(closed.closed)
+    )
+    risk = abs(closed.entry - opened.sl_price)
+    most = max(float(rates["high"].max()) - closed.entry, closed.entry - float(rates["low"].min()))
+    assert -0.5 <= closed.mfe_r <= most / risk + 0.5
+    assert closed.mae_r <= closed.r + 0.1
+    assert closed.score == opened.score
+
+    b.left_open = {}
+    b.events.clear()
+    await b.open()
+    assert b.told("CriticReview") == []
