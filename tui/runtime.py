@@ -23,6 +23,7 @@ from execution.observer import Observer
 from execution.orders import Orders
 from strategy.book import Why
 from strategy.worker import Worker, build_strategy
+from streamer.alerts import Alerts
 from streamer.feed import Feed
 from streamer.health import HealthCheck
 from streamer.journal import Journal, JournalLocked
@@ -126,6 +127,7 @@ class Runtime:
         self.observer: Observer
         self.orders: Orders
         self.worker: Worker
+        self.alerts: Alerts
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping: asyncio.Task[None] | None = None
 
@@ -208,6 +210,8 @@ class Runtime:
             halted=halted,
             memory=memory,
         )
+        self.alerts = Alerts(feed, settings.alerts)
+        self.alerts.start()
         feed.set_commander(self.worker.command)
         feed.set_bars(self._bars)
         feed.health.register("worker", self._worker_health)
@@ -242,6 +246,7 @@ class Runtime:
     async def _stop(self) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.worker.stop(), WORKER_STOP_S)
+        closing = asyncio.create_task(self.alerts.close(), name="alerts close")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -249,5 +254,6 @@ class Runtime:
             await asyncio.wait_for(self.orders.stop(), TERMINAL_STOP_S)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.client.close(), TERMINAL_STOP_S)
+        await closing
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.feed.close(), FEED_STOP_S)

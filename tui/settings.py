@@ -27,6 +27,7 @@ from pydantic_settings import (
 
 from execution.settings import PaperSettings, TerminalSettings
 from strategy.settings import RiskSettings, StrategySettings
+from streamer.alerts_settings import AlertSettings
 from streamer.settings import FeedSettings, JournalSettings
 
 ENV_PREFIX = "MT5DASH_"
@@ -89,6 +90,7 @@ class Settings(BaseSettings):
     paper: PaperSettings = Field(default_factory=lambda: PaperSettings())
     strategy: StrategySettings = Field(default_factory=StrategySettings)
     risk: RiskSettings = Field(default_factory=RiskSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
     ui: UiSettings = Field(default_factory=lambda: UiSettings())
     log: LogSettings = Field(default_factory=lambda: LogSettings())
 
@@ -254,7 +256,7 @@ def _explain(error: ValidationError, layers: list[tuple[str, dict[str, Any]]]) -
         source = next(
             (s for s, layer in layers if _lookup(layer, path) is not _MISSING), "settings"
         )
-        secret = any(word in ".".join(path) for word in ("password", "token"))
+        secret = any(word in ".".join(path) for word in ("password", "token", "secret", "url"))
         given = "" if secret or problem["type"] == "missing" else f" (given: {problem['input']!r})"
         message = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{source}: {'.'.join(path)}: {message}{given}")
