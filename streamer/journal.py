@@ -350,6 +350,8 @@ class Journal:
         wal = read_wal(self.path, WAL_DEADLINE_S)
         try:
             self._db = db = file.open_checked(self.path, self._connect, notes)
+            # What was damaged in the log, or left by a stop in the middle, is gone from it then.
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             restored = self._read_back(db, notes)
         except (sqlite3.DatabaseError, ValueError) as error:
             if isinstance(error, sqlite3.OperationalError):

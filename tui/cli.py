@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import cli_alerts, cli_backtest, cli_cmd, cli_journal, cli_more
+from . import cli_alerts, cli_backtest, cli_cmd, cli_journal, cli_more, cli_status
 from .about import program_version
 from .cli_common import IN_USE, USAGE, Config, fail, feed_url, load_settings, token_from
 
@@ -273,9 +273,11 @@ app.add_typer(cli_more.token, name="token")
 app.add_typer(cli_journal.journal, name="journal")
 app.command()(cli_journal.replay)
 app.command()(cli_journal.incident)
+app.command()(cli_journal.report)
 app.command()(cli_backtest.backtest)
 app.command()(cli_more.doctor)
 app.command()(cli_cmd.cmd)
+app.command(epilog=cli_status.EPILOG)(cli_status.status)
 app.add_typer(cli_alerts.alerts, name="alerts")
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},

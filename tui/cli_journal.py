@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -298,3 +298,61 @@ def replay(
         raise fail(str(error), IN_USE) from None
     finally:
         log.close()
+
+
+def report(
+    day: Annotated[
+        str | None, typer.Option("--day", metavar="DATE", help="One day, UTC [today].")
+    ] = None,
+    month: Annotated[
+        str | None, typer.Option("--month", metavar="YYYY-MM", help="One month, UTC.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page instead.")
+    ] = None,
+    db: Db = None,
+    config: Config = None,
+) -> None:
+    """What a day or a month brought: equity, drawdown, by symbol, session, factor, gate."""
+    import sqlite3
+
+    from strategy.sessions import sessions_at
+    from streamer import journal_file as file
+    from streamer import report as made
+    from streamer.report_html import as_html
+
+    if day is not None and month is not None:
+        raise fail("--day or --month, not both", USAGE)
+    begin, end, title = _period(day, month)
+    path = find_journal(db, config)
+    with told():
+        source = file.read_only(path)
+    try:
+        found = made.build(source, begin.timestamp(), end.timestamp(), sessions_at)
+    except (sqlite3.Error, ValueError) as error:
+        raise fail(f"{path}: {error}; `mt5dash journal verify` names what is damaged") from None
+    finally:
+        source.close()
+    if html is None:
+        print(made.as_text(found))
+        return
+    try:
+        html.write_text(as_html(found, f"mt5dash report {title}"), encoding="utf-8")
+    except OSError as error:
+        raise fail(f"{html}: not written: {error}") from None
+    print(html)
+
+
+def _period(day: str | None, month: str | None) -> tuple[datetime, datetime, str]:
+    if month is not None:
+        try:
+            begin = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
+        except ValueError:
+            raise fail(f"--month {month}: such as 2026-03", USAGE) from None
+        return begin, (begin + timedelta(days=32)).replace(day=1), month
+    try:
+        begin = datetime.now(UTC) if day is None else datetime.strptime(day, "%Y-%m-%d")
+    except ValueError:
+        raise fail(f"--day {day}: such as 2026-03-04", USAGE) from None
+    begin = begin.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=UTC)
+    return begin, begin + timedelta(days=1), begin.date().isoformat()
