@@ -23,6 +23,10 @@ NEWEST = 400
 """Events of bot and operator that are looked through."""
 
 
+_NOT_BEGUN = frozenset({"OBSERVE", "NO_COMMANDER", "BAD_ARGS"})
+"""Refusals of a ``halt`` before anything was done."""
+
+
 async def recall(journal: Journal) -> tuple[str | None, RiskMemory | None]:
     """Why the kill switch was on when the last run ended (``None``: it was off), and what
     that run knew of the risk limits."""
@@ -54,7 +58,12 @@ def halted(newest_first: Iterable[Mapping[str, Any]]) -> str | None:
             return halted_before(event)
         if event.get("name") == "release" and event.get("ok") is True:
             return None
-        if event.get("name") == "halt" and event.get("state") != "refused":
+        error = event.get("error")
+        if event.get("state") == "refused" or (
+            isinstance(error, Mapping) and error.get("code") in _NOT_BEGUN
+        ):
+            continue
+        if event.get("name") == "halt":
             args = event.get("args")
             reason = args.get("reason") if isinstance(args, Mapping) else None
             return str(reason or "halted by the operator")

@@ -160,10 +160,13 @@ export class Control {
   halt() {
     this.dialogs.ask({
       title: 'Kill switch',
-      body: [...this.warning(), 'No new trade until it is released, also after a restart. Open positions stay open.', field('Why', { type: 'text', name: 'reason', maxlength: '200', autocomplete: 'off' })],
+      body: [...this.warning(), 'No new trade until it is released, also after a restart. Open positions stay open and managed.', field('Why', { type: 'text', name: 'reason', maxlength: '200', autocomplete: 'off' }), field('Close everything, too', { type: 'checkbox', name: 'flatten', value: 'yes' })],
       typed: 'halt',
       choices: [{ label: 'Stop new trades', value: 'halt', cls: 'danger go' }],
-      decide: (_, form) => this.act('halt', { reason: String(form.get('reason') || 'by the browser page') }),
+      decide: (_, form) => {
+        const reason = String(form.get('reason') || 'by the browser page');
+        return this.act('halt', form.get('flatten') ? { reason, flatten: true } : { reason });
+      },
     });
   }
 

@@ -444,6 +444,13 @@ async def test_acting_needs_a_control_token_a_question_and_for_the_worst_a_word(
     await expect(page.locator("#dialog")).to_be_hidden()
     assert done[3:] == [("flatten", {"symbol": "EURUSD"})]
 
+    await page.get_by_role("button", name="Kill switch …").click()
+    await page.fill("input[name=typed]", "halt")
+    await page.check("input[name=flatten]")
+    await page.get_by_role("button", name="Stop new trades").click()
+    await expect(page.locator("#dialog")).to_be_hidden()
+    assert done[4:] == [("halt", {"reason": "by the browser page", "flatten": True})]
+
 
 async def test_a_refusal_is_shown_and_the_question_stays(open_feed: Any, browser: Any) -> None:
     feed = await open_feed()
