@@ -44,13 +44,18 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 15.0
 """Seconds between two looks at connection and drift."""
+AGAIN_S = 60.0
+"""Seconds before the trainer is begun again after it broke."""
 LONGEST_LINE = 16_000_000
 ROOT = Path(__file__).resolve().parent.parent
 INSTALL = "pip install 'mt5dash[ml]'"
 
 APART: dict[str, Any]
 if sys.platform == "win32":
-    APART = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    APART = {
+        "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP
+        | subprocess.BELOW_NORMAL_PRIORITY_CLASS
+    }
 else:
     APART = {"start_new_session": True}
 
@@ -90,6 +95,16 @@ class Trainer:
 
     async def run(self) -> None:
         """Wait, learn, judge, again. Ends by itself only where scikit-learn is missing."""
+        while True:
+            try:
+                return await self._run()
+            except Exception as error:
+                # the bot trades on without its trainer
+                log.exception("trainer")
+                self._tell("failed", f"{type(error).__name__}: {error}")
+                await asyncio.sleep(AGAIN_S)
+
+    async def _run(self) -> None:
         await self._connected()
         await self._restore()
         if importlib.util.find_spec("sklearn") is None:

@@ -103,7 +103,7 @@ class Worker:
         self.calendar = Calendar(settings.news) if settings.news.source else None
         self.scanner = Scanner(client, strategy, settings, compute or Thread(), self.calendar)
         self.trainer: Trainer | None = None
-        if models is not None and settings.trainer.enabled:
+        if models is not None and settings.enabled and settings.trainer.enabled:
             judge = self.scanner.judge = Judge(settings, strategy.timeframes)
             self.trainer = Trainer(
                 client,

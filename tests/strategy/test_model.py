@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -237,3 +240,22 @@ def test_a_model_is_used_only_where_it_speaks_of_this_market_and_of_the_past() -
     assert "features" in fits(model, wanted, ("a",), 101.0)
     assert "another" in fits(model, wanted | {"strategy": "y"}, ("a", "b"), 101.0)
     assert "not reached" in fits(model, wanted, ("a", "b"), 99.0)
+
+
+def test_neither_the_worker_nor_a_models_answer_needs_scikit_learn(tmp_path) -> None:
+    path = tmp_path / "m.json"
+    logistic().save(path)
+    code = (
+        "import sys, numpy as np, strategy.worker, strategy.model as m\n"
+        "from pathlib import Path\n"
+        "print(m.load(Path(sys.argv[1])).probability(np.zeros((1, 2)))[0])\n"
+        "assert not {'sklearn', 'scipy', 'pickle5', 'joblib'} & set(sys.modules)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
+    assert float(run.stdout) == pytest.approx(1 / (1 + np.exp(-0.1)))

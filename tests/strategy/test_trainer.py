@@ -14,25 +14,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from trainer_kit import Oracle, Planted, bars_with_a_signal
+from trainer_kit import Oracle, Planted, bars_with_a_signal, runs
 
-from execution.backend import InProcess
-from execution.client import TerminalClient
-from execution.observer import Observer
-from execution.orders import Orders
-from execution.paper import open_paper
-from execution.settings import PaperSettings, TerminalSettings
 from strategy import trainer as module
 from strategy.base import Bars
 from strategy.model import Model, load
 from strategy.model_features import names, row, table
 from strategy.model_gate import Judge, made_for
-from strategy.settings import RiskSettings, StrategySettings, TrainerSettings
+from strategy.settings import StrategySettings
 from strategy.trainer import Trainer, child
 from strategy.trainer_child import read, write
 from strategy.trainer_samples import walk
-from strategy.worker import Worker, build_strategy
-from streamer.protocol import TrainerStatus
 
 DRIFT = 1e-4
 KIT = Path(__file__).parent.parent / "trainer_kit.py"
@@ -182,21 +174,11 @@ async def test_the_child_ends_when_the_program_is_killed(info, tmp_path) -> None
     await parent.wait()
     try:
         async with asyncio.timeout(10):
-            while _runs(pid):
+            while runs(pid):
                 await asyncio.sleep(0.1)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # an orphan that nobody waits for stays as a zombie in a container
-    status = Path(f"/proc/{pid}/stat")
-    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 async def test_without_scikit_learn_it_says_so_and_the_gate_stays_open(
@@ -238,6 +220,73 @@ def _model(b: Kept, given: StrategySettings, **changes: Any) -> Any:
         made_for(b.strategy, given, b.terminal.status.market),
     )  # fmt: skip
     return replace(model, **changes)
+
+
+def _verdict(model: Model | None, **changes: Any) -> dict[str, Any]:
+    text = None if model is None else model.to_json()
+    done = {"model": text, "retire": False, "why": "so", "previous": None, "symbols": []}
+    return done | changes
+
+
+async def test_a_swap_tells_the_figures_of_the_old_model_beside_the_new_ones(
+    info, tmp_path
+) -> None:
+    given = settings()
+    b = Kept(bars_with_a_signal(1, 0.0), info(), given, tmp_path)
+    old = _model(b, given, metrics={"log_loss": 0.69})
+    new = _model(b, given, metrics={"log_loss": 0.61}, base=0.1)
+    b.judge.swap(old)
+    await b.trainer._carry_out(_verdict(new, previous={"log_loss": 0.68, "samples": 300.0}))
+    (swap,) = b.told("ModelSwapped")
+    assert swap.metrics == {"log_loss": 0.61}
+    assert swap.previous == {"log_loss": 0.68, "samples": 300.0}
+    assert load(tmp_path / "planted.json").id == b.judge.model.id == new.id
+
+
+async def test_a_retired_model_is_gone_from_the_gate_and_from_the_next_run(info, tmp_path) -> None:
+    given = settings()
+    b = Kept(bars_with_a_signal(1, 0.0), info(), given, tmp_path)
+    await b.trainer._carry_out(_verdict(_model(b, given)))
+    assert b.judge.model is not None
+    await b.trainer._carry_out(_verdict(None))
+    assert b.judge.model is not None
+    await b.trainer._carry_out(_verdict(None, retire=True))
+    assert b.judge.model is None
+    assert b.states == ["swapped", "refused", "retired"]
+    await b.trainer._restore()
+    assert b.judge.model is None
+
+
+async def test_a_verdict_with_a_broken_model_changes_nothing(info, tmp_path, monkeypatch) -> None:
+    given = settings()
+    b = Kept(bars_with_a_signal(1, 0.0), info(), given, tmp_path)
+
+    async def learned() -> dict[str, Any]:
+        return _verdict(_model(b, given), model='{"mt5dash_model": 1, "model": {}, "sha256": ""}')
+
+    monkeypatch.setattr(b.trainer, "_learn", learned)
+    await b.trainer.attempt("schedule")
+    assert b.states[-1] == "failed"
+    assert b.judge.model is None
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_trainer_that_breaks_is_told_and_begun_again(info, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.01)
+    b = Kept(bars_with_a_signal(1, 0.0), info(), settings(), tmp_path)
+    tried: list[str] = []
+
+    async def learn(why: str) -> None:
+        tried.append(why)
+        if len(tried) < 3:
+            raise ZeroDivisionError("oh")
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(b.trainer, "attempt", learn)
+    with pytest.raises(asyncio.CancelledError):
+        await b.trainer.run()
+    assert tried == ["schedule"] * 3
+    assert b.states.count("failed") == 2
 
 
 async def test_drift_of_the_set_ups_is_a_reason_to_learn_before_the_schedule(
@@ -308,83 +357,3 @@ async def test_a_child_that_dies_without_a_word_is_an_error(tmp_path) -> None:
 
     with pytest.raises(module.TrainingFailed, match="process ended"):
         await listen()
-
-
-async def test_the_worker_stops_set_ups_that_the_model_thinks_little_of(bench) -> None:
-    b = await bench().open()
-    judge = b.worker.scanner.judge = Judge(b.settings, b.worker.scanner.strategy.timeframes)
-    features = names(b.worker.scanner.strategy.timeframes)
-    n = len(features)
-
-    def constant(p: float) -> Any:
-        return Model(
-            "logistic", features, np.zeros(n), np.ones(n), np.zeros(n), float(np.log(p / (1 - p))),
-            1.0, 0.0, np.zeros((n, 9)), np.full((n, 10), 0.1), 0.1, 20, 1.0, 2.0,
-        )  # fmt: skip
-
-    judge.swap(constant(0.31))
-    for _ in range(90):
-        await b.step(10.0)
-        await b.worker.cycle()
-    assert b.told("PositionOpened") == []
-    stops = [d for s in b.told("ScanSummary") for d in s.details.values()]
-    asked = [d for d in stops if d.gate == "probability"]
-    assert asked
-    rows = [text for s in b.told("ScanSummary") for text in s.symbols.values()]
-    assert "Low ML Prob (0.31 < 0.50)" in rows
-    judge.swap(constant(0.69))
-    assert (await b.cycle_until("PositionOpened", minutes=30)).owner == "bot"
-
-
-async def test_the_worker_runs_the_trainer_and_ends_its_child_with_it(
-    tmp_path, monkeypatch
-) -> None:
-    pids: list[int] = []
-    start = asyncio.create_subprocess_exec
-
-    async def noted(*args: Any, **kwargs: Any) -> Any:
-        process = await start(*args, **kwargs)
-        pids.append(process.pid)
-        return process
-
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
-    events: list[Any] = []
-    terminal, given = (
-        TerminalSettings(poll_s=0.1, quotes_s=0.1),
-        StrategySettings(trainer=TrainerSettings(first_s=0)),
-    )
-    client = TerminalClient(
-        InProcess(lambda: open_paper(PaperSettings(start="2025-11-18T13:00"))),
-        settings=terminal,
-        on_status=events.append,
-    )
-    observer = Observer(client, events.append, settings=terminal, mode="paper", symbols=())
-    worker = Worker(
-        client,
-        observer,
-        Orders(client, events.append, terminal),
-        events.append,
-        strategy=build_strategy(given),
-        settings=given,
-        risk=RiskSettings(),
-        mode="paper",
-        journal_ok=lambda: True,
-        models=tmp_path,
-    )
-    await client.start()
-    tasks = [asyncio.create_task(observer.run()), asyncio.create_task(worker.run())]
-    try:
-        async with asyncio.timeout(60):
-            while not any(isinstance(e, TrainerStatus) and e.state == "learning" for e in events):
-                await asyncio.sleep(0.02)
-        os.kill(pids[0], 0)
-        async with asyncio.timeout(10):
-            await worker.stop()
-            await asyncio.gather(*tasks[1:], return_exceptions=True)
-            while _runs(pids[0]):
-                await asyncio.sleep(0.02)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await client.close()
