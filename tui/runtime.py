@@ -16,11 +16,13 @@ from typing import Any
 
 import platformdirs
 
+from execution.audit import audit
 from execution.backends import open_backend
 from execution.client import TerminalClient
 from execution.intents import Intents
 from execution.observer import Observer
 from execution.orders import Orders
+from execution.terminal import TerminalError
 from strategy.book import Why
 from strategy.worker import Worker, build_strategy
 from streamer.alerts import Alerts
@@ -39,6 +41,7 @@ log = logging.getLogger("mt5dash.runtime")
 WORKER_STOP_S = 2.0
 FEED_STOP_S = 2.0
 TERMINAL_STOP_S = 0.5
+AUDIT_FIRST_S, AUDIT_EVERY_S = 90.0, 3600.0
 PAPER_JOURNALS_KEPT = 10
 
 
@@ -168,6 +171,7 @@ class Runtime:
                 ("observer", self.observer.run),
                 ("orders", self.orders.run),
                 ("worker", self.worker.run),
+                ("ledger audit", self._audit),
             )
         ]
 
@@ -215,6 +219,21 @@ class Runtime:
         feed.set_commander(self.worker.command)
         feed.set_bars(self._bars)
         feed.health.register("worker", self._worker_health)
+
+    async def _audit(self) -> None:
+        """Compare the ledger with the terminal's history, soon after the start and hourly."""
+        told: set[str] = set()
+        await asyncio.sleep(AUDIT_FIRST_S)
+        while True:
+            try:
+                found = await audit(self.client, self.feed.ledger)
+            except TerminalError as error:
+                log.info("the ledger was not compared with the terminal's history: %s", error)
+                found = []
+            for text in sorted(set(found) - told):
+                told.add(text)
+                self.feed.publish(RiskAlert(code="LEDGER_DIFFERS", level="warning", text=text))
+            await asyncio.sleep(AUDIT_EVERY_S)
 
     async def _bars(self, symbol: str, timeframe: str, count: int) -> list[dict[str, Any]] | None:
         """Closed bars that the worker holds, oldest first; ``time`` in server epoch seconds."""
