@@ -265,7 +265,7 @@ def _closed(event: Event, mask: bool) -> str:
     return (
         f"{_str(event.get('symbol'))} {_str(event.get('direction'))} "
         f"{f.lots(event.get('volume'))}  {_cash(event.get('profit'), mask)}"
-        + (f"  {r:+.1f}R" if r is not None else "")
+        + (f"  {f.multiple(r)}R" if r is not None else "")
         + (f"  {why}" if why else "")
         + (f" after {f.whole_age(duration)}" if duration is not None else "")
         + _ticket(event)

@@ -28,14 +28,14 @@ def known(value: Any) -> float | None:
 
 
 def number(value: Any, decimals: int = 0, *, sign: bool = False) -> str:
-    """``1234.5`` as ``1,234.50``."""
+    """``1234.5`` as ``1,234.50``; what rounds to zero has no sign, on every screen."""
     n = known(value)
     if n is None:
         return UNKNOWN
     text = f"{n:{'+' if sign else ''},.{decimals}f}"
-    # A minus before nothing but zeros says "lost" where nothing was lost.
-    if n < 0 and not any(c in "123456789" for c in text):
-        text = text.replace("-", "+" if sign else "", 1)
+    # A sign before nothing but zeros tells of a gain or a loss that the figure does not show.
+    if text[0] in "+-" and not any(c in "123456789" for c in text):
+        text = text[1:]
     return text
 
 

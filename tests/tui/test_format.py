@@ -15,10 +15,23 @@ def test_what_is_not_a_number_is_unknown_never_zero(value: object) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1234.5, "+1,234.50"), (-0.004, "+0.00"), (-1.1, "-1.10"), (2_500_000, "+2,500,000")],
+    [
+        (1234.5, "+1,234.50"),
+        (-0.004, "0.00"),
+        (0.004, "0.00"),
+        (-1.1, "-1.10"),
+        (2_500_000, "+2,500,000"),
+    ],
 )
-def test_money_is_signed_and_nothing_lost_has_no_minus(value: float, text: str) -> None:
+def test_money_is_signed_and_nothing_has_no_sign(value: float, text: str) -> None:
     assert f.money(value, sign=True) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-0.04, "0.0"), (0.04, "0.0"), (-0.06, "-0.1"), (1.44, "+1.4")]
+)
+def test_a_small_loss_in_r_is_never_written_as_a_gain(value: float, text: str) -> None:
+    assert f.multiple(value) == text
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,29 @@ def test_fit_gives_the_width_and_clip_never_more(text: str, cells: int, align: s
         assert width(clip(text, cells)) <= cells
 
 
+@pytest.mark.parametrize("cells", [80, 120, 200])
+def test_a_market_of_another_day_says_its_date_at_every_width(cells: int) -> None:
+    one, source, _ = session()
+    assert "2026-03-04" not in plain(header_line(View.of(one), 80))
+    source.publish("QUOTE_UPDATE", quotes={}, server_time="2014-05-13T17:59:02+00:00", speed=60.0)
+    line = plain(header_line(View.of(one), cells))
+    assert "2014-05-13" in line
+    assert "x60" in line
+    assert "terminal LIVE" in line or "term LIVE" in line
+    assert ("17:59:02" in line) is (cells >= 120)
+
+
+def test_the_margin_limit_is_rounded_as_the_margin() -> None:
+    one, source, _ = session()
+    said = account() | {
+        "margin_level": 2913.5553,
+        "limits": {"margin_level": {"value": 2913.5553, "limit": 150.0, "unit": "%"}},
+    }
+    source.publish("ACCOUNT_UPDATE", account=said)
+    assert "2,914%" in plain(money_line(View.of(one), 200, alone=False))
+    assert "2,914% of 150%" in plain(limits_line(View.of(one), 200))
+
+
 def test_every_sign_has_one_ascii_cell() -> None:
     assert all(len(v) == 1 and v.isascii() for v in ASCII.values())
     drawn = "▁▂▃▄▅▆▇█▀▲▼●◐○◆■□…–·─│╭╮╰╯├┤┼╌┃╵╷→←↑↓◀Σ×✕‖"

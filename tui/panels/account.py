@@ -101,8 +101,8 @@ def _limit(name: str, limit: dict[str, Any], view: View) -> Part:
     long, short = LIMIT_NAMES.get(name, (name.replace("_", " ").capitalize(), name[:8]))
 
     def amount(number: float | None) -> str:
-        if unit == "%":
-            return f.percent(number)
+        if unit == "%":  # rounded as on the line above
+            return f.percent(number, 0 if name == "margin_level" else 1)
         if unit == "" or unit in ("positions", "trades", "lots"):
             return f.UNKNOWN if number is None else f"{number:g}"
         return view.cash(number)

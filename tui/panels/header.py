@@ -85,6 +85,16 @@ def _server_time(view: View) -> Part:
     day = f.stamp(view.server_now, "%Y-%m-%d") if view.server_now is not None else ""
     speed = f.speed(view.session.state.speed)
     tail: Line = [(f" {speed}", "accent")] if speed else []
+    if view.server_now is not None and day != f.stamp(view.session.now(), "%Y-%m-%d"):
+        # Another day than today (a replay, a market kept over the weekend) is never left out.
+        return Part(
+            (
+                [("server ", "dim"), (f"{day} {when}", "accent"), *tail],
+                [(f"{day} {when}", "accent"), *tail],
+                [(day, "accent"), *tail],
+            ),
+            1,
+        )
     return Part(
         (
             [("server ", "dim"), (f"{day} {when}".strip(), "text"), *tail],

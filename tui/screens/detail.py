@@ -112,7 +112,7 @@ class PositionSheet(ChartSheet):
                               note=f"now {f.price(row.now, digits)}"))  # fmt: skip
         else:
             moved = f.pips(row.entry, row.now, row.direction, digits)
-            note = "" if moved is None else f"{moved:+.1f} pips"
+            note = "" if moved is None else f"{f.number(moved, 1, sign=True)} pips"
             lines += [
                 pair("Entry → now", (f"{f.price(row.entry, digits)} → ", "dim"),
                      (f.price(row.now, digits), "bold"), note=note),
@@ -294,7 +294,7 @@ class TradeSheet(ChartSheet):
             pair("Side", (f"{f.side(c.get('direction'))} {f.lots(c.get('volume'))} lots", "bold")),
             pair("Entry → exit", (f"{f.price(c.get('entry_price'))} → ", "dim"),
                  (f.price(c.get("exit_price")), "bold")),
-            pair("Profit", view.gain(c.get("profit")), note="" if r is None else f"{r:+.2f}R"),
+            pair("Profit", view.gain(c.get("profit")), note="" if r is None else f"{f.number(r, 2, sign=True)}R"),
             pair("Swap, commission", (view.cash(c.get("swap"), sign=True), "text"),
                  (f", {view.cash(c.get('commission'), sign=True)}", "text")),
             pair("Ended", (why, tone(c.get("profit"))),
