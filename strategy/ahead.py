@@ -100,7 +100,7 @@ class Ahead:
     def closed(self, symbol: str, timeframe: str, quote_ms: int) -> int:
         """The number of the newest bar that a quote at ``quote_ms`` proves to be closed."""
         opens = self._stretch(symbol, timeframe).opens
-        return int(np.searchsorted(opens, quote_ms // 1000, side="right")) - 2
+        return int(opens.searchsorted(quote_ms // 1000, side="right")) - 2
 
     def can_pass(self, symbol: str, quote_ms: int, bid: float, ask: float) -> bool:
         """Whether a scan at this quote could find a trade. May be wrong in saying yes only."""

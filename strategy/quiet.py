@@ -144,14 +144,14 @@ class Quiet:
     def _must_scan(self, ahead: Ahead, symbol: str, now: float, now_ms: int) -> bool:
         worker, seen = self._worker, self._seen
         tape: Tape = self._paper.tapes[symbol]
-        quote_ms, bid, ask = tape.quote_at(now_ms)
         if seen is not None and any(p.symbol == symbol for p in seen.positions):
-            return not self._keep_atr(ahead, symbol, quote_ms)
+            return not self._keep_atr(ahead, symbol, tape.quote_at(now_ms)[0])
         if worker.desk.stops:
             return False
-        if now - quote_ms / 1000.0 > worker.settings.max_tick_age_s:
-            return False
         if now - worker.book.last.get(symbol, -math.inf) < worker.settings.cooldown_s:
+            return False
+        quote_ms, bid, ask = tape.quote_at(now_ms)
+        if now - quote_ms / 1000.0 > worker.settings.max_tick_age_s:
             return False
         return ahead.can_pass(symbol, quote_ms, bid, ask)
 

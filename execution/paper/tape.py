@@ -75,7 +75,7 @@ class Tape:
         """Index after the last tick that is not later than ``now_ms``."""
         if self.at >= self.time_ms.size or self.time_ms[self.at] > now_ms:
             return self.at
-        return int(np.searchsorted(self.time_ms, now_ms, side="right"))
+        return int(self.time_ms.searchsorted(now_ms, side="right"))
 
     @property
     def count(self) -> int:

@@ -1,0 +1,70 @@
+"""Ticks a second of a backtest over recorded quotes, and whether its shortcuts are exact.
+
+    python benchmarks/scan/backtest.py MARKET [--hours N] [--rounds 3] [--every]
+
+Runs the default settings, and the same with the risk limits off (after a limit nothing is traded,
+which is fast). Each round is a whole run with the market opened anew; all rounds must give the
+same trades and equity. ``--every`` adds a run that leaves no look and no scan out, for
+comparison: the same trades, about twenty times as long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from strategy.settings import RiskSettings
+from tui.backtest import Done, run_backtest
+from tui.settings import Settings
+
+
+def timed(settings: Settings, hours: float | None, every: bool) -> tuple[Done, float]:
+    """A run, and the CPU seconds that it took, the market's opening included."""
+    began = time.process_time()
+    done = asyncio.run(run_backtest(settings, hours=hours, every=every))
+    return done, time.process_time() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("market", type=Path)
+    parser.add_argument("--hours", type=float)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--every", action="store_true")
+    args = parser.parse_args()
+    off = {"daily_loss_pct": None, "max_drawdown_pct": None, "max_consecutive_losses": None}
+    for name, limits in (("default", {}), ("limits off", off)):
+        settings = Settings.model_validate(
+            {"paper": {"market": args.market}, "risk": RiskSettings.model_validate(limits)}
+        )
+        runs = [timed(settings, args.hours, False) for _ in range(args.rounds)]
+        texts = {repr((done.report.trades, done.report.equity)) for done, _ in runs}
+        first = runs[0][0]
+        speed = statistics.median(done.ticks / done.report.seconds for done, _ in runs)
+        cpu = statistics.median(done.ticks / seconds for done, seconds in runs)
+        print(
+            f"{name:>10}: {first.ticks:,} ticks, {len(first.report.trades)} trades,"
+            f" {first.report.scans:,} scans; median {speed:,.0f} ticks/s of real time,"
+            f" {cpu:,.0f} ticks/s of CPU with opening; {len(texts)} result in {args.rounds} runs"
+        )
+        if args.every:
+            done, seconds = timed(settings, args.hours, True)
+            same = repr((done.report.trades, done.report.equity)) in texts
+            print(
+                f"{'':>10}  nothing left out: {done.ticks / seconds:,.0f} ticks/s of CPU,"
+                f" {'the same' if same else 'NOT THE SAME'} trades and equity"
+            )
+            if not same:
+                sys.exit(1)
+        if len(texts) > 1:
+            sys.exit("the runs differ")
+
+
+if __name__ == "__main__":
+    main()
