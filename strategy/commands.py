@@ -12,6 +12,7 @@ from execution.structs import TradeOrder, TradePosition
 from execution.terminal import TerminalError
 from strategy.desk import RiskDesk
 from streamer.command_args import (
+    TEXT_MAX,
     Args,
     BadCommand,
     CancelOrder,
@@ -24,6 +25,7 @@ from streamer.command_args import (
     refusal,
 )
 from streamer.protocol import Command, CommandResult, Expect
+from streamer.text import clean
 
 SENDS_ORDERS = frozenset({"close_position", "modify_position", "cancel_order", "flatten"})
 
@@ -125,7 +127,7 @@ class Operator:
         return {"scan": "started"}
 
     async def _halt(self, args: Halt, id: str, actor: str) -> dict[str, Any]:
-        reason = args.reason or "halted by the operator"
+        reason = clean(args.reason or "", TEXT_MAX) or "halted by the operator"
         self._bot.desk.halted = reason
         self._bot.alert("KILL_SWITCH", f"kill switch on: {reason} ({actor})")
         self._bot.tell()

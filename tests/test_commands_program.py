@@ -56,11 +56,18 @@ async def until_state(program: Program, wanted: str) -> Any:
 PAPER = ("--port", "0", "--speed", "1")
 
 
+def calm(home: Path) -> tuple[str, ...]:
+    """A paper bot whose score is never high enough: no trade of its own comes in between."""
+    file = home / "calm.toml"
+    file.write_text("[strategy]\nmin_score = 100\n")
+    return (*PAPER, "--config", str(file))
+
+
 async def test_a_command_from_the_shell_is_done_once_and_what_is_wrong_is_said(
     tmp_path: Path,
 ) -> None:
     token = await control(tmp_path)
-    async with running(tmp_path, *PAPER) as program:
+    async with running(tmp_path, *calm(tmp_path)) as program:
         await until_state(program, "waiting")
 
         async def cmd(*args: str, token: str = token) -> tuple[int, str, str]:
@@ -102,7 +109,7 @@ async def test_a_command_from_the_shell_is_done_once_and_what_is_wrong_is_said(
 
 async def test_a_kill_switch_survives_a_kill_and_its_release_too(tmp_path: Path) -> None:
     token = await control(tmp_path)
-    kept = (*PAPER, "--journal", str(tmp_path / "kept.db"))
+    kept = (*calm(tmp_path), "--journal", str(tmp_path / "kept.db"))
     async with running(tmp_path, *kept) as program:
         await until_state(program, "waiting")
         code, _, error = await mt5dash(

@@ -167,3 +167,10 @@ async def test_the_memory_of_another_account_is_not_used(bench: Any) -> None:
     await b.look()
     assert b.observer.peak_equity == equity
     assert b.worker.desk.stops == ()
+
+
+async def test_a_reason_cannot_draw_on_somebody_elses_screen(bench: Any) -> None:
+    b = await bench().open()
+    answer = await b.command("halt", reason="ok\x1b[2J\u202e")
+    assert "\x1b" not in answer.result["reason"]
+    assert "\u202e" not in b.told("BotStatus")[-1].reason.text
