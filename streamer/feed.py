@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -38,6 +39,7 @@ BarsProvider = Callable[[str, str, int], Awaitable[list[dict[str, Any]] | None]]
 
 EARLY_MAX = 1000
 TICK_S = 0.5
+COMMIT_SLICE_S = 0.003
 _NOT_PUBLISHED = frozenset({"HEARTBEAT"})
 _NOT_FOREIGN = frozenset({"COMMAND_AUDIT"})
 
@@ -94,6 +96,8 @@ class Feed:
         self._running = False
         self._closed = False
         self._journal_trouble: str | None = None
+        self._on_disk = 0
+        self._draining = False
         self._recorded_at = 0.0
         self._samples_dropped = 0
         self._last_refusal = 0.0
@@ -169,6 +173,7 @@ class Feed:
             if self._running:
                 self._record(self.journal)
             await self.journal.close(0.5)
+            self._drain(math.inf)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.2):
                 await asyncio.sleep(0)
@@ -304,8 +309,19 @@ class Feed:
 
     def journal_committed(self, seq: int) -> None:
         """The journal has everything up to ``seq`` on disk: send it."""
-        waiting = self._waiting
-        while waiting and waiting[0][0].seq <= seq:
+        self._on_disk = seq
+        if not self._draining:
+            self._drain()
+
+    def _drain(self, slice_s: float = COMMIT_SLICE_S) -> None:
+        """Send what is on disk, a slice at a time: a large commit does not hold the loop."""
+        waiting, until = self._waiting, time.perf_counter() + slice_s
+        self._draining = False
+        while waiting and waiting[0][0].seq <= self._on_disk:
+            if time.perf_counter() > until:
+                self._draining = True
+                asyncio.get_running_loop().call_soon(self._drain)
+                return
             self._emit(*waiting.popleft())
 
     def journal_status(self, trouble: str | None) -> None:
