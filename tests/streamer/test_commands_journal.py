@@ -217,9 +217,7 @@ class OneEffect(RuleBasedStateMachine):
     def one_effect_per_id(self) -> Any:
         ids = [id for id, _ in self.effects]
         assert len(ids) == len(set(ids))
-        assert dict(self.effects) == {
-            id: ticket for id, (ticket, _) in self.first.items()
-        }
+        assert dict(self.effects) == {id: ticket for id, (ticket, _) in self.first.items()}
 
     def teardown(self) -> None:
         self.loop.run_until_complete(self.feed.close())
