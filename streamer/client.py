@@ -84,7 +84,7 @@ class FeedClient:
         self.legacy = False
         self.lost: str | None = None
         self.gaps = 0
-        self._token = token
+        self.token = token
         self._confirm = confirm
         self._types = sorted(set(types)) if types is not None else None
         self._symbols = sorted(set(symbols)) if symbols is not None else None
@@ -246,7 +246,7 @@ class FeedClient:
         """One connection; returns the least wait before the next, ``None`` for no next."""
         if self._link.state == "live":
             self._set_link("lost")
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else None
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else None
         host = urlsplit(self.url).hostname or ""
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):

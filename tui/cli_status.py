@@ -23,6 +23,7 @@ from streamer.text import clean
 
 from . import format as f
 from .cli_common import USAGE, fail, feed_url, token_from
+from .fetch import opener
 
 EXIT = {"ok": 0, "degraded": 1, "down": 3}
 UNREACHABLE = EXIT["down"]
@@ -44,16 +45,6 @@ class NotAllowed(Exception):
     """The feed answers, but not to this token. The text is for people."""
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: a token goes to the address it was meant for, or nowhere."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
-
-
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
-
-
 def get(base: str, path: str, token: str | None, timeout: float) -> dict[str, Any]:
     """The JSON object at ``base + path``; health that is down counts as an answer.
 
@@ -65,7 +56,7 @@ def get(base: str, path: str, token: str | None, timeout: float) -> dict[str, An
     if token is not None:
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        with _opener.open(request, timeout=timeout) as answer:
+        with opener.open(request, timeout=timeout) as answer:
             body = answer.read(ANSWER_MAX)
     except urllib.error.HTTPError as error:
         with error:

@@ -17,6 +17,7 @@ from streamer.state import FeedState
 
 from . import describe, freshness
 from . import format as f
+from .books import Books
 from .options import Clock
 from .tape import BarsDesk, Tape
 
@@ -95,6 +96,9 @@ class Session:
     moves: dict[str, tuple[float, int, float]] = field(default_factory=dict)
     """Ticket or symbol -> (price, direction of its last change, monotonic time of it)."""
     charts: BarsDesk = field(init=False)
+    books: Books = field(init=False)
+    marks: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Ticket -> lowest and highest profit of an open position that this screen saw."""
     _moved_revision: int = -1
     _waiting: deque[Wire] = field(default_factory=lambda: deque(maxlen=WAITING_KEPT))
     _unwatch: Callable[[], None] | None = None
@@ -106,6 +110,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.charts = BarsDesk(self.source, self.clock)
+        self.books = Books(self.source, self.clock)
 
     @property
     def state(self) -> FeedState:
@@ -121,6 +126,7 @@ class Session:
             self._unwatch()
             self._unwatch = None
         self.charts.close()
+        self.books.close()
 
     # -- the feed's side -------------------------------------------------------------------
 
@@ -236,6 +242,16 @@ class Session:
             else:
                 moves[key] = (price, 1 if price > before[0] else -1, self.clock.mono())
         self.moves = moves
+        self._note_marks()
+
+    def _note_marks(self) -> None:
+        marks = {}
+        for position in self.state.positions:
+            key, profit = str(position.get("ticket")), f.known(position.get("profit"))
+            if profit is not None:
+                low, high = self.marks.get(key, (profit, profit))
+                marks[key] = (min(low, profit), max(high, profit))
+        self.marks = marks
 
     def move(self, key: str) -> int:
         """1 or -1 shortly after a price went up or down, else 0."""

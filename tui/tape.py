@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,13 +10,11 @@ from typing import Any
 
 from streamer.source import Source
 
+from . import fetch
 from .format import known
 from .options import Clock
 
-log = logging.getLogger("mt5dash.ui")
-
 POINTS_KEPT = 3_600
-FETCH_S = 3.0
 BARS_ASKED = 300
 ASK_AGAIN_S = 5.0
 SERIES_KEPT = 40
@@ -69,24 +62,10 @@ async def fetch_bars(source: Source, symbol: str, timeframe: str, count: int) ->
     if provider is not None:
         found = await provider(symbol, timeframe, count)
         return list(found) if found is not None else None
-    if source.link.state == "local" or not source.link.url.startswith("ws"):
+    url = fetch.address(source, "/api/bars", symbol=symbol, timeframe=timeframe, count=count)
+    if url is None:
         return None
-    parts = urllib.parse.urlsplit(source.link.url)
-    query = urllib.parse.urlencode({"symbol": symbol, "timeframe": timeframe, "count": count})
-    scheme = "https" if parts.scheme == "wss" else "http"
-    url = f"{scheme}://{parts.netloc}/api/bars?{query}"
-    return await asyncio.to_thread(_get, url)
-
-
-def _get(url: str) -> list[Bar] | None:
-    try:
-        # The scheme is http or https: it was made above.
-        with urllib.request.urlopen(url, timeout=FETCH_S) as answer:
-            bars = json.loads(answer.read(4_000_000))
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        log.debug("bars: %s", error)
-        return None
-    return [b for b in bars if isinstance(b, dict)] if isinstance(bars, list) else None
+    return await asyncio.to_thread(fetch.rows, url, fetch.token_of(source))
 
 
 @dataclass(slots=True)

@@ -214,7 +214,9 @@ class TradesPanel(TablePanel[Row]):
         return f"{closed} closed" if not self.filter_text else super().count()
 
     def foot(self, view: View) -> Sequence[Part]:
-        stats = Statistics.of([r.closed for r in self.rows if r.closed is not None])
+        seen = [r.closed for r in self.rows if r.closed is not None]
+        before = [] if self.filter_text else self._before(view)
+        stats = Statistics.of([*seen, *before])
         if not stats.closed:
             return ()
         share = stats.won / stats.closed * 100
@@ -254,7 +256,19 @@ class TradesPanel(TablePanel[Row]):
                     1,
                 )
             )
+        if before:
+            parts.append(Part(([(f"{len(before)} before this screen", "dim")],), 3))
         return parts
+
+    def _before(self, view: View) -> list[dict[str, Any]]:
+        """Closed trades that the feed knows and this screen has no row of."""
+        session = view.session
+        newest = session.closed[0].get("ticket") if session.closed else None
+        books = session.books.closed((session.state.epoch, len(session.closed), newest))
+        if not books:
+            return []
+        here = {str(event.get("ticket")) for event in session.closed}
+        return [trade for trade in books if str(trade.get("ticket")) not in here]
 
     def fill(self, view: View, cells: int, rows: int) -> Sequence[Line]:
         """The equity curve, where there is room for one."""

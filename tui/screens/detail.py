@@ -17,6 +17,7 @@ from ..lines import Line, line_width, wrap
 from ..panels.positions import OPEN, PENDING, Row, levels, r_now
 from ..panels.scanner import STAGES, UNKNOWN_STAGE
 from ..panels.symbol_chart import chart
+from ..panels.trades import net
 from ..view import View, tone, word
 from .base import Sheet
 
@@ -45,6 +46,20 @@ def components(view: View, parts: Any, cells: int) -> list[Line]:
             [(f"  {word(name, 14):<14}", "dim"), (f"{value:6.1f} ", "text"), (bar, "chart")]
         )
     return lines
+
+
+def excursion(view: View, low: Any, high: Any, risk: Any, note: str = "") -> list[Line]:
+    """How far a position went against its owner and for him; nothing where nobody looked."""
+    worst, best, unit = f.known(low), f.known(high), f.known(risk)
+    if worst is None or best is None:
+        return []
+    line: Line = [(f"{'Lowest, highest':<{LABEL}}", "dim")]
+    for value in (worst, best):
+        line += [view.gain(value)]
+        if unit:
+            line.append((f" {f.multiple(value / unit)}R", "dim"))
+        line.append(("   ", ""))
+    return [[*line, (note, "dim")]]
 
 
 class ChartSheet(Sheet):
@@ -117,6 +132,7 @@ class PositionSheet(ChartSheet):
                 pair("Entry → now", (f"{f.price(row.entry, digits)} → ", "dim"),
                      (f.price(row.now, digits), "bold"), note=note),
                 pair("Profit", view.gain(profit), note=f"{f.multiple(r)}R" if r is not None else ""),
+                *self.went(view, row),
             ]  # fmt: skip
         stop = f.known(row.sl)
         sl_note = "" if stop else "no stop: the loss has no bound"
@@ -141,6 +157,15 @@ class PositionSheet(ChartSheet):
             lines.append(pair("Comment", (word(row.get("comment"), 64), "text")))
         return lines
 
+    def went(self, view: View, row: Row) -> list[Line]:
+        """Excursion as the feed kept it, else as far as this screen saw it."""
+        told = view.session.books.trade(row.ticket)
+        risk = row.get("initial_risk")
+        if told is not None and f.known(told.get("mae")) is not None:
+            return excursion(view, told.get("mae"), told.get("mfe"), risk)
+        low, high = view.session.marks.get(str(row.ticket), (row.get("mae"), row.get("mfe")))
+        return excursion(view, low, high, risk, "seen by this screen")
+
     def _reach(self, row: Row, price: Any) -> str:
         away = f.pips(row.now, price, "BUY", row.digits) if f.known(price) else None
         return "" if away is None else f"{abs(away):.1f} pips away"
@@ -155,8 +180,9 @@ class PositionSheet(ChartSheet):
             line for line in view.session.lines
             if str(line.event.get("ticket", line.event.get("order"))) == str(row.ticket)
         ]  # fmt: skip
-        why = next((x.event for x in history if x.event.get("type") == "POSITION_OPENED"), None)
-        if why is not None and isinstance(why.get("components"), dict):
+        told = None if row.kind == PENDING else view.session.books.trade(row.ticket)
+        why = next((x.event for x in history if x.event.get("type") == "POSITION_OPENED"), told)
+        if why is not None and isinstance(why.get("components"), dict) and why["components"]:
             score = f.number(why.get("score"))
             lines += [[], [("Why it was opened", "head"), (f"  score {score}", "text")]]
             lines += components(view, why["components"], cells)
@@ -166,7 +192,7 @@ class PositionSheet(ChartSheet):
         for line in history:
             lines.append(_event_line(line.event, line.text(view.mask)))
         if not history:
-            lines.append([("  no event of it is held here", "dim")])
+            lines += bookings(view, told)
         return lines
 
 
@@ -176,6 +202,28 @@ def _event_line(event: Wire, text: str) -> Line:
         (f"{word(describe.tag(event), 6):<7}", describe.style(event)),
         (word(text, 400), describe.LEVEL_STYLE[describe.level(event)]),
     ]
+
+
+def bookings(view: View, told: dict[str, Any] | None) -> list[Line]:
+    """What the feed's ledger says of a trade whose events this screen does not hold."""
+    if told is None:
+        return [[("  no event of it is held here", "dim")]]
+    rows: list[tuple[Any, str, Any, Any]] = [
+        (told.get("entry_time"), "opened", told.get("lot_size"), None)
+    ]
+    rows += [(e.get("time"), "added", e.get("volume"), None) for e in told.get("entries") or ()]
+    rows += [
+        (e.get("time"), "reduced", e.get("volume"), e.get("profit"))
+        for e in told.get("exits") or ()
+    ]
+    lines: list[Line] = []
+    for at, what, lots, profit in rows:
+        when = f.stamp(f.parse_time(at), "%Y-%m-%d %H:%M:%S")
+        line: Line = [(f"  {when} ", "faint"), (f"{what} ", "text"), (f.lots(lots), "text")]
+        if profit is not None:
+            line += [("  ", ""), view.gain(profit)]
+        lines.append(line)
+    return [*lines, [("  from the feed's ledger", "dim")]]
 
 
 class SymbolSheet(ChartSheet):
@@ -294,12 +342,17 @@ class TradeSheet(ChartSheet):
             pair("Side", (f"{f.side(c.get('direction'))} {f.lots(c.get('volume'))} lots", "bold")),
             pair("Entry → exit", (f"{f.price(c.get('entry_price'))} → ", "dim"),
                  (f.price(c.get("exit_price")), "bold")),
-            pair("Profit", view.gain(c.get("profit")), note="" if r is None else f"{f.number(r, 2, sign=True)}R"),
+            pair("Profit, net", view.gain(net(c)),
+                 note="" if r is None else f"{f.number(r, 2, sign=True)}R"),
             pair("Swap, commission", (view.cash(c.get("swap"), sign=True), "text"),
                  (f", {view.cash(c.get('commission'), sign=True)}", "text")),
-            pair("Ended", (why, tone(c.get("profit"))),
+            pair("Ended", (why, tone(net(c))),
                  note=f"after {f.whole_age(c.get('duration_s'))}"),
         ]  # fmt: skip
+        told = view.session.books.trade(self.ticket) or {}
+        low, high = (c.get(k) if f.known(c.get(k)) is not None else told.get(k)
+                     for k in ("mae", "mfe"))  # fmt: skip
+        lines[3:3] = excursion(view, low, high, told.get("initial_risk"))
         drawn = [
             Level(label, value, style)
             for label, key, style in (
@@ -315,4 +368,8 @@ class TradeSheet(ChartSheet):
             for line in view.session.lines
             if str(line.event.get("ticket")) == str(self.ticket)
         ]
+        if isinstance(told.get("components"), dict) and told["components"]:
+            score = f.number(told.get("score"))
+            lines += [[], [("Why it was opened", "head"), (f"  score {score}", "text")]]
+            lines += components(view, told["components"], cells)
         return lines
