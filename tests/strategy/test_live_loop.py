@@ -76,7 +76,8 @@ async def test_it_scans_at_the_first_sight_of_the_terminal_and_tells_the_next_sc
         await until(lambda: live.told("ScanSummary"), 5.0)  # the cycle is ten seconds
         status = await until(lambda: [s for s in live.told("BotStatus") if s.gates], 5.0)
         assert status[-1].next_scan_at is not None
-        assert sum(status[-1].gates.values()) == 10
+        summary = live.told("ScanSummary")[-1]
+        assert sum(status[-1].gates.values()) + summary.candidates == summary.count == 10
         assert live.told("BotStatus")[0].state == "starting"
 
 
