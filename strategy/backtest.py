@@ -201,7 +201,7 @@ async def run(
     observer = Observer(client, events, settings=execution, mode="paper", symbols=symbols)
     orders = Orders(client, events, execution)
     ahead = None
-    if isinstance(strategy, InstitutionalStrategy):
+    if type(strategy) is InstitutionalStrategy:  # a subclass may see more than its ceiling says
         ahead = Ahead(strategy, terminal.tapes, settings.bars)
     worker = Stepping(
         client,

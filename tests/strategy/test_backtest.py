@@ -13,7 +13,8 @@ from execution.paper.generator import GeneratedMarket
 from execution.paper.opening import account_config
 from execution.settings import PaperSettings
 from strategy.backtest import Report, run
-from strategy.base import load
+from strategy.base import Context, Setup, load
+from strategy.institutional import InstitutionalStrategy
 from strategy.settings import RiskSettings, StrategySettings
 
 START = 1_763_470_800.0
@@ -118,3 +119,25 @@ async def test_nothing_is_left_out_wrongly_on_ten_symbols_that_convert() -> None
         found.append((repr(report.trades), report.equity))
     assert len(report.trades) > 5
     assert found[0] == found[1]
+
+
+class Own(InstitutionalStrategy):
+    """Stands for anyone's strategy."""
+
+    looked = 0
+
+    def evaluate(self, context: Context) -> Setup:
+        self.looked += 1
+        return super().evaluate(context)
+
+
+async def test_a_strategy_of_your_own_is_asked_at_each_scan() -> None:
+    market = GeneratedMarket(7, START)
+    clock = SteppedClock(market.start)
+    terminal = PaperTerminal(market, clock, account_config(PaperSettings()))
+    plan = StrategySettings(symbols=["EURUSD", "XAUUSD"])
+    strategy, until = Own(plan), terminal.server_now() + 300
+    report = await run(terminal, clock, strategy, plan, RiskSettings(), until=until)
+    assert report.scans == 31
+    assert strategy.looked == 2 * report.scans
+    assert not report.stopped["waiting"]
