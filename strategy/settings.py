@@ -102,7 +102,7 @@ class NewsSettings(_Settings):
 
 
 class TrainerSettings(_Settings):
-    """Learning the probability of a set-up from the market's own past (extra `ml`)."""
+    """Learning the probability of a set-up from the market's own past (extra `train`)."""
 
     enabled: bool = Field(
         default=True,

@@ -48,7 +48,7 @@ AGAIN_S = 60.0
 """Seconds before the trainer is begun again after it broke."""
 LONGEST_LINE = 16_000_000
 ROOT = Path(__file__).resolve().parent.parent
-INSTALL = "pip install 'mt5dash[ml]'"
+INSTALL = "pip install 'mt5dash[train]'"
 
 APART: dict[str, Any]
 if sys.platform == "win32":
