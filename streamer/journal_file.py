@@ -45,6 +45,7 @@ CREATE TABLE kept(
     seq INTEGER PRIMARY KEY, at REAL NOT NULL, type TEXT NOT NULL, body BLOB NOT NULL,
     before BLOB NOT NULL, chain BLOB NOT NULL
 );
+CREATE INDEX ev_audit ON ev(seq) WHERE type = 'COMMAND_AUDIT';
 """
 SCHEMA = f"""
 CREATE TABLE ev(
