@@ -18,6 +18,7 @@ from textual.timer import Timer
 from streamer.source import Source
 from streamer.text import clean
 
+from .clipboard import system_copy
 from .lines import Line, width
 from .options import Clock, Defaults, Memory, UiOptions
 from .past import Past
@@ -81,6 +82,7 @@ class DashApp(Past):
         self.values = values
         self.memory = memory or Memory()
         self.ascii_only = self.options.ascii
+        self.system_copy = system_copy
         self.unit = "money"
         self.mask = self.options.hide_money
         self.hz = self.options.hz
@@ -298,6 +300,12 @@ class DashApp(Past):
             self.refresh_rows()
 
     def copy(self, text: str) -> None:
-        """Text to the clipboard, through the terminal (OSC 52)."""
+        """Text to the clipboard: through the terminal (OSC 52), and the system's own."""
         self.copy_to_clipboard(text)
-        self.tell(f"Copied {width(text)} characters")
+
+        async def also() -> None:
+            program = await self.system_copy(text)
+            how = f"with {program} and through" if program else "through"
+            self.tell(f"Copied {width(text)} characters {how} the terminal (OSC 52)")
+
+        self.run_worker(also(), exit_on_error=False)

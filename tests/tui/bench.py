@@ -14,6 +14,11 @@ from textual.widgets import Input
 from tui.app import DashApp
 
 
+async def leave_alone(text: str) -> str | None:
+    """The clipboard of whoever runs the tests stays as it is."""
+    return None
+
+
 class Bench:
     """An app over a fake source, its clock in hand."""
 
@@ -54,6 +59,7 @@ async def bench(
     how.setdefault("owns_bot", True)
     app = DashApp(source, clock=time.clock, **how)
     app.prompt = False
+    app.system_copy = leave_alone
     async with app.run_test(size=size) as pilot:
         # The timer must not draw between a test's steps.
         assert app._timer is not None
