@@ -56,8 +56,12 @@ class FeedConnection(ServerConnection):
         name = transport.get_extra_info("peername")
         self.address = name[0] if isinstance(name, tuple) else ""
         sock = transport.get_extra_info("socket")
-        if _NOTSENT_OPTION is not None and sock is not None and sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_OPTION, NOTSENT_LOWAT)
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            # asyncio leaves it out where the listening socket's protocol is 0: a frame would
+            # wait some 40 ms for the client's word on the one before.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if _NOTSENT_OPTION is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_OPTION, NOTSENT_LOWAT)
         if not self.feed_server.connected(self):
             self.transport.abort()
 

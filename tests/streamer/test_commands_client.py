@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 from feed_kit import OpenFeed, until
 
@@ -107,3 +108,13 @@ async def test_a_feed_that_is_not_there_or_refuses_is_told_and_nothing_was_sent(
         assert result.error is not None
         assert result.error.code == code
     assert done == []
+
+
+async def test_no_frame_waits_for_the_clients_word_on_the_one_before(open_feed: OpenFeed) -> None:
+    """A result follows its audit at once: with Nagle's algorithm it came some 40 ms later."""
+    feed = await open_feed()
+    async with FeedClient(feed.url) as client:
+        await live(client)
+        [connection] = feed.server.connections
+        sock = connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
