@@ -76,6 +76,7 @@ class Row:
             sl=None if setup is None else known(setup.sl, 8),
             tp=None if setup is None else known(setup.tp, 8),
             r=known(r, 2),
+            evidence=None if setup is None else dict(setup.evidence),
         )
 
 

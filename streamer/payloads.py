@@ -136,6 +136,9 @@ class ScanDetail(Payload):
     tp: float | None = None
     r: float | None = None
     """Reward over risk of the suggested levels."""
+    evidence: dict[str, int] | None = None
+    """Opening times of the bars that justify it, by fact, in server epoch seconds (as in
+    ``/api/bars``)."""
 
 
 class Reason(Payload):

@@ -84,6 +84,10 @@ def tui(
     symbols: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="Symbols to watch and trade [all].")
     ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Strategy: built in, installed, or FILE.py:Class."),
+    ] = None,
     market: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="Real quotes to replay on the paper terminal."),
@@ -127,6 +131,7 @@ def tui(
             "backend": backend,
             "symbols": symbols.split(",") if symbols else None,
         },
+        "strategy": {"name": strategy},
         "paper": {
             "market": market,
             "speed": speed,
@@ -158,6 +163,7 @@ def tui(
 
 def _run_bot(loaded: Loaded, *, screen: bool) -> int:
     from execution.backends import BackendError, check_paper
+    from strategy.base import StrategyNotFound
     from streamer.access import AccessError
     from streamer.journal import JournalError
     from streamer.server import PortTaken
@@ -182,7 +188,7 @@ def _run_bot(loaded: Loaded, *, screen: bool) -> int:
         return asyncio.run(run_headless(loaded))
     except (PortTaken, JournalError) as error:
         raise fail(str(error), IN_USE) from None
-    except (AccessError, BackendError, CannotListen) as error:
+    except (AccessError, BackendError, CannotListen, StrategyNotFound) as error:
         raise fail(str(error), USAGE) from None
     finally:
         log.close()
