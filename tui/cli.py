@@ -15,7 +15,16 @@ import typer
 
 from . import cli_alerts, cli_backtest, cli_cmd, cli_journal, cli_more, cli_status
 from .about import program_version
-from .cli_common import IN_USE, USAGE, Config, fail, feed_url, load_settings, token_from
+from .cli_common import (
+    IN_USE,
+    USAGE,
+    Config,
+    fail,
+    feed_url,
+    load_settings,
+    say_starting,
+    token_from,
+)
 
 if TYPE_CHECKING:
     from .settings import Loaded
@@ -114,6 +123,8 @@ def tui(
     config: Config = None,
 ) -> None:
     """Run the bot, its feed and the screen (--no-ui: without the screen)."""
+    if not no_ui and not connect:
+        say_starting()
     from .headless import has_terminal
 
     flags = {

@@ -32,6 +32,12 @@ def fail(text: str, code: int = FAILED) -> typer.Exit:
     return typer.Exit(code)
 
 
+def say_starting() -> None:
+    """A word at once, where someone looks: loading takes longer than a person waits unasked."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        print("mt5dash: starting the bot, its feed and the screen", flush=True)
+
+
 def load_settings(flags: dict[str, Any], config: Path | None) -> Loaded:
     """The settings in force; ends the program with a clear error when they cannot be used."""
     from .settings import SettingsError, load
