@@ -100,7 +100,7 @@ class RiskDesk:
         limit, lost = now.day_start * share / 100.0, max(-now.day_pl, 0.0)
         if math.isnan(now.day_pl):
             lost = math.nan
-        self.limits["daily_loss"] = _limit(lost, limit, now.currency)
+        self.limits["daily_loss"] = _limit(lost, limit, now.currency, limit - lost)
         day = int(now.now // DAY) if math.isfinite(now.now) else None
         if math.isnan(lost) or math.isnan(limit) or day is None:
             return Stop("RISK", "Risk Block: Result of the Day Unknown", "daily_loss")
@@ -120,7 +120,7 @@ class RiskDesk:
             self._base = max(self._base, now.equity)
         peak = max(now.peak, now.equity) if self._base is None else self._base
         value = 100.0 * (peak - now.equity) / peak if peak > 0 else math.nan
-        self.limits["drawdown"] = _limit(value, share, "%")
+        self.limits["drawdown"] = _limit(value, share, "%", now.equity - peak * (1.0 - share / 100.0))
         if math.isnan(value):
             return Stop("RISK", "Risk Block: Drawdown Unknown", "drawdown", None, share)
         self._deep = self._deep or value >= share
@@ -148,9 +148,10 @@ class RiskDesk:
         return Stop("RISK", text, "consecutive_losses", float(len(counted)), float(most))
 
 
-def _limit(value: float, limit: float, unit: str) -> Limit:
+def _limit(value: float, limit: float, unit: str, left: float) -> Limit:
     return Limit(
         value=round(value, 4) if math.isfinite(value) else None,
         limit=round(limit, 4) if math.isfinite(limit) else None,
         unit=unit,
+        left=round(max(left, 0.0), 2) if math.isfinite(left) else None,
     )

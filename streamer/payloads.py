@@ -97,6 +97,8 @@ class Limit(Payload):
     value: float | None = None
     limit: float | None = None
     unit: str = ""
+    left: float | None = None
+    """Money that can still be lost before it trips; ``None`` where it is not about money."""
 
 
 class Quote(Payload):

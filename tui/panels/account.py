@@ -117,8 +117,11 @@ def _limit(name: str, limit: dict[str, Any], view: View) -> Part:
         return [(full, style), (drawn[len(full) :], "faint")]
 
     value_style = "text" if style == "ok" else style
+    left = f.known(limit.get("left"))
+    spare: Line = [] if left is None else [(f"  {view.cash(left)} left", "dim")]
     return Part(
         (
+            [(f"{word(long, 20)} ", "dim"), *meter(10), (f" {text}", value_style), *spare],
             [(f"{word(long, 20)} ", "dim"), *meter(10), (f" {text}", value_style)],
             [(f"{word(short, 12)} ", "dim"), *meter(6), (f" {tight}", value_style)],
             [(f"{word(short, 12)} ", "dim"), (tight, value_style)],
