@@ -197,9 +197,10 @@ class Feed:
         """Why log events cannot be written, or ``None``."""
         if self.journal is None:
             return None
-        if self._journal_trouble is None and self._running and not self.journal.ok:
+        trouble = self._journal_trouble or self.journal.trouble
+        if trouble is None and self._running and not self.journal.ok:
             return "the journal's writer has stopped"
-        return self._journal_trouble
+        return trouble
 
     @property
     def waiting(self) -> int:
