@@ -1,6 +1,6 @@
 """Makes ``docs/screen.svg``: the real screen on a real paper run, as the README shows it.
 
-    python docs/make_picture.py [SECONDS]
+python docs/make_picture.py [SECONDS]
 """
 
 from __future__ import annotations
