@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -83,6 +84,10 @@ class DashApp(Past):
         self.memory = memory or Memory()
         self.ascii_only = self.options.ascii
         self.system_copy = system_copy
+        # Where colour is unwanted or every byte travels, nothing flashes.
+        self.calm = self.options.calm or any(
+            os.environ.get(name) for name in ("NO_COLOR", "SSH_CONNECTION")
+        )
         self.unit = "money"
         self.mask = self.options.hide_money
         self.hz = self.options.hz
@@ -124,7 +129,7 @@ class DashApp(Past):
         return self.sessions[self.front]
 
     def view(self) -> View:
-        return View.of(self.session, unit=self.unit, mask=self.mask, calm=self.options.calm)
+        return View.of(self.session, unit=self.unit, mask=self.mask, calm=self.calm)
 
     def news(self) -> None:
         """Something happened: draw it at once, but never more often than ``hz``."""

@@ -93,8 +93,9 @@ class Session:
     """Prices seen, for charts where the feed has no bars."""
     reasons: dict[str, deque[tuple[str, str, str]]] = field(default_factory=dict)
     """Symbol -> (time, code, text) of its last scans, oldest first; repeats left out."""
-    moves: dict[str, tuple[float, int, float]] = field(default_factory=dict)
-    """Ticket or symbol -> (price, direction of its last change, monotonic time of it)."""
+    moves: dict[str, tuple[float, int, float, float]] = field(default_factory=dict)
+    """Ticket or symbol -> (price, direction of its last change, monotonic time of it, the price
+    before it)."""
     charts: BarsDesk = field(init=False)
     books: Books = field(init=False)
     marks: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -238,9 +239,9 @@ class Session:
                 continue
             before = self.moves.get(key)
             if before is None or before[0] == price:
-                moves[key] = before or (price, 0, 0.0)
+                moves[key] = before or (price, 0, 0.0, price)
             else:
-                moves[key] = (price, 1 if price > before[0] else -1, self.clock.mono())
+                moves[key] = (price, 1 if price > before[0] else -1, self.clock.mono(), before[0])
         self.moves = moves
         self._note_marks()
 
@@ -255,7 +256,7 @@ class Session:
 
     def move(self, key: str) -> int:
         """1 or -1 shortly after a price went up or down, else 0."""
-        _, direction, at = self.moves.get(key, (0.0, 0, 0.0))
+        _, direction, at, _ = self.moves.get(key, (0.0, 0, 0.0, 0.0))
         return direction if direction and self.clock.mono() - at < FLASH_S else 0
 
     def _fold(self, line: LogLine) -> bool:

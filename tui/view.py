@@ -9,7 +9,7 @@ from streamer.text import clean
 
 from . import format as f
 from . import freshness
-from .lines import Piece
+from .lines import Line, Piece
 from .session import Session
 
 UNITS = ("money", "pips", "R", "%")
@@ -43,10 +43,17 @@ class View:
             return f.UNKNOWN
         return MASK if self.mask else f.money(value, sign=sign)
 
-    def moved(self, key: str) -> str:
-        """The style of a price: coloured for a moment after it moved."""
+    def price(self, key: str, value: Any, digits: Any) -> Line:
+        """A price; for a moment after it moved, the digits that changed are coloured."""
+        text = f.price(value, digits)
         direction = 0 if self.calm else self.session.move(key)
-        return "up" if direction > 0 else "down" if direction < 0 else "text"
+        if not direction:
+            return [(text, "text")]
+        old = f.price(self.session.moves[key][3], digits)
+        same = 0
+        while len(old) == len(text) and same < len(text) and old[same] == text[same]:
+            same += 1
+        return [(text[:same], "text"), (text[same:], "up" if direction > 0 else "down")]
 
     def gain(self, value: Any, *, show_arrow: bool = True) -> Piece:
         """Won or lost money, coloured and signed; masked money keeps its sign."""

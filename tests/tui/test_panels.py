@@ -17,6 +17,7 @@ from fake_source import POSITIONS, FakeSource, FrozenClock, account, trading_day
 
 from tui import describe
 from tui.actions import ACTIONS
+from tui.app import DashApp
 from tui.chart import Level, area, candles
 from tui.filtering import Filter
 from tui.lines import ASCII, Ink, Part, clip, fit, fit_line, line_width, pack, plain, width, wrap
@@ -240,6 +241,32 @@ def test_prices_that_moved_are_known_for_a_moment() -> None:
     assert one.move(key) == 1
     time.go(1)
     assert one.move(key) == 0
+
+
+def test_only_the_digits_that_changed_are_coloured_and_only_for_a_moment() -> None:
+    one, source, time = session()
+    for bid in (1.08450, 1.08437):
+        source.publish("QUOTE_UPDATE", quotes={"EURUSD": {"bid": bid, "ask": 1.09, "digits": 5}})
+        one.tick()
+    assert View.of(one).price("EURUSD", 1.08437, 5) == [("1.084", "text"), ("37", "down")]
+    assert View.of(one, calm=True).price("EURUSD", 1.08437, 5) == [("1.08437", "text")]
+    source.publish("QUOTE_UPDATE", quotes={"EURUSD": {"bid": 10.2, "ask": 10.3, "digits": 5}})
+    one.tick()
+    assert View.of(one).price("EURUSD", 10.2, 5) == [("", "text"), ("10.20000", "up")]
+    time.go(0.41)
+    assert View.of(one).price("EURUSD", 10.2, 5) == [("10.20000", "text")]
+
+
+@pytest.mark.parametrize("name", ["NO_COLOR", "SSH_CONNECTION"])
+async def test_nothing_flashes_without_colour_or_over_ssh(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for other in ("NO_COLOR", "SSH_CONNECTION"):
+        monkeypatch.delenv(other, raising=False)
+    source = FakeSource(FrozenClock().clock)
+    assert not DashApp(source).view().calm
+    monkeypatch.setenv(name, "1")
+    assert DashApp(source).view().calm
 
 
 # -- words, statistics, charts --------------------------------------------------------------

@@ -199,7 +199,7 @@ class PositionsPanel(TablePanel[Row]):
         Column(
             "now",
             "Now",
-            lambda r, v, w: [(f.price(r.now, r.digits), v.moved(str(r.ticket)))],
+            lambda r, v, w: v.price(str(r.ticket), r.now, r.digits),
             2,
             "r",
             value=lambda r, v: f.known(r.now),

@@ -109,7 +109,7 @@ def _atr_cell(row: Row, view: View, cells: int) -> Line:
 
 
 def _price_cell(row: Row, view: View, cells: int) -> Line:
-    return [(f.price(row.quote.get("bid"), row.quote.get("digits")), view.moved(row.symbol))]
+    return view.price(row.symbol, row.quote.get("bid"), row.quote.get("digits"))
 
 
 def _tick_cell(row: Row, view: View, cells: int) -> Line:
