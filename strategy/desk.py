@@ -120,7 +120,9 @@ class RiskDesk:
             self._base = max(self._base, now.equity)
         peak = max(now.peak, now.equity) if self._base is None else self._base
         value = 100.0 * (peak - now.equity) / peak if peak > 0 else math.nan
-        self.limits["drawdown"] = _limit(value, share, "%", now.equity - peak * (1.0 - share / 100.0))
+        self.limits["drawdown"] = _limit(
+            value, share, "%", now.equity - peak * (1.0 - share / 100.0)
+        )
         if math.isnan(value):
             return Stop("RISK", "Risk Block: Drawdown Unknown", "drawdown", None, share)
         self._deep = self._deep or value >= share
