@@ -26,6 +26,7 @@ import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
 import time
@@ -363,7 +364,7 @@ def run(case: str, seconds: float) -> dict[str, Any]:
     """Run a case on a pseudo terminal that is read all the time."""
     master, slave = pty.openpty()
     ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
-    out = Path(f"/tmp/mt5dash-bench-{os.getpid()}.json")
+    out = Path(tempfile.gettempdir()) / f"mt5dash-bench-{os.getpid()}.json"
     out.unlink(missing_ok=True)
     # stderr is Textual's way to the terminal with its stock driver.
     process = subprocess.Popen(

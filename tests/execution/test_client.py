@@ -170,12 +170,12 @@ async def test_a_lost_connection_is_found_again_and_told_once_each(
 
 async def test_a_terminal_that_cannot_be_opened_is_told_with_its_reason(told: Told) -> None:
     def broken() -> Any:
-        raise OSError("no such market: /tmp/x")
+        raise OSError("no such market: quotes/x")
 
     client = TerminalClient(InProcess(broken), settings=TerminalSettings(), on_status=told.append)
     await client.start()
     await until(lambda: len(told) == 2)
-    assert "no such market: /tmp/x" in told[1].last_error.text  # type: ignore[attr-defined]
+    assert "no such market: quotes/x" in told[1].last_error.text  # type: ignore[attr-defined]
     await client.close()
 
 
