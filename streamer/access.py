@@ -273,12 +273,50 @@ class Access:
             )
         self.origins = frozenset(origin.rstrip("/").lower() for origin in settings.origins)
         self.hosts = frozenset(host.lower() for host in (*settings.hosts, settings.host))
+        try:
+            self.proxies = tuple(map(ipaddress.ip_network, settings.trusted_proxies))
+        except ValueError as error:
+            raise AccessError(
+                f"trusted_proxies: {error}; give addresses or networks such as 127.0.0.1 or "
+                "10.0.0.0/8"
+            ) from None
 
-    def origin_allowed(self, origin: str, host: str | None) -> bool:
+    def client_behind(self, address: str, forwarded: Sequence[str]) -> str | None:
+        """The client for whom one of our own proxies speaks.
+
+        Each proxy appends whom it heard from, so the last entry that is no proxy of ours is the
+        client; what stands before it the client may have written itself.
+
+        Args:
+            address: Who is connected.
+            forwarded: All ``X-Forwarded-For`` headers, in order.
+
+        Returns:
+            Its address; ``None`` when ``address`` is no trusted proxy or names nobody.
+        """
+        if not self._is_proxy(address):
+            return None
+        hops = [hop.strip() for header in forwarded for hop in header.split(",")]
+        for hop in reversed(hops):
+            if not _is_address(hop):
+                return None
+            if not self._is_proxy(hop):
+                return hop
+        return None
+
+    def _is_proxy(self, address: str) -> bool:
+        if not self.proxies or not _is_address(address):
+            return False
+        found = ipaddress.ip_address(address.split("%", 1)[0])
+        mapped = getattr(found, "ipv4_mapped", None) or found
+        return any(mapped in network for network in self.proxies)
+
+    def origin_allowed(self, origin: str, host: str | None, secure: bool = False) -> bool:
         """Whether a page of this origin may talk to the feed.
 
         Loopback origins may (deployed dashboards run there), configured ones, and the page
-        that this server itself delivered (``host`` is its checked Host header).
+        that this server itself delivered (``host`` is its checked Host header; ``secure``: a
+        proxy of ours speaks TLS for it).
         """
         origin = origin.lower()
         if origin in self.origins:
@@ -294,10 +332,12 @@ class Access:
             return False
         if parts.hostname in LOOPBACK_NAMES:
             return True
-        scheme = "https" if self.tls else "http"
+        scheme = "https" if self.tls or secure else "http"
         return host is not None and origin == f"{scheme}://{host.lower()}"
 
-    def check(self, hosts: Sequence[str], origins: Sequence[str]) -> Refusal | None:
+    def check(
+        self, hosts: Sequence[str], origins: Sequence[str], secure: bool = False
+    ) -> Refusal | None:
         """Check all ``Host`` and ``Origin`` headers of a request, before anything else."""
         if len(hosts) != 1 or len(origins) > 1:
             return Refusal(400, "BAD_REQUEST", "exactly one Host and at most one Origin header")
@@ -307,7 +347,7 @@ class Access:
         )
         if not known:
             return Refusal(403, "HOST", "this server has another name; see the `hosts` setting")
-        if origins and not self.origin_allowed(origins[0], hosts[0]):
+        if origins and not self.origin_allowed(origins[0], hosts[0], secure):
             return Refusal(403, "ORIGIN", "pages of this origin may not read the feed")
         return None
 

@@ -83,7 +83,7 @@ class FeedServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_flood_log = 0.0
         self.routes = http.Routes(feed, access)
-        self.compress = self.settings.compression and not access.local
+        self.compress = self.settings.compression and (not access.local or bool(access.proxies))
 
     @property
     def url(self) -> str:
@@ -171,6 +171,13 @@ class FeedServer:
             if self.by_address[connection.address] <= 0:
                 del self.by_address[connection.address]
 
+    def _move(self, connection: FeedConnection, address: str) -> None:
+        """Count a connection for the client behind our proxy instead of for the proxy."""
+        self.disconnected(connection)
+        connection.address = address
+        self.connections.add(connection)
+        self.by_address[address] += 1
+
     def _room_for(self, connection: FeedConnection) -> bool:
         if len(self.connections) > self.settings.max_clients:
             return False
@@ -187,7 +194,11 @@ class FeedServer:
         assert isinstance(connection, FeedConnection)
         headers = request.headers
         origins = headers.get_all("Origin")
-        refusal = self.access.check(headers.get_all("Host"), origins)
+        client = self.access.client_behind(connection.address, headers.get_all("X-Forwarded-For"))
+        if client is not None:
+            self._move(connection, client)
+        secure = client is not None and headers.get_all("X-Forwarded-Proto") == ["https"]
+        refusal = self.access.check(headers.get_all("Host"), origins, secure)
         url = urlsplit(request.path)
         query = parse_qs(url.query, keep_blank_values=True, max_num_fields=32)
         if refusal is None and "token" in query:

@@ -34,6 +34,12 @@ class FeedSettings(BaseModel):
         description="Web origins that may read the feed from a browser, beside those of this "
         "machine (http://localhost:*). Example: https://desk.example.org",
     )
+    trusted_proxies: list[str] = Field(
+        default_factory=list,
+        description="Addresses or networks of your own reverse proxies (127.0.0.1, 10.0.0.0/8): "
+        "their X-Forwarded-For and X-Forwarded-Proto are believed, so that limits and the audit "
+        "see the client and not the proxy. Whoever comes through one shows a token.",
+    )
     require_token: bool = Field(
         default=False, description="Ask for a token for viewing from loopback too."
     )

@@ -341,6 +341,52 @@ def test_host_headers_are_taken_apart_strictly(header: str, name: str | None) ->
     assert split_host(header) == name
 
 
+# -- behind a reverse proxy ---------------------------------------------------------------
+
+
+async def test_a_trusted_proxy_stands_for_its_clients_one_by_one(open_feed: OpenFeed) -> None:
+    feed = await open_feed(
+        failed_tokens_per_minute=2,
+        trusted_proxies=["127.0.0.0/8"],
+        hosts=["desk.example.org"],
+    )
+    token, _ = feed.tokens.new("control")
+
+    async def ask(client: str, token: str | None, **more: str) -> tuple[int, str | None]:
+        headers = {"Host": "desk.example.org", "X-Forwarded-For": client, **more}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        status, answer, _ = await http(feed, "/api/account", **headers)
+        return status, answer.get("access-control-allow-origin")
+
+    assert (await ask("192.0.2.1", None))[0] == 401, "a view through the proxy is not free"
+    assert [(await ask("192.0.2.1", f"x{n}"))[0] for n in range(3)] == [401, 401, 429]
+    assert (await ask("192.0.2.2", token))[0] == 200, "another client is not blocked for it"
+    # What the client wrote itself stands before what the proxy appended.
+    assert (await ask("192.0.2.2, 192.0.2.1", token))[0] == 429
+    assert (await ask("192.0.2.1, 192.0.2.2, 127.0.0.9", token))[0] == 200
+    # The page that the proxy serves by TLS is our own page.
+    origin = {"Origin": "https://desk.example.org"}
+    proxied = {"X-Forwarded-Proto": "https", **origin}
+    assert await ask("192.0.2.2", token, **proxied) == (200, "https://desk.example.org")
+    assert (await ask("192.0.2.2", token, **origin))[0] == 403
+    assert not feed.server.by_address, "each connection was counted off again"
+
+
+async def test_the_word_of_a_stranger_for_others_counts_nothing(open_feed: OpenFeed) -> None:
+    feed = await open_feed(failed_tokens_per_minute=2)
+    found = [
+        (await http(feed, "/api/account", Authorization="Bearer x", **{"X-Forwarded-For": ip}))[0]
+        for ip in ("192.0.2.1", "192.0.2.2", "192.0.2.3")
+    ]
+    assert found == [401, 401, 429], "all of them are 127.0.0.1"
+
+
+def test_a_proxy_that_is_no_address_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(AccessError, match="trusted_proxies"):
+        Access(FeedSettings(trusted_proxies=["proxy.local"]), TokenStore(tmp_path / "t.json"))
+
+
 # -- limits -------------------------------------------------------------------------------
 
 
