@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from . import describe, life
 from .about import program_version
 from .runtime import Runtime
 from .settings import Loaded
+from .systemd import Notifier, health_line
 
 log = logging.getLogger("mt5dash")
 
@@ -53,8 +56,9 @@ async def run_headless(loaded: Loaded) -> int:
     await runtime.start()
     log_events(runtime.feed)
     announce(runtime.feed, runtime.mode)
-    await wait_for_signal()
-    life.bound_stop()
+    async with told_to_systemd(runtime.feed):
+        await wait_for_signal()
+        life.bound_stop()
     await runtime.stop()
     return 0
 
@@ -77,6 +81,21 @@ async def run_replay(loaded: Loaded, path: Path, options: dict[str, Any]) -> int
     await replay.close()
     await feed.close()
     return 0
+
+
+@contextlib.asynccontextmanager
+async def told_to_systemd(feed: Feed) -> AsyncIterator[None]:
+    """Meanwhile systemd, where it started us, hears that the loop is alive and how it is."""
+
+    def status() -> str:
+        return health_line(feed.health.report(), feed.url, len(feed.hub))
+
+    telling = asyncio.create_task(Notifier().run(status), name="systemd")
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait([telling])
 
 
 async def wait_for_signal() -> None:

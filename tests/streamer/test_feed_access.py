@@ -370,9 +370,7 @@ async def test_a_trusted_proxy_stands_for_its_clients_one_by_one(open_feed: Open
     proxied = {"X-Forwarded-Proto": "https", **origin}
     assert await ask("192.0.2.2", token, **proxied) == (200, "https://desk.example.org")
     assert (await ask("192.0.2.2", token, **origin))[0] == 403
-    async with asyncio.timeout(5):  # each connection is counted off again
-        while feed.server.by_address:
-            await asyncio.sleep(0.01)
+    await until(lambda: not feed.server.by_address)  # each connection is counted off again
 
 
 async def test_the_word_of_a_stranger_for_others_counts_nothing(open_feed: OpenFeed) -> None:
