@@ -398,10 +398,14 @@ class Feed:
                 clients=len(self.hub),
                 loop_lag_ms=round(self.loop_lag_ms, 1),
                 terminal=terminal.get("state") if terminal else None,
-                data_age_s=round(time.monotonic() - max(updated), 1) if updated else None,
+                data_age_s=round(self.moment() - max(updated), 1) if updated else None,
                 journal="none" if self.journal is None else (self.journal_trouble or "ok"),
             )
         )
+
+    def moment(self) -> float:
+        """Now, on the clock of ``state.updated``."""
+        return time.monotonic()
 
     async def _beat(self) -> None:
         while True:

@@ -82,7 +82,7 @@ def register_checks(feed: Feed) -> None:
         at = feed.state.updated.get("account")
         if at is None:
             return HealthCheck("degraded", "no account has been seen yet")
-        age = time.monotonic() - at
+        age = feed.moment() - at
         return HealthCheck("ok" if age < STALE_S else "degraded", "age of the account", age)
 
     def terminal() -> HealthCheck:
@@ -90,7 +90,7 @@ def register_checks(feed: Feed) -> None:
         if known is None:
             return HealthCheck("degraded", "no terminal has reported yet")
         at = feed.state.updated.get("terminal")
-        age = None if at is None else time.monotonic() - at
+        age = None if at is None else feed.moment() - at
         state = str(known.get("state"))
         status: Status = "down"
         if state in ("connected", "stale"):

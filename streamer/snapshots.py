@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .frames import Item, Ring, deflated_frame, text_frame
@@ -21,9 +22,14 @@ _SECTION_OF = {
 
 
 class Snapshots:
-    """The newest snapshot of a state, made at most once for each change of it."""
+    """The newest snapshot of a state, made at most once for each change of it.
+
+    Attributes:
+        stamp: The moment for ``timestamp``, ISO 8601; a replay has its own.
+    """
 
     def __init__(self, state: FeedState, ring: Ring) -> None:
+        self.stamp: Callable[[], str] = now_iso
         self._state = state
         self._ring = ring
         self._parts: dict[str, tuple[int, bytes]] = {}
@@ -96,7 +102,7 @@ class Snapshots:
                 "protocol": PROTOCOL_VERSION,
                 "epoch": self._state.epoch,
                 "seq": self._state.seq,
-                "timestamp": now_iso(),
+                "timestamp": self.stamp(),
                 "role": role,
             }
             if resumed is not None:
@@ -120,6 +126,6 @@ class Snapshots:
             event: dict[str, Any] = {"type": kind, section: getattr(state, section)}
             if section == "quotes":
                 event |= {"server_time": state.server_time, "speed": state.speed}
-            event["timestamp"] = now_iso()
+            event["timestamp"] = self.stamp()
             known = self._fresh[kind] = (state.revisions[section], Item(kind, encode(event)))
         return known[1]
