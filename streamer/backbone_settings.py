@@ -1,0 +1,45 @@
+"""Settings of the backbone: whether a feed hands its events on, and what it bears meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class BackboneSettings(BaseModel):
+    """Where the feed hands its events, for nodes that serve them elsewhere (``mt5dash relay``)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: SecretStr = Field(
+        default=SecretStr(""),
+        description="redis://HOST:PORT/DB, rediss:// (TLS) or sqlite:PATH; empty: none. A "
+        "password may stand in it, and it is never shown or logged.",
+    )
+    stream: str = Field(
+        default="mt5dash",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Name of the stream; each feed needs one of its own on a broker.",
+    )
+    password: SecretStr = Field(
+        default=SecretStr(""),
+        description="The broker's password; better from the environment or a file.",
+    )
+    password_file: Path | None = Field(
+        default=None, description="File whose first line is the broker's password."
+    )
+    tls_ca: Path | None = Field(
+        default=None, description="PEM file of the authority that signed the broker's certificate."
+    )
+    queue_events: int = Field(
+        default=20_000,
+        ge=100,
+        description="Log events that may wait while the backbone is away; of more the oldest are "
+        "lost to it (not to the journal), and that is told.",
+    )
+    keep_events: int = Field(
+        default=20_000,
+        ge=1000,
+        description="Newest log events that the stream keeps for nodes that were away.",
+    )
