@@ -302,7 +302,8 @@ class Access:
                 return None
             if not self._is_proxy(hop):
                 return hop
-        return None
+        # A client on a proxy's own machine or network: what the nearest proxy saw.
+        return hops[-1] if hops else None
 
     def _is_proxy(self, address: str) -> bool:
         if not self.proxies or not _is_address(address):

@@ -369,6 +369,7 @@ async def test_a_trusted_proxy_stands_for_its_clients_one_by_one(open_feed: Open
     origin = {"Origin": "https://desk.example.org"}
     proxied = {"X-Forwarded-Proto": "https", **origin}
     assert await ask("192.0.2.2", token, **proxied) == (200, "https://desk.example.org")
+    assert (await ask("127.0.0.1", token, **proxied))[0] == 200, "so it is for who sits beside it"
     assert (await ask("192.0.2.2", token, **origin))[0] == 403
     await until(lambda: not feed.server.by_address)  # each connection is counted off again
 
