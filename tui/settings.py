@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,12 +29,15 @@ from pydantic_settings import (
 from execution.settings import PaperSettings, TerminalSettings
 from strategy.settings import RiskSettings, StrategySettings
 from streamer.alerts_settings import AlertSettings
+from streamer.relay_settings import RelaySettings
 from streamer.settings import FeedSettings, JournalSettings
 
 ENV_PREFIX = "MT5DASH_"
 CONFIG_ENV = "MT5DASH_CONFIG"
 NO_SETTINGS = frozenset({CONFIG_ENV, "MT5DASH_TOKEN", "MT5DASH_AGENT_TOKEN"})
 """Names in the environment that begin like settings and are none."""
+TOKEN_OF_ONE = re.compile(r"MT5DASH_TOKEN_\d+")
+"""The tokens of a relay's upstreams, by number."""
 FILE_NAME = "mt5dash.toml"
 
 Mode = Literal["observe", "paper", "live"]
@@ -91,6 +95,7 @@ class Settings(BaseSettings):
     strategy: StrategySettings = Field(default_factory=StrategySettings)
     risk: RiskSettings = Field(default_factory=RiskSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
+    relay: RelaySettings = Field(default_factory=RelaySettings)
     ui: UiSettings = Field(default_factory=lambda: UiSettings())
     log: LogSettings = Field(default_factory=lambda: LogSettings())
 
@@ -193,7 +198,13 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
-    names = {n for n in env if n.upper().startswith(ENV_PREFIX) and n.upper() not in NO_SETTINGS}
+    names = {
+        name
+        for name in env
+        if name.upper().startswith(ENV_PREFIX)
+        and name.upper() not in NO_SETTINGS
+        and not TOKEN_OF_ONE.fullmatch(name.upper())
+    }
     known = {_env_name(name) for name, *_ in _leaves(Settings)}
     for name in sorted(names):
         if name.upper() not in known:

@@ -64,7 +64,7 @@ def test_an_unknown_environment_name_is_refused_with_a_suggestion() -> None:
 
 
 def test_tokens_in_the_environment_are_no_settings() -> None:
-    load(environ={"MT5DASH_TOKEN": "x", "MT5DASH_AGENT_TOKEN": "y"})
+    load(environ={"MT5DASH_TOKEN": "x", "MT5DASH_TOKEN_1": "z", "MT5DASH_AGENT_TOKEN": "y"})
 
 
 def test_a_missing_named_file_is_an_error(tmp_path: Path) -> None:
