@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -120,10 +120,12 @@ class BackboneSource:
         text = "a backbone carries events only; send commands to the bot's own feed (ws://)"
         return refusal(id or uuid4().hex, "READ_ONLY", text)
 
-    async def _run(self) -> None:
+    async def events(self) -> AsyncIterator[Wire]:
+        """All frames from now on, snapshots included, instead of ``start``: reading waits for a
+        slow reader. A gap is told by the snapshot after it, which is not ``resumed``."""
         async for told in self._reader.told():
             if isinstance(told, Snapshot):
-                self._load(told)
+                yield self._load(told)
             elif isinstance(told, Gap):
                 self.gaps += 1
                 log.error("%s: events %d-%d are missing: %s", self.url, *_gap(told))
@@ -131,17 +133,21 @@ class BackboneSource:
                     self._on_gap(told)
             else:
                 for seq, raw in told.items:
-                    self._take(seq, raw)
+                    yield self._take(seq, raw)
 
-    def _load(self, snapshot: Snapshot) -> None:
+    async def _run(self) -> None:
+        async for frame in self.events():
+            self._tell(frame)
+
+    def _load(self, snapshot: Snapshot) -> Wire:
         frame = decode(snapshot.raw)
         frame["resumed"] = snapshot.resumed
         self.state.load(frame)
         if not snapshot.resumed:
             self._told = snapshot.seq
-        self._tell(frame)
+        return dict(frame)
 
-    def _take(self, seq: int, raw: bytes) -> None:
+    def _take(self, seq: int, raw: bytes) -> Wire:
         event = decode(raw)
         if not seq:
             self.state.apply(event, time.monotonic())
@@ -149,7 +155,7 @@ class BackboneSource:
             self._told = seq
             if seq > self.state.seq:  # else it stands in the snapshot already, yet is news
                 self.state.apply(event, time.monotonic())
-        self._tell(event)
+        return dict(event)
 
     def _tell(self, event: Wire) -> None:
         for watcher in list(self._watchers):
