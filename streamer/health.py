@@ -39,6 +39,10 @@ class Health:
         """Add or replace a check. It is called on the loop and must be quick."""
         self._checks[name] = check
 
+    def remove(self, name: str) -> None:
+        """Take a check away, where it has no meaning."""
+        self._checks.pop(name, None)
+
     def report(self) -> dict[str, Any]:
         """``{status, checks}``: the worst of all, and each."""
         checks: dict[str, Any] = {}
