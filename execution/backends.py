@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 
 from . import constants as c
 from .backend import Backend, InProcess
@@ -14,26 +15,37 @@ class BackendError(Exception):
     """The settings ask for a terminal that cannot be had; says what to do."""
 
 
-def check_paper(paper: PaperSettings) -> None:
+def check_paper(paper: PaperSettings, tell: Callable[[str, int, int], None] | None = None) -> None:
     """Look whether the paper market's settings can work, without opening it. Reads folders.
+
+    Args:
+        tell: Hears how far it is, as for :func:`open_backend`.
 
     Raises:
         BackendError: the start is no moment, or there are no quotes where they should be.
     """
     from .paper.discovery import discover
-    from .paper.market import MarketError
+    from .paper.market import MarketError, nobody
     from .paper.opening import moment
 
     try:
         moment(paper.start)
         if paper.market is not None:
-            discover(paper.market)
+            discover(paper.market, tell or nobody)
     except MarketError as error:
         raise BackendError(str(error)) from error
 
 
-def open_backend(terminal: TerminalSettings, paper: PaperSettings) -> Backend:
+def open_backend(
+    terminal: TerminalSettings,
+    paper: PaperSettings,
+    tell: Callable[[str, int, int], None] | None = None,
+) -> Backend:
     """The way to the terminal. Nothing is started or connected yet.
+
+    Args:
+        tell: Hears, in the terminal's thread, how far the opening of a paper market is: what is
+            done, and how many of how many are.
 
     Raises:
         BackendError: a setting is missing or wrong, or this system has no such terminal.
@@ -45,7 +57,7 @@ def open_backend(terminal: TerminalSettings, paper: PaperSettings) -> Backend:
             from .paper import MarketError, open_paper
 
             try:
-                return open_paper(paper)
+                return open_paper(paper, tell=tell)
             except MarketError as error:
                 raise TerminalError(c.RES_E_INTERNAL_FAIL_INIT, str(error)) from error
 

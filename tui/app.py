@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +27,7 @@ from .screens.base import Looking
 from .screens.main import MainScreen
 from .screens.quit import QuitDialog
 from .session import Session
+from .steps import Steps
 from .theme import DEFAULT, FALLBACK_VARIABLES, THEMES
 from .view import UNITS, View
 
@@ -62,6 +63,7 @@ class DashApp(Past):
         values: Sequence[Any] = (),
     ) -> None:
         """
+        steps: Steps | None = None,
         Args:
             source: What is drawn; several sources become tabs and a portfolio.
             settings: How it looks and how often it is drawn.
@@ -73,10 +75,12 @@ class DashApp(Past):
             values: Settings in force with their sources (``tui.settings.Value``), to be shown.
         """
         super().__init__(driver_class=driver_class)
+            steps: What is still being done before there is anything to draw.
         self.options: UiOptions = settings or Defaults()
         sources = list(source) if isinstance(source, Sequence) else [source]
         self.clock = clock or Clock()
-        self.sessions = [Session(s, self.clock) for s in sources]
+        self.steps = steps
+        self.sessions = [Session(s, self.clock, steps=steps) for s in sources]
         self.front = 0
         self.owns_bot = owns_bot
         self.version = version
@@ -102,6 +106,11 @@ class DashApp(Past):
         self._late: list[tuple[float, float]] = []
 
     # -- start and end ---------------------------------------------------------------------
+        self.on_painted: Callable[[], object] | None = None
+        """Called once, when the main screen stands for the first time."""
+        self.said: tuple[str, bool] | None = None
+        """The last short message, and whether it tells of something that went wrong."""
+        self._said_until = -1e9
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return FALLBACK_VARIABLES
@@ -119,6 +128,24 @@ class DashApp(Past):
 
     def on_unmount(self) -> None:
         if self._soon is not None:
+    def post_display_hook(self) -> None:
+        if self.on_painted is not None and isinstance(self.screen, MainScreen):
+            told, self.on_painted = self.on_painted, None
+            told()
+
+    def show(self, *sources: Source) -> None:
+        """Draw other sources from now on, a tab each; to be called in the app's context."""
+        for session in self.sessions:
+            session.close()
+        self.sessions = [Session(s, self.clock, steps=self.steps) for s in sources]
+        self.front = min(self.front, len(sources) - 1)
+        if self._timer is None:
+            return  # not on a screen yet: they are opened when it is
+        for session in self.sessions:
+            session.on_news = self.news
+            session.open()
+        self.refresh_rows()
+
             self._soon.cancel()
         for session in self.sessions:
             session.close()
@@ -250,6 +277,8 @@ class DashApp(Past):
         return self.owns_bot and bot.get("state") != "stopped"
 
     def action_leave(self) -> None:
+        if self.session.source.link.state == "starting":
+            return False
         if isinstance(self.screen, QuitDialog):
             self.exit("quit")
             return

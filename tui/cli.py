@@ -1,20 +1,20 @@
 """The command line: ``mt5dash tui``, ``tail``, ``config`` and what hangs in from beside.
 
-Everything heavy is imported by the command that needs it.
+Everything heavy is imported by the command that needs it, and the other commands only when
+they are asked for: what a person sees first depends on it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from . import cli_alerts, cli_backtest, cli_cmd, cli_journal, cli_more, cli_status
-from .about import program_version
+from . import first_frame
 from .cli_common import (
     IN_USE,
     USAGE,
@@ -22,15 +22,70 @@ from .cli_common import (
     fail,
     feed_url,
     load_settings,
-    say_starting,
+    plain_wanted,
     token_from,
 )
+from .steps import Steps, quick_start
 
 if TYPE_CHECKING:
     from .settings import Loaded
 
+ELSEWHERE: dict[str, tuple[str, dict[str, Any]]] = {
+    "replay": ("cli_journal", {}),
+    "incident": ("cli_journal", {}),
+    "report": ("cli_journal", {}),
+    "backtest": ("cli_backtest", {}),
+    "doctor": ("cli_more", {}),
+    "relay": ("cli_relay", {}),
+    "cmd": ("cli_cmd", {}),
+    "status": ("cli_status", {}),
+    "agent": (
+        "cli_more",
+        {
+            "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
+            "add_help_option": False,
+        },
+    ),
+    "token": ("cli_more", {}),
+    "journal": ("cli_journal", {}),
+    "alerts": ("cli_alerts", {}),
+}
+"""Commands of other modules, by name: the module that has a function (or a group) of that name,
+and how it hangs in. A module's ``EPILOG`` stands under the command's help."""
+
+
+def _load(name: str) -> Any:
+    module_name, options = ELSEWHERE[name]
+    module = import_module(f".{module_name}", __package__)
+    found = getattr(module, name)
+    shell = typer.Typer(add_completion=False, rich_markup_mode=None)
+    if isinstance(found, typer.Typer):
+        shell.add_typer(found, name=name)
+    else:
+        shell.command(name, epilog=getattr(module, "EPILOG", None), **options)(found)
+    return typer.main.get_group(shell).commands[name]
+
+
+class Commands(TyperGroup):
+    """The commands, those of other modules loaded when they are asked for."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in ELSEWHERE and cmd_name not in self.commands:
+            self.commands[cmd_name] = _load(cmd_name)
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            self.list_commands(ctx)  # what the closest names are looked for in
+        return found
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        for name in ELSEWHERE:
+            self.get_command(ctx, name)
+        return super().list_commands(ctx)
+
+
 app = typer.Typer(
     name="mt5dash",
+    cls=Commands,
     help="Live monitor and WebSocket feed for MetaTrader 5 trading bots.",
     no_args_is_help=True,
     add_completion=False,
@@ -41,6 +96,8 @@ app = typer.Typer(
 
 def _show_version(value: bool) -> None:
     if value:
+        from .about import program_version
+
         print(f"mt5dash {program_version()}")
         raise typer.Exit
 
@@ -123,10 +180,17 @@ def tui(
     config: Config = None,
 ) -> None:
     """Run the bot, its feed and the screen (--no-ui: without the screen)."""
-    if not no_ui and not connect:
-        say_starting()
-    from .headless import has_terminal
-
+    looked_at = first_frame.has_terminal()
+    if connect and no_ui:
+        raise fail("--connect draws a screen; use `mt5dash tail URL` for frames", USAGE)
+    if connect and not looked_at:
+        raise fail("--connect needs a terminal on input and output; use `mt5dash tail URL`", USAGE)
+    screen = looked_at and not no_ui
+    if not screen and not no_ui:
+        print(
+            "mt5dash: input or output is not a terminal: running without a screen, as --no-ui",
+            file=sys.stderr,
+        )
     flags = {
         "mode": mode,
         "feed": {
@@ -153,63 +217,75 @@ def tui(
         },
         "ui": {"theme": theme, "ascii": ascii_only},
     }
-    loaded = load_settings(flags, config)
-    if connect:
-        if no_ui:
-            raise fail("--connect draws a screen; use `mt5dash tail URL` for frames", USAGE)
-        if not has_terminal():
-            raise fail(
-                "--connect needs a terminal on input and output; use `mt5dash tail URL`", USAGE
-            )
-        raise typer.Exit(_run_attached(loaded, connect, token_file))
-    screen = not no_ui
-    if screen and not has_terminal():
-        print(
-            "mt5dash: input or output is not a terminal: running without a screen, as --no-ui",
-            file=sys.stderr,
-        )
-        screen = False
-    raise typer.Exit(_run_bot(loaded, screen=screen))
+    steps = Steps("settings", "screen", *(() if connect else ("feed", "terminal")))
+    quick_start()
+    if screen:
+        first_frame.show(steps, ascii_only=bool(ascii_only) or plain_wanted(config))
+    try:
+        steps.begin("settings", "reading")
+        loaded = load_settings(flags, config)
+        steps.end("settings", str(loaded.file or "defaults"))
+        if connect:
+            code = _run_attached(loaded, connect, token_file, steps)
+        else:
+            code = _run_bot(loaded, steps, screen=screen)
+    finally:
+        first_frame.leave()
+    raise typer.Exit(code)
 
 
-def _run_bot(loaded: Loaded, *, screen: bool) -> int:
-    from execution.backends import BackendError, check_paper
+def _exit_code(error: Exception) -> int | None:
+    """The exit code of what the person who started the program can mend; None for all else."""
+    from execution.backends import BackendError
     from strategy.base import StrategyNotFound
     from streamer.access import AccessError
     from streamer.journal import JournalError
-    from streamer.server import PortTaken
+    from streamer.ports import PortTaken
 
-    from .logs import Log, default_log_file
     from .runtime import CannotListen
 
-    if loaded.settings.terminal.backend == "paper":
-        try:
-            check_paper(loaded.settings.paper)
-        except BackendError as error:
-            raise fail(str(error), USAGE) from None
+    if isinstance(error, PortTaken | JournalError):
+        return IN_USE
+    if isinstance(error, AccessError | BackendError | CannotListen | StrategyNotFound):
+        return USAGE
+    return None
+
+
+def _run_bot(loaded: Loaded, steps: Steps, *, screen: bool) -> int:
+    steps.begin("screen" if screen else "feed", "loading")
+    import asyncio
+
+    from .logs import Log, default_log_file
+
     log_file = loaded.settings.log.file or (default_log_file() if screen else None)
     log = Log(level=loaded.settings.log.level, file=log_file, console=not screen)
     try:
         if screen:
             from .screen import run_screen
 
-            return asyncio.run(run_screen(loaded))
+            return asyncio.run(run_screen(loaded, steps))
         from .headless import run_headless
 
-        return asyncio.run(run_headless(loaded))
-    except (PortTaken, JournalError) as error:
-        raise fail(str(error), IN_USE) from None
-    except (AccessError, BackendError, CannotListen, StrategyNotFound) as error:
-        raise fail(str(error), USAGE) from None
+        return asyncio.run(run_headless(loaded, steps))
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        raise fail(str(error), code) from None
     finally:
         log.close()
 
 
-def _run_attached(loaded: Loaded, addresses: list[str], token_file: Path | None) -> int:
-    from .logs import Log, default_log_file
-
+def _run_attached(
+    loaded: Loaded, addresses: list[str], token_file: Path | None, steps: Steps
+) -> int:
     token = token_from(token_file)
     urls = [feed_url(address) for address in addresses]
+    steps.begin("screen", "loading")
+    import asyncio
+
+    from .logs import Log, default_log_file
+
     log = Log(
         level=loaded.settings.log.level,
         file=loaded.settings.log.file or default_log_file(),
@@ -218,6 +294,7 @@ def _run_attached(loaded: Loaded, addresses: list[str], token_file: Path | None)
     try:
         from .screen import run_attached
 
+        steps.end("screen")
         return asyncio.run(run_attached(loaded, urls, token))
     finally:
         log.close()
@@ -264,6 +341,8 @@ def config(
     file: Config = None,
 ) -> None:
     """Print the settings in force."""
+    import json
+
     loaded = load_settings({}, file)
     if as_json:
         rows = [
@@ -284,22 +363,6 @@ def config(
             print(f"{v.name} = {shown}\n    from {v.source}. {v.description}")
         else:
             print(f"{v.name} = {shown}")
-
-
-app.add_typer(cli_more.token, name="token")
-app.add_typer(cli_journal.journal, name="journal")
-app.command()(cli_journal.replay)
-app.command()(cli_journal.incident)
-app.command()(cli_journal.report)
-app.command()(cli_backtest.backtest)
-app.command()(cli_more.doctor)
-app.command()(cli_cmd.cmd)
-app.command(epilog=cli_status.EPILOG)(cli_status.status)
-app.add_typer(cli_alerts.alerts, name="alerts")
-app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    add_help_option=False,
-)(cli_more.agent)
 
 
 def main() -> None:

@@ -13,11 +13,15 @@ from urllib.parse import urlsplit
 
 import typer
 
+from . import first_frame
+
 if TYPE_CHECKING:
     from .settings import Loaded
 
 FAILED, USAGE, IN_USE = 1, 2, 3
 """Exit codes beside 0: failed; wrong usage or settings; the port or the journal is in use."""
+
+FILE_NAME = "mt5dash.toml"
 
 Config = Annotated[
     Path | None,
@@ -27,15 +31,35 @@ Config = Annotated[
 
 def fail(text: str, code: int = FAILED) -> typer.Exit:
     """Tell a person what is wrong, each line once, and give the exit to raise."""
+    first_frame.leave()
     for line in text.splitlines():
         print(f"mt5dash: {line}", file=sys.stderr)
     return typer.Exit(code)
 
 
-def say_starting() -> None:
-    """A word at once, where someone looks: loading takes longer than a person waits unasked."""
-    if sys.stdout is not None and sys.stdout.isatty():
-        print("mt5dash: starting the bot, its feed and the screen", flush=True)
+def plain_wanted(config: Path | None) -> bool:
+    """Whether environment or settings file ask for ASCII; only for the first frame, which comes
+    before the settings are read in full. What cannot be read asks for nothing here."""
+    said = os.environ.get("MT5DASH_UI__ASCII")
+    if said is not None:
+        return said.strip().lower() in ("1", "true", "yes", "on", "y", "t")
+    import platformdirs
+
+    named = config or os.environ.get("MT5DASH_CONFIG")
+    file = Path(named or platformdirs.user_config_path("mt5dash", appauthor=False) / FILE_NAME)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    if "ascii" not in text:
+        return False
+    import tomllib
+
+    try:
+        ui = tomllib.loads(text).get("ui")
+    except tomllib.TOMLDecodeError:
+        return False
+    return isinstance(ui, dict) and ui.get("ascii") is True
 
 
 def load_settings(flags: dict[str, Any], config: Path | None) -> Loaded:

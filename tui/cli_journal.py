@@ -42,7 +42,8 @@ def find_journal(db: Path | None, config: Path | None) -> Path:
     """The journal that is meant: named, of the settings, or the newest there is."""
     if db is not None:
         return db
-    from .runtime import journal_path, state_dir
+    from .paths import state_dir
+    from .runtime import journal_path
 
     settings = load_settings({}, config).settings
     if (
@@ -271,7 +272,7 @@ def replay(
     """Show the past again: a screen, and a feed that other programs can join."""
     from streamer.ports import PortTaken
 
-    from .headless import has_terminal
+    from .first_frame import has_terminal
 
     loaded = load_settings({"feed": {"port": port}}, config)
     path = find_journal(db, config)

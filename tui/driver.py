@@ -118,8 +118,13 @@ class NeverWaits(Driver):
     def _encode(self, data: str) -> bytes:
         return data.encode("utf-8", "replace")
 
-    def _begin_output(self, sink: Any) -> None:
-        self._out = TtyWriter(sink, on_lost=self._note_loss, on_behind=self._ask_repaint)
+    def _begin_output(self, sink: Any, going: TtyWriter | None = None) -> None:
+        """Write to ``sink``, or go on with the writer of the first frame."""
+        if going is None:
+            self._out = TtyWriter(sink, on_lost=self._note_loss, on_behind=self._ask_repaint)
+        else:
+            self._out = going
+            going.hand_on(on_lost=self._note_loss, on_behind=self._ask_repaint)
         _restorers[id(self)] = self._restore
         if restore_terminal not in life.last_rites:
             life.last_rites.append(restore_terminal)

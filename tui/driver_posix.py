@@ -20,14 +20,15 @@ from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
 
+from . import first_frame
 from .driver import NeverWaits, restore_terminal
 from .tty_writer import TtySink
 
 if TYPE_CHECKING:
     from textual.app import App
 
+ALTERNATE = "\x1b[?1049h"
 ENTER = (
-    "\x1b[?1049h"  # alternate screen
     "\x1b[?25l"  # no cursor
     "\x1b[?1004h"  # tell focus
     "\x1b[?2004h"  # bracketed paste
@@ -125,8 +126,14 @@ class TerminalDriver(NeverWaits, LinuxDriver):
     def _start(self) -> None:
         signal.signal(signal.SIGWINCH, self._on_winch)
         output = self.fileno if self.input_tty or self._file is None else self._file.fileno()
-        self._begin_output(TtySink(output))
-        self._enter_raw_mode()
+        first = first_frame.take() if self.input_tty else None
+        if first is None:
+            self._begin_output(TtySink(output))
+            self._enter_raw_mode()
+            self.write(ALTERNATE)
+        else:
+            self._begin_output(None, first.writer)
+            self._enter_raw_mode(first.attributes)
         self.write(ENTER)
         if self._mouse:
             self.write(MOUSE_ON)
@@ -167,13 +174,14 @@ class TerminalDriver(NeverWaits, LinuxDriver):
                 signal.signal(signum, handler)
         return True
 
-    def _enter_raw_mode(self) -> None:
+    def _enter_raw_mode(self, found: list[Any] | None = None) -> None:
+        """``found`` are the modes to go back to, where they are not those of now."""
         try:
-            self.attrs_before = termios.tcgetattr(self.fileno)
+            self.attrs_before = found or termios.tcgetattr(self.fileno)
         except termios.error:
             self.attrs_before = None  # input is no terminal: it has no modes
             return
-        modes = termios.tcgetattr(self.fileno)
+        modes = [*self.attrs_before[:6], list(self.attrs_before[6])]
         modes[tty.LFLAG] = self._patch_lflag(modes[tty.LFLAG])
         modes[tty.IFLAG] = self._patch_iflag(modes[tty.IFLAG])
         # One byte is enough for a read to return; the slot means something else before.

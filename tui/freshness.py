@@ -86,6 +86,8 @@ def bot(session: Session) -> Badge:
     status = session.state.bot
     age = session.scan_age()
     if not isinstance(status, dict) or not status.get("state"):
+        if session.source.link.state == "starting":
+            return Badge("bot", "STARTING", "warn", None, "the program is loading")
         if age is None:
             return Badge("bot", "UNKNOWN", "dim", None, "no bot has spoken on this feed")
         return Badge("bot", "LIVE", "ok", age)
@@ -107,6 +109,8 @@ def feed(session: Session) -> Badge:
     """The feed, as this screen sees it: in this process, or over its connection."""
     link = session.source.link
     now = session.clock.mono()
+    if link.state == "starting":
+        return Badge("feed", "STARTING", "warn")
     if link.state == "replay":
         return Badge("feed", "REPLAY", "warn", None, link.url)
     if link.state == "local":

@@ -6,21 +6,22 @@ import asyncio
 import contextlib
 import logging
 import signal
-import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from streamer.feed import Feed
 from streamer.protocol import is_state
-from streamer.replay import Replay
-from streamer.replay_feed import ReplayFeed
 
 from . import describe, life
 from .about import program_version
-from .runtime import Runtime
-from .settings import Loaded
+from .steps import Steps, started
 from .systemd import Notifier, health_line
+
+if TYPE_CHECKING:
+    from streamer.feed import Feed
+
+    from .settings import Loaded
 
 log = logging.getLogger("mt5dash")
 
@@ -50,10 +51,33 @@ def log_events(feed: Feed) -> None:
     feed.watch(write)
 
 
-async def run_headless(loaded: Loaded) -> int:
+PROGRESS_S = 2.0
+"""A step that takes longer is told in the log, once in so many seconds."""
+
+
+def log_steps(steps: Steps) -> None:
+    """Tell of long steps in the log; a person may be waiting there."""
+    told = time.monotonic()
+
+    def changed() -> None:
+        nonlocal told
+        step, now = steps.current, time.monotonic()
+        if step is not None and step.total and now - told >= PROGRESS_S:
+            told = now
+            log.info("%s: %s, %d of %d", step.name, step.detail, step.done, step.total)
+
+    steps.on_change = changed
+
+
+async def run_headless(loaded: Loaded, steps: Steps | None = None) -> int:
     """Run until a stopping signal. Returns the exit code."""
-    runtime = Runtime(loaded.settings)
+    from .runtime import Runtime
+
+    steps = steps or Steps()
+    log_steps(steps)
+    runtime = Runtime(loaded.settings, steps)
     await runtime.start()
+    started()
     log_events(runtime.feed)
     announce(runtime.feed, runtime.mode)
     async with told_to_systemd(runtime.feed):
@@ -70,6 +94,9 @@ async def run_replay(loaded: Loaded, path: Path, options: dict[str, Any]) -> int
         JournalError: the recording cannot be read.
         PortTaken: the port asked for is in use.
     """
+    from streamer.replay import Replay
+    from streamer.replay_feed import ReplayFeed
+
     replay = Replay(path, **options)
     feed = ReplayFeed(replay, loaded.settings.feed, version=program_version())
     await replay.open()
@@ -109,11 +136,3 @@ async def wait_for_signal() -> None:
 
     life.on_stop_signal(received)
     await stop.wait()
-
-
-def has_terminal() -> bool:
-    """Whether both input and output are a terminal that a screen can use."""
-    try:
-        return sys.stdin.isatty() and sys.stdout.isatty()
-    except (AttributeError, ValueError):  # a closed or missing stream
-        return False

@@ -11,13 +11,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from execution.audit import audit
-from execution.backends import open_backend
+from execution.backends import check_paper, open_backend
 from execution.client import TerminalClient
 from execution.intents import Intents
 from execution.observer import Observer
@@ -30,11 +29,14 @@ from streamer.feed import Feed
 from streamer.health import HealthCheck
 from streamer.journal import Journal, JournalLocked
 from streamer.ports import PortTaken
-from streamer.protocol import RiskAlert
+from streamer.protocol import RiskAlert, TerminalStatus
 
 from .about import program_version
+from .paths import state_dir as state_dir
 from .recall import recall
 from .settings import Settings
+from .start import in_thread
+from .steps import Steps
 
 log = logging.getLogger("mt5dash.runtime")
 
@@ -47,11 +49,6 @@ PAPER_JOURNALS_KEPT = 10
 
 class CannotListen(Exception):
     """The address of the settings is none of this machine's."""
-
-
-def state_dir() -> Path:
-    """Where journals and tokens live."""
-    return Path(platformdirs.user_state_dir("mt5dash", appauthor=False))
 
 
 def journal_path(settings: Settings) -> Path:
@@ -121,8 +118,10 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]], feed: Feed) -
 class Runtime:
     """Worker, execution and feed of one bot, on one loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, steps: Steps | None = None) -> None:
+        """``steps`` hears how far the start is: ``feed``, then ``terminal``."""
         self.settings = settings
+        self.steps = steps or Steps()
         self.mode = settings.effective_mode
         self.journal: Journal | None = None
         self.feed: Feed
@@ -144,7 +143,12 @@ class Runtime:
             streamer.access.AccessError: the settings would open the feed without consent.
             execution.backends.BackendError: there is no such terminal here.
         """
-        settings = self.settings
+        settings, steps = self.settings, self.steps
+        if settings.terminal.backend == "paper":
+            steps.begin("feed", "looking at the paper market's settings")
+            tell = partial(steps.tell, "feed")
+            await in_thread(lambda: check_paper(settings.paper, tell), "market-check")
+        steps.begin("feed", "opening the journal")
         path = journal_path(settings)
         path.parent.mkdir(parents=True, exist_ok=True)
         if settings.journal.path is None and settings.terminal.backend == "paper":
@@ -159,11 +163,14 @@ class Runtime:
             raise CannotListen(
                 f"cannot listen on {settings.feed.host}: {error.strerror or error}"
             ) from None
+        steps.begin("feed", f"listening on {self.feed.url}; reading what was before")
         try:
             await self._build()
         except BaseException:
             await self.feed.close()
             raise
+        steps.end("feed", f"listening on {self.feed.url}")
+        steps.begin("terminal", self._where())
         await self.client.start()
         self._tasks = [
             asyncio.create_task(supervise(name, run, self.feed), name=name)
@@ -183,7 +190,9 @@ class Runtime:
             memory = None  # the account begins anew, only the journal goes on
         terminal = settings.terminal
         self.client = TerminalClient(
-            open_backend(terminal, settings.paper), settings=terminal, on_status=feed.publish
+            open_backend(terminal, settings.paper, partial(self.steps.tell, "terminal")),
+            settings=terminal,
+            on_status=self._terminal_said,
         )
         intents = Intents(intents_path(settings))
         self.observer = Observer(
@@ -219,6 +228,23 @@ class Runtime:
         feed.set_commander(self.worker.command)
         feed.set_bars(self._bars)
         feed.health.register("worker", self._worker_health)
+
+    def _where(self) -> str:
+        """The terminal that is reached for, in words."""
+        terminal = self.settings.terminal
+        if terminal.backend == "paper":
+            market = self.settings.paper.market
+            return f"paper: opening {market}" if market else "paper: making a market"
+        if terminal.backend == "native":
+            return "starting MetaTrader 5"
+        return f"reaching for {terminal.backend} {terminal.address}"
+
+    def _terminal_said(self, status: TerminalStatus) -> None:
+        self.feed.publish(status)
+        if status.state == "connected":
+            self.steps.end("terminal", "connected")
+        elif status.last_error is not None and status.last_error.code != "STARTING":
+            self.steps.tell("terminal", f"{self._where()}: {status.last_error.text}")
 
     async def _audit(self) -> None:
         """Compare the ledger with the terminal's history, soon after the start and hourly."""

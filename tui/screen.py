@@ -14,23 +14,24 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from streamer.client import FeedClient
 from streamer.protocol import Confirm
-from streamer.replay import Replay
-from streamer.replay_feed import ReplayFeed
 
-from . import life
+from . import first_frame, life
 from .about import program_version
 from .app import DashApp
 from .driver import restore_terminal, screen_driver
-from .headless import log_events, wait_for_signal
+from .headless import wait_for_signal
 from .logs import default_log_file
 from .options import Clock, Memory
-from .runtime import Runtime, state_dir
-from .settings import Loaded
-from .since import LastSeen, watch_return
+from .paths import state_dir
+from .start import Start
+from .steps import Steps
+from .waiting import NoFeedYet
+
+if TYPE_CHECKING:
+    from .settings import Loaded
 
 log = logging.getLogger("mt5dash")
 
@@ -53,27 +54,36 @@ async def _remembered() -> Memory:
     return memory
 
 
-async def run_screen(loaded: Loaded) -> int:
-    """Run bot, feed and screen. Returns the exit code."""
-    life.last_rites.append(restore_terminal)
-    runtime = Runtime(loaded.settings)
-    await runtime.start()
-    log_events(runtime.feed)
+async def run_screen(loaded: Loaded, steps: Steps | None = None) -> int:
+    """Run bot, feed and screen. Returns the exit code.
+
+    The screen stands first; what the bot needs is loaded while it is looked at. What keeps the
+    bot from starting ends the screen and is raised.
+
+    Raises:
+        streamer.ports.PortTaken, streamer.journal.JournalError, streamer.access.AccessError,
+        execution.backends.BackendError, tui.runtime.CannotListen, strategy.base.StrategyNotFound:
+            as ``Runtime.start`` does.
+    """
+    steps = steps or Steps()
+    life.last_rites += [restore_terminal, first_frame.leave]
     app = DashApp(
-        runtime.feed,
+        NoFeedYet(),
         settings=loaded.settings.ui,
         owns_bot=True,
         driver_class=screen_driver(),
         version=program_version(),
         memory=await _remembered(),
         values=loaded.values,
+        steps=steps,
     )
+    start = Start(loaded, steps, app)
+    steps.end("screen")
+    ending: list[asyncio.Task[None]] = []
 
     async def end_in_order() -> None:
-        await runtime.stop()
+        await start.stop()
         app.exit("quit")
-
-    ending: list[asyncio.Task[None]] = []
 
     def received(signum: signal.Signals) -> bool:
         if hasattr(signal, "SIGHUP") and signum == signal.SIGHUP and _terminal_is_gone():
@@ -86,12 +96,17 @@ async def run_screen(loaded: Loaded) -> int:
         return True
 
     undo = life.on_stop_signal(received)
+    bot = asyncio.create_task(start.run(), name="start")
     result = await app.run_async()
+    start.painted.set()  # a screen that never stood must not keep the bot waiting
     if ending:
         await ending[0]
         return 0
     if result != "quit":
         undo()
+        runtime = await bot
+        if runtime is None:
+            return start.failed()
         log.warning("the screen ended (%s): worker and feed go on at %s", result, runtime.feed.url)
         if not _terminal_is_gone():
             cause = "closed" if result == "detach" else "failed"
@@ -103,8 +118,8 @@ async def run_screen(loaded: Loaded) -> int:
             )
         await wait_for_signal()
     life.bound_stop()
-    await runtime.stop()
-    return 0
+    await start.stop()
+    return start.failed() if start.error is not None else 0
 
 
 async def _asked_already(question: Confirm) -> bool:
@@ -116,7 +131,11 @@ async def _asked_already(question: Confirm) -> bool:
 
 async def run_attached(loaded: Loaded, urls: Sequence[str], token: str | None) -> int:
     """Draw feeds that run elsewhere, a tab each. Ending the screen leaves them alone."""
-    life.last_rites.append(restore_terminal)
+    from streamer.client import FeedClient
+
+    from .since import LastSeen, watch_return
+
+    life.last_rites += [restore_terminal, first_frame.leave]
     seen = LastSeen(state_dir() / "seen.json")
     clients = [
         FeedClient(
@@ -160,7 +179,10 @@ async def run_replay_screen(loaded: Loaded, path: Path, options: dict[str, Any])
         streamer.journal.JournalError: the recording cannot be read.
         streamer.ports.PortTaken: the port asked for is in use.
     """
-    life.last_rites.append(restore_terminal)
+    from streamer.replay import Replay
+    from streamer.replay_feed import ReplayFeed
+
+    life.last_rites += [restore_terminal, first_frame.leave]
     replay = Replay(path, **options)
     feed = ReplayFeed(replay, loaded.settings.feed, version=program_version())
     await replay.open()

@@ -19,6 +19,7 @@ from . import describe, freshness
 from . import format as f
 from .books import Books
 from .options import Clock
+from .steps import Steps
 from .tape import BarsDesk, Tape
 
 LINES_KEPT = 5_000
@@ -73,6 +74,8 @@ class Session:
     source: Source
     clock: Clock = field(default_factory=Clock)
     name: str = ""
+    steps: Steps | None = None
+    """What is done before there is anything to draw."""
     lines: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
     closed: deque[Wire] = field(default_factory=lambda: deque(maxlen=CLOSED_KEPT))
     """POSITION_CLOSED events, newest first."""

@@ -174,6 +174,14 @@ class TtyWriter:
         self._thread = threading.Thread(target=self._run, name="terminal-output", daemon=True)
         self._thread.start()
 
+    def hand_on(self, *, on_lost: Callable[[str], None], on_behind: Callable[[], None]) -> None:
+        """From now on others are told; a loss that was before is told at once."""
+        with self._lock:
+            self._on_lost, self._on_behind = on_lost, on_behind
+            lost = self.lost
+        if lost is not None:
+            on_lost(lost)
+
     @property
     def pending(self) -> int:
         """Bytes that wait for the terminal."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .files import Table, member_name
-from .market import MarketError
+from .market import MarketError, Tell, nobody
 from .streams import BarStream, LeanStream, Stream, TickStream, zip_symbol
 
 _ENDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".zip")
@@ -31,7 +31,7 @@ class Found:
     older: list[BarStream] = field(default_factory=list)
 
 
-def discover(path: Path) -> tuple[dict[str, Found], list[str]]:
+def discover(path: Path, tell: Tell = nobody) -> tuple[dict[str, Found], list[str]]:
     """Symbols with quotes under ``path``, and names of what was left out.
 
     Raises:
@@ -49,7 +49,8 @@ def discover(path: Path) -> tuple[dict[str, Found], list[str]]:
     lean: dict[tuple[str, str], LeanStream] = {}
     tables: dict[str, list[Table]] = {}
     left_out: list[str] = []
-    for file in files:
+    for at, file in enumerate(files):
+        tell(f"looking at {file.name}", at, len(files))
         resolution = _resolution(file)
         if resolution in ("tick", "minute"):
             if "_quote" in file.name:

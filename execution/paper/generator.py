@@ -16,7 +16,7 @@ import numpy as np
 from ..structs import RATES_DTYPE
 from ..terminal import Array
 from . import calibration
-from .market import Bools, Chunk, Floats, Ints, Layer, MarketError, Ticks
+from .market import Bools, Chunk, Floats, Ints, Layer, MarketError, Tell, Ticks, nobody
 from .sessions import is_open, open_mask
 from .symbols import SPECS, Spec, legs
 
@@ -43,7 +43,10 @@ class GeneratedMarket:
         start: float,
         specs: Iterable[Spec] | None = None,
         levels: Mapping[str, float] | None = None,
+        tell: Tell = nobody,
     ) -> None:
+        self._tell = tell
+        self._drawn = 0
         self.specs = {spec.name: spec for spec in (SPECS.values() if specs is None else specs)}
         self.start = start
         self.end_ms: int | None = None
@@ -122,6 +125,8 @@ class GeneratedMarket:
         before = close - moves
         out: dict[str, Array] = {}
         for name, spec in self.specs.items():
+            self._tell(f"drawing old bars of {name}", self._drawn, 2 * len(self.specs))
+            self._drawn += 1
             parts = self._legs[name]
             at, powers = list(parts), np.array(list(parts.values()), dtype=np.float64)
             variance = (sigma[:, at] ** 2) @ powers**2

@@ -6,7 +6,7 @@ its server's offset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias
@@ -20,6 +20,14 @@ from .symbols import Spec
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
+
+
+Tell = Callable[[str, int, int], None]
+"""Hears how far the opening of a market is: what is done, how many of how many are."""
+
+
+def nobody(what: str, done: int, total: int) -> None:
+    """Hears of progress where no one asked."""
 
 
 class MarketError(Exception):

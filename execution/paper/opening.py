@@ -11,7 +11,7 @@ from ..settings import PaperSettings
 from .clock import Clock, RunningClock
 from .generator import GeneratedMarket
 from .ledger import AccountConfig
-from .market import Market, MarketError
+from .market import Market, MarketError, Tell, nobody
 from .replay import ReplayMarket
 from .sessions import demo_start
 from .state import Saved, StateFile
@@ -26,13 +26,17 @@ _MARGIN_MODES = {
 
 
 def open_paper(
-    settings: PaperSettings, clock: Callable[[float], Clock] | None = None
+    settings: PaperSettings,
+    clock: Callable[[float], Clock] | None = None,
+    *,
+    tell: Tell | None = None,
 ) -> PaperTerminal:
     """A paper terminal as the settings want it; takes up to a second or two.
 
     Args:
         clock: Makes the clock from the market's start (UTC seconds), for a backtest; without
             it time runs at the settings' speed.
+        tell: Hears how far it is.
 
     Raises:
         MarketError: the market's files, its start or the kept account do not serve; the text
@@ -51,7 +55,7 @@ def open_paper(
         # Server time never goes back.
         kept = saved.server_ms / 1000 - offset_s
         start = kept if settings.market is not None else max(kept, start or demo_start(time.time()))
-    market = _market(settings, start, saved)
+    market = _market(settings, start, saved, tell or nobody)
     if state is not None and saved is not None:
         state.missing(saved, market.specs)
     running = RunningClock(market.start, settings.speed)
@@ -72,12 +76,14 @@ def account_config(settings: PaperSettings) -> AccountConfig:
     )
 
 
-def _market(settings: PaperSettings, start: float | None, saved: Saved | None) -> Market:
+def _market(
+    settings: PaperSettings, start: float | None, saved: Saved | None, tell: Tell
+) -> Market:
     if settings.market is not None:
-        return ReplayMarket(settings.market, start)
+        return ReplayMarket(settings.market, start, tell)
     specs = with_suffix(SPECS.values(), settings.suffix)
     begin = demo_start(time.time()) if start is None else start
-    return GeneratedMarket(settings.seed, begin, specs, saved.levels if saved else None)
+    return GeneratedMarket(settings.seed, begin, specs, saved.levels if saved else None, tell)
 
 
 def _market_name(settings: PaperSettings) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .discovery import Found, discover
-from .market import Chunk, Layer, MarketError
+from .market import Chunk, Layer, MarketError, Tell, nobody
 from .streams import DAY_MS
 from .symbols import Spec, spec_for
 
@@ -33,9 +33,10 @@ class ReplayMarket:
     first moment with enough history. Times of MT5 exports are the broker's and taken as they
     are."""
 
-    def __init__(self, path: Path, start: float | None = None) -> None:
+    def __init__(self, path: Path, start: float | None = None, tell: Tell = nobody) -> None:
         self._path = path
-        found, ignored = discover(path)
+        self._tell = tell
+        found, ignored = discover(path, tell)
         days, self._found, dropped = _window(found, start, path)
         self._history_days = days
         self.start = self._first_start() if start is None else start
@@ -87,7 +88,10 @@ class ReplayMarket:
         keep = _HISTORY_DAYS if seconds <= _COARSEST else _DRAWN_DAYS
         own = set(each.stream.days())
         days = [day for day in self._history_days if day < self._first_day and day in own]
-        minutes = [each.stream.minutes(day) for day in days[-keep:]]
+        minutes = []
+        for at, day in enumerate(days[-keep:]):
+            self._tell(f"bars of {symbol}", at, len(days[-keep:]))
+            minutes.append(each.stream.minutes(day))
         layers = [*each.stream.layers()]
         for older in each.older:
             layers += older.layers()
@@ -121,7 +125,10 @@ class ReplayMarket:
 
     def _first_start(self) -> float:
         """The first moment at which each symbol that is there early has enough bars behind it."""
-        moments = [_warm(each, self._history_days) for each in self._found.values()]
+        moments = []
+        for at, (symbol, each) in enumerate(self._found.items()):
+            self._tell(f"looking where {symbol} has enough bars", at, len(self._found))
+            moments.append(_warm(each, self._history_days))
         first, last = self._history_days[0] * 86_400, (self._history_days[-1] + 1) * 86_400
         # A symbol whose quotes begin much later joins when they do.
         latest = min(min(moments) + (last - first) / 2, last - 3600)

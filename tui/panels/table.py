@@ -199,8 +199,7 @@ class TablePanel(Panel, Generic[R]):
                 base = f"{base} {'cursor' if focused else 'cursor-off'}".strip()
             out.append(([mark, *row_line(placed, row, view, made[i - self.top])], base))
         if not self.rows:
-            text = f"no row passes /{self.filter_text}" if self.filter_text else self.empty(view)
-            out.append(([(f" {clip(text, content)}", "dim")], ""))
+            out.extend(([(" ", ""), *line], "") for line in self._nothing(view, content))
         free = rows - len(out) - len(foot)
         if free > 0:
             extra = list(self.fill(view, content, free))[:free]
@@ -208,6 +207,15 @@ class TablePanel(Panel, Generic[R]):
             out.extend(([(" ", ""), *line], "") for line in extra)
         out.extend(([(" ", ""), *line], "") for line in foot)
         return out
+
+    def _nothing(self, view: View, cells: int) -> list[Line]:
+        if self.filter_text:
+            return [[(clip(f"no row passes /{self.filter_text}", cells), "dim")]]
+        return self.waiting(view, cells) or [[(clip(self.empty(view), cells), "dim")]]
+
+    def waiting(self, view: View, cells: int) -> list[Line]:
+        """What stands in an empty panel while something is still being done; else nothing."""
+        return []
 
     def _foot_lines(self, view: View, cells: int) -> list[Line]:
         parts = self.foot(view)
