@@ -1,12 +1,14 @@
 """Compares ways of sending to many clients, in one run, on one machine.
 
     pip install -r benchmarks/feed/requirements.txt
-    python benchmarks/feed/bench.py [--quick] [--only fanout,burst,deflate,storm]
+    python benchmarks/feed/bench.py [--rounds 7] [--quick] [--only fanout,burst,deflate,storm]
+        [--clients 1,10,100,1000] [--save FILE]
 
 Server on one core, the load (a C reader, needs ``cc``) on the other. Each round runs every
 subject; ratios are taken inside a round; medians over the rounds. ``cpu`` is the server's CPU
-time in microseconds for one delivered message. Every byte that was sent is counted at the
-reader, so that a subject that drops does not win.
+time in microseconds for one delivered message. Every message is counted at the reader, so that
+a subject that drops does not win. ``--save`` adds what was measured to a file, so that a long run
+can be made in pieces; ``report.py`` makes the tables.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import report
 
 HERE = Path(__file__).parent
 SUBJECTS = ["raw", "picows", "hub", "aiohttp", "broadcast", "fastapi"]
@@ -82,16 +85,18 @@ class Load:
             raise RuntimeError("the clients did not get their snapshot")
         self.ready_us = float(line.split()[1])
 
-    def count(self) -> int:
+    def count(self) -> tuple[int, int, int]:
+        """Messages and bytes received, connections closed, so far."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write("count\n")
         self.process.stdin.flush()
-        return int(self.process.stdout.readline())
+        messages, size, closed = map(int, self.process.stdout.readline().split())
+        return messages, size, closed
 
-    def settled(self) -> int:
-        """Bytes received once nothing comes any more."""
-        last = -1
+    def settled(self) -> tuple[int, int, int]:
+        """The same once nothing comes any more."""
+        last = (-1, -1, -1)
         while (now := self.count()) != last:
             last = now
             time.sleep(0.05)
@@ -105,26 +110,57 @@ class Load:
 DEFLATE_OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
 
 
+Setting = dict[str, Any]
+"""``size`` of an event, events ``per_turn`` of the loop, ``gap`` between turns in seconds, the
+``budget`` of messages to deliver."""
+
+
+def settings(chosen: list[str], clients: int, quick: bool) -> list[Setting]:
+    """What is measured with this many clients, without compression."""
+    found: list[Setting] = []
+    budget = 40_000 if quick else 100_000
+    if "fanout" in chosen:
+        for size in (350, 8192):
+            found.append({"size": size, "per_turn": 1, "gap": 0.0, "budget": budget})
+    if "burst" in chosen and clients >= 100:
+        found.append({"size": 350, "per_turn": 10, "gap": 0.0, "budget": 2 * budget})
+        found.append({"size": 350, "per_turn": 10, "gap": 0.25, "budget": clients * 120})
+    return found
+
+
+DEFLATE: Setting = {"size": 8192, "per_turn": 1, "gap": 0.0, "budget": 40_000}
+DEFLATE_SUBJECTS = ["raw", "hub", "aiohttp", "broadcast", "fastapi", "fastapi_old"]
+
+
 def fanout(
-    binary: Path, kind: str, clients: int, size: int, per_turn: int, gap: float, deflate: bool,
-    budget: int, strict: bool = True,
-) -> dict[str, Any]:  # fmt: skip
-    """One subject, one setting: the server's numbers, the bytes checked at the reader."""
+    binary: Path, kind: str, clients: int, deflate: bool, wanted: list[Setting]
+) -> list[dict[str, Any]]:
+    """One subject with so many clients: a result for each setting, checked at the reader.
+
+    Raises:
+        RuntimeError: a message was not delivered, or a client was closed.
+    """
     server = Server(kind, deflate)
     load = None
     try:
         load = Load(binary, server.port, clients, *([DEFLATE_OFFER] if deflate else []))
         server.ask(do="clients", n=clients)
-        before = load.settled()
-        turns = max(5, min(3000, budget // (clients * per_turn)))
-        found = server.ask(
-            do="send", size=size, turns=turns, per_turn=per_turn, gap=gap, strict=strict
-        )
-        got = load.settled() - before
-        sent = found["count"] + per_turn * clients  # the warm-up too
-        if not deflate and got < sent * size * 0.8:
-            raise RuntimeError(f"{kind}: {got} bytes for {sent} messages: some were not delivered")
-        return found
+        results = []
+        for setting in wanted:
+            per_turn = setting["per_turn"]
+            before, bytes_before, _ = load.settled()
+            turns = max(5, min(3000, setting["budget"] // (clients * per_turn)))
+            found = server.ask(
+                do="send", size=setting["size"], turns=turns, per_turn=per_turn,
+                gap=setting["gap"], strict=True,
+            )  # fmt: skip
+            after, bytes_after, closed = load.settled()
+            sent = found["count"] + per_turn * clients  # the warm-up too
+            if closed or after - before != sent:
+                raise RuntimeError(f"{kind}: {after - before} of {sent} messages, {closed} closed")
+            found["bytes"] = (bytes_after - bytes_before) / sent
+            results.append(found)
+        return results
     finally:
         if load is not None:
             load.stop()
@@ -152,87 +188,48 @@ def storm(binary: Path, kind: str, clients: int) -> dict[str, Any]:
         server.stop()
 
 
-def table(title: str, rows: dict[str, list[dict[str, Any]]], key: str = "cpu_us") -> None:
-    """Medians, and the median of the ratios inside each round."""
-    print(f"\n### {title}\n")
-    print("| subject | cpu us a message | fastapi / it | it / raw | longest turn ms |")
-    print("|---|---|---|---|---|")
-    for kind, found in rows.items():
-        value = statistics.median(f[key] for f in found)
-        against = statistics.median(
-            a[key] / b[key] for a, b in zip(rows["fastapi"], found, strict=True)
-        )
-        raw = (
-            f"{statistics.median(b[key] / a[key] for a, b in zip(rows['raw'], found, strict=True)):.2f}"
-            if "raw" in rows
-            else "-"
-        )
-        turn = statistics.median(f["max_turn_ms"] for f in found)
-        print(f"| {kind} | {value:.2f} | {against:.2f} | {raw} | {turn:.1f} |", flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer rounds and messages")
     parser.add_argument("--only", default="fanout,burst,deflate,storm")
     parser.add_argument("--clients", default="1,10,100,1000")
+    parser.add_argument("--subjects", default=",".join(SUBJECTS))
     parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--save", type=Path, help="a file that the results are added to")
     options = parser.parse_args()
     chosen = options.only.split(",")
-    rounds = options.rounds or (3 if options.quick else 7)
-    budget = 60_000 if options.quick else 300_000
-    counts = [int(n) for n in options.clients.split(",")]
+    kinds = options.subjects.split(",")
+    results: list[dict[str, Any]] = []
+
+    def keep(result: dict[str, Any]) -> None:
+        results.append(result)
+        if options.save:
+            report.save(options.save, result)
+
     with tempfile.TemporaryDirectory() as folder:
         binary = Path(folder) / "reader"
         subprocess.run(["cc", "-O2", "-o", str(binary), str(HERE / "reader.c")], check=True)
-
-        def compare(title: str, kinds: list[str], **setting: Any) -> None:
-            rows: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
-            for _ in range(rounds):
-                for kind in kinds:
-                    rows[kind].append(fanout(binary, kind, budget=budget, **setting))
-            table(title, rows)
-
-        for clients in counts:
-            for size in (350, 8192):
-                if "fanout" in chosen:
-                    compare(
-                        f"one event a turn, {size} B, {clients} clients", SUBJECTS,
-                        clients=clients, size=size, per_turn=1, gap=0.0, deflate=False,
-                    )  # fmt: skip
-        for clients in [n for n in counts if n >= 100]:
-            if "burst" in chosen:
-                for gap, name in ((0.0, "full speed"), (0.25, "four times a second")):
-                    compare(
-                        f"ten events in one turn, 350 B, {clients} clients, {name}", SUBJECTS,
-                        clients=clients, size=350, per_turn=10, gap=gap, deflate=False,
-                    )  # fmt: skip
-            if "deflate" in chosen:
-                compare(
-                    f"deflate negotiated, 8 KB, {clients} clients",
-                    ["hub", "aiohttp", "broadcast", "fastapi", "fastapi_old"],
-                    clients=clients, size=8192, per_turn=1, gap=0.0, deflate=True,
-                )  # fmt: skip
-        if "storm" in chosen:
-            print("\n### 1000 clients connect at once\n")
-            print(
-                "| subject | seconds | of fastapi | loop held ms | KiB a client |\n|---|---|---|---|---|"
-            )
-            rows = {kind: [] for kind in SUBJECTS}  # type: dict[str, list[dict[str, Any]]]
-            for _ in range(rounds):
-                for kind in SUBJECTS:
-                    rows[kind].append(storm(binary, kind, 1000))
-            for kind, found in rows.items():
-                ratio = statistics.median(
-                    f["seconds"] / g["seconds"] for f, g in zip(found, rows["fastapi"], strict=True)
-                )
-                cells = [
-                    f"{statistics.median(f[key] for f in found):.{digits}f}"
-                    for key, digits in (("seconds", 2), ("worst_ms", 0), ("kib_a_client", 1))
-                ]
-                print(
-                    f"| {kind} | {cells[0]} | {ratio:.2f} | {cells[1]} | {cells[2]} |", flush=True
-                )
+        for number in range(options.rounds or (3 if options.quick else 7)):
+            this = f"{time.time():.3f}"
+            turned = kinds[number % len(kinds) :] + kinds[: number % len(kinds)]
+            for clients in map(int, options.clients.split(",")):
+                for deflate in (False, True):
+                    wanted = settings(chosen, clients, options.quick)
+                    if deflate:
+                        wanted = [DEFLATE] if "deflate" in chosen and clients >= 100 else []
+                    extra = ["fastapi_old"] if deflate and "fastapi" in kinds else []
+                    for kind in turned + extra if wanted else []:
+                        if deflate and kind not in DEFLATE_SUBJECTS:
+                            continue
+                        found = fanout(binary, kind, clients, deflate, wanted)
+                        for setting, result in zip(wanted, found, strict=True):
+                            key = {"bench": "fanout", "clients": clients, "deflate": deflate}
+                            keep({**key, **setting, "kind": kind, "round": this, **result})
+            if "storm" in chosen:
+                for kind in turned:
+                    found_one = storm(binary, kind, 1000)
+                    keep({"bench": "storm", "kind": kind, "round": this, **found_one})
+    print(report.tables(results))
 
 
 if __name__ == "__main__":

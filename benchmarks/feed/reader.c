@@ -1,7 +1,7 @@
 /* The load: opens N WebSocket clients, reads what comes as fast as it can, tells what it got.
  *
  * usage: reader PORT N PATH "Extra-Header: value" ...
- * Commands on stdin, one a line: "count" prints the bytes received so far; end of input ends.
+ * Commands on stdin, one a line: "count" prints "MESSAGES BYTES CLOSED" so far; end of input ends.
  * After the handshakes it prints "ready MICROSECONDS BYTES": until each had one whole message. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -19,7 +19,7 @@
 
 static char buffer[1 << 18];
 
-typedef struct { int fd; int state; long need; int head; char hold[16]; char tail[4]; } Client;
+typedef struct { int fd; int state; int greeted; long need; int head; char hold[16]; char tail[4]; } Client;
 
 static double now_us(void) {
     struct timespec t;
@@ -60,7 +60,7 @@ int main(int argc, char **argv) {
     struct epoll_event in = {.events = EPOLLIN, .data.u32 = 0xffffffff};
     epoll_ctl(ep, EPOLL_CTL_ADD, 0, &in);
 
-    long total = 0;
+    long total = 0, messages = 0, closed = 0;
     int ready = 0;
     struct epoll_event events[512];
     for (;;) {
@@ -71,7 +71,7 @@ int main(int argc, char **argv) {
                 ssize_t k = read(0, line, sizeof line);
                 if (k == 0) return 0;
                 for (ssize_t j = 0; j < k; j++)
-                    if (line[j] == '\n') { printf("%ld\n", total); fflush(stdout); }
+                    if (line[j] == '\n') { printf("%ld %ld %ld\n", messages, total, closed); fflush(stdout); }
                 continue;
             }
             Client *c = &clients[events[e].data.u32];
@@ -80,12 +80,13 @@ int main(int argc, char **argv) {
                 if (k < 0 && errno == EAGAIN) continue;
                 epoll_ctl(ep, EPOLL_CTL_DEL, c->fd, NULL);
                 close(c->fd);
+                closed++;
                 continue;
             }
             total += k;
             char *p = buffer;
             ssize_t left = k;
-            while (left > 0 && c->state < 3) {
+            while (left > 0) {
                 if (c->state == 0) { /* HTTP head */
                     memmove(c->tail, c->tail + 1, 3);
                     c->tail[3] = *p++;
@@ -106,8 +107,14 @@ int main(int argc, char **argv) {
                 } else {
                     long take = left < c->need ? left : c->need;
                     c->need -= take; p += take; left -= take;
-                    if (c->need == 0) {
-                        c->state = 3;
+                }
+                if (c->state == 2 && c->need == 0) { /* whole; control frames do not count */
+                    c->state = 1;
+                    c->head = 0;
+                    if (c->hold[0] & 0x08) continue;
+                    messages++;
+                    if (!c->greeted) {
+                        c->greeted = 1;
                         if (++ready == n) { printf("ready %.0f %ld\n", now_us() - started, total); fflush(stdout); }
                     }
                 }
