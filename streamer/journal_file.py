@@ -1,4 +1,4 @@
-"""The journal's file: schema, migrations, hash chains, what is pruned and what is kept.
+"""The journal's file: schema, migrations, hash chains, copies.
 
 Plain functions over one open SQLite connection; ``journal.py`` calls them in its writer's
 thread, the commands of ``mt5dash journal`` without a loop.
@@ -10,6 +10,8 @@ events of positions that outlive the pruning of ``ev``; ``meta`` names and ancho
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import logging
 import os
@@ -17,21 +19,17 @@ import secrets
 import sqlite3
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from .reader import past
-from .settings import JournalSettings
 
 log = logging.getLogger("mt5dash.journal")
 
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x6D743564  # "mt5d"
 LEDGER_TYPES = ("POSITION_OPENED", "POSITION_MODIFIED", "POSITION_CLOSED")
-PRUNE_ROWS = 1000
-"""Rows that one transaction deletes: the writer is held up for a few milliseconds."""
-VACUUM_PAGES = 500
 QUICK_CHECK_S = 1.0
 
 _SAMPLES = """
@@ -201,6 +199,7 @@ def open_checked(
             quick_check(path, db)
             if version < SCHEMA_VERSION:
                 notes.append(migrate(path, db, version))
+            mend_look(db)
     except BaseException:
         db.close()
         raise
@@ -225,6 +224,42 @@ def quick_check(path: Path, db: sqlite3.Connection) -> None:
         db.set_progress_handler(None, 0)
     if result != "ok":
         raise sqlite3.DatabaseError(str(result))
+
+
+def look_of(db: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """Tables and indexes by kind and name, as the statement that made each."""
+    found = db.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {(str(kind), str(name)): " ".join(str(sql).split()) for kind, name, sql in found}
+
+
+@functools.cache
+def right_look() -> dict[tuple[str, str], str]:
+    """The same of a journal as this version makes it."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        make(db)
+        return look_of(db)
+
+
+def strange(db: sqlite3.Connection) -> Iterator[tuple[str, str, str | None]]:
+    """Kind and name of each table and index that is not as it was made, with the statement
+    that is there instead of its own (``None``: none)."""
+    there = look_of(db)
+    for (kind, name), sql in right_look().items():
+        if there.get((kind, name)) != sql:
+            yield kind, name, there.get((kind, name))
+
+
+def mend_look(db: sqlite3.Connection) -> None:
+    """Make indexes that are missing again.
+
+    Raises:
+        sqlite3.DatabaseError: what a table or an index is made of was changed.
+    """
+    for kind, name, there in list(strange(db)):
+        if kind == "table" or there is not None:
+            raise sqlite3.DatabaseError(f"{kind} {name} is not what was made")
+        log.warning("index %s was missing; it is made again", name)
+        db.execute(right_look()[kind, name])
 
 
 def make(db: sqlite3.Connection, **meta: object) -> None:
@@ -323,7 +358,7 @@ def backup(db: sqlite3.Connection, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-# -- retention ----------------------------------------------------------------------------
+# -- what is in it ------------------------------------------------------------------------
 
 
 def used_bytes(db: sqlite3.Connection) -> int:
@@ -333,73 +368,6 @@ def used_bytes(db: sqlite3.Connection) -> int:
         for name in ("page_size", "page_count", "freelist_count")
     )
     return size * (pages - free)
-
-
-def prune_step(db: sqlite3.Connection, settings: JournalSettings, now: float) -> int:
-    """Delete one chunk of what may go; rows deleted, 0 when there is nothing (more) to do.
-
-    Samples go after ``keep_samples_days``, events after ``keep_days``. Above ``keep_bytes`` the
-    oldest samples go first, then the oldest events. Events of positions stay, in ``kept``.
-    """
-    gone = _prune(db, "sample", now - settings.keep_samples_days * 86_400)
-    gone = gone or _prune(db, "ev", now - settings.keep_days * 86_400)
-    if not gone and used_bytes(db) > settings.keep_bytes:
-        gone = _prune(db, "sample", None) or _prune(db, "ev", None)
-    if not gone and db.execute("PRAGMA freelist_count").fetchone()[0] > 2 * VACUUM_PAGES:
-        db.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
-    return gone
-
-
-def _prune(db: sqlite3.Connection, table: str, before: float | None) -> int:
-    key = "id" if table == "sample" else "seq"
-    # From the oldest row on and without a hole: what is left is still one chain. The newest
-    # row always stays, for its number.
-    first, last = db.execute(f"SELECT min({key}), max({key}) FROM {table}").fetchone()
-    if first is None:
-        return 0
-    whole = "whole" if table == "sample" else "1"
-    rows = db.execute(
-        f"SELECT {key}, at, chain, {whole} FROM {table} WHERE {key} >= ? AND {key} <= ? "
-        f"ORDER BY {key} LIMIT ?",
-        (first, last, PRUNE_ROWS + 1),
-    ).fetchall()
-    count = len(rows) - 1
-    if before is not None:
-        count = next((n for n in range(count) if rows[n][1] >= before), count)
-    # What is left of the samples begins with a whole one: the others mean nothing without it.
-    while count and not rows[count][3]:
-        count -= 1
-    old = rows[:count]
-    if not old:
-        return 0
-    number, chain = int(old[-1][0]), bytes(old[-1][2])
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        if table == "ev":
-            _keep(db, number)
-        db.execute(f"DELETE FROM {table} WHERE {key} <= ?", (number,))
-        set_anchor(db, table, number, chain)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-    return len(old)
-
-
-def _keep(db: sqlite3.Connection, until: int) -> None:
-    """Copy events of positions up to ``until`` to ``kept``, each with the hash before it."""
-    meta = read_meta(db)
-    rows = db.execute(
-        f"SELECT seq, at, type, body, chain FROM ev WHERE type IN {LEDGER_TYPES!r} AND seq <= ?",
-        (until,),
-    ).fetchall()
-    for seq, at, kind, body, chain in rows:
-        before = db.execute("SELECT chain FROM ev WHERE seq = ?", (seq - 1,)).fetchone()
-        link = bytes(before[0]) if before else anchor(meta, "ev")[1]
-        db.execute(
-            "INSERT OR REPLACE INTO kept VALUES(?,?,?,?,?,?)", (seq, at, kind, body, link, chain)
-        )
 
 
 LEDGER_EVENTS = 20_000

@@ -1,7 +1,8 @@
 """``mt5dash journal verify``: what in a journal is not what was written, by name.
 
-Three looks: SQLite's own integrity check (pages, indexes), the log's checksums, and the hash
-chains with the seal of the names. What none of them sees is where nothing is stored.
+Four looks: SQLite's own integrity check (pages, indexes), the statements that the tables are
+made of, the log's checksums, and the hash chains with the seal of the names. What none of them
+sees is where nothing is stored.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def verify(path: Path) -> Verified:
         return found
     try:
         _integrity(db, found)
+        _look(db, found)
         meta = file.read_meta(db)
         if meta.get("seal") != file.seal_of(meta):
             found.say("table meta: a name or an anchor is not what was written")
@@ -92,6 +94,14 @@ def _integrity(db: sqlite3.Connection, found: Verified) -> None:
                     found.say(f"file: {line}")
     except sqlite3.DatabaseError as error:
         found.say(f"file: {error}")
+
+
+def _look(db: sqlite3.Connection, found: Verified) -> None:
+    for kind, name, there in file.strange(db):
+        if kind == "index" and there is None:
+            found.notes.append(f"index {name} is missing; the program makes it again")
+        else:
+            found.say(f"file: {kind} {name} is not what was made")
 
 
 def _numbers(db: sqlite3.Connection, found: Verified) -> None:

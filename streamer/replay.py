@@ -335,8 +335,9 @@ def _span(path: Path) -> tuple[float, float]:
     db = file.read_only(path)
     try:
         found = db.execute(
-            "SELECT min(a), max(b) FROM (SELECT min(at) a, max(at) b FROM ev "
-            "UNION ALL SELECT min(at), max(at) FROM sample)"
+            "SELECT min(a), max(b) FROM ("
+            "SELECT (SELECT min(at) FROM ev) a, (SELECT max(at) FROM ev) b UNION ALL "
+            "SELECT (SELECT min(at) FROM sample), (SELECT max(at) FROM sample))"
         ).fetchone()
     except sqlite3.Error as error:
         raise file.JournalError(f"{path}: cannot be read: {error}") from None
@@ -385,7 +386,14 @@ def _moment_of(path: Path, seq: int) -> Moment:
     """Right after event ``seq``: with the samples taken before it."""
     db = file.read_only(path)
     try:
-        sample = db.execute("SELECT max(id) FROM sample WHERE seq < ?", (seq,)).fetchone()[0]
+        # Samples have no index by ``seq`` but the whole ones: look from one to the next.
+        sample = db.execute(
+            "SELECT max(id) FROM sample WHERE seq < :seq AND id BETWEEN "
+            "(SELECT id FROM sample WHERE whole = 1 AND seq < :seq ORDER BY seq DESC, id DESC) "
+            "AND ifnull((SELECT id FROM sample WHERE whole = 1 AND seq >= :seq ORDER BY seq, id), "
+            "(SELECT max(id) FROM sample))",
+            {"seq": seq},
+        ).fetchone()[0]
         moment = _rebuild(db, seq, sample or 0)
         row = db.execute("SELECT at FROM ev WHERE seq = ?", (seq,)).fetchone()
         moment.at = float(row[0]) if row else moment.at
