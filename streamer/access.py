@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import msgspec
 import platformdirs
 
-from .settings import FeedSettings
+from .settings import GIVEN_NAME, FeedSettings
 from .text import clean
 from .wire import now_iso
 
@@ -44,6 +44,8 @@ class Token(msgspec.Struct, frozen=True):
     name: str
     sha256: str
     created: str
+    bot: str = ""
+    """The bot that it publishes as; empty: as the feed's own."""
 
 
 class _File(msgspec.Struct):
@@ -76,14 +78,27 @@ class TokenStore:
         self._refresh()
         return self._tokens
 
-    def new(self, role: Role, name: str = "") -> tuple[str, Token]:
+    def new(self, role: Role, name: str = "", *, bot: str = "") -> tuple[str, Token]:
         """Make a token; returns its text, which is kept nowhere, and its entry.
 
+        Args:
+            role: What it allows.
+            name: A note for people.
+            bot: For ``publish``: the bot that it publishes as; empty: the feed's own.
+
         Raises:
-            AccessError: unknown role, or the file cannot be used or written.
+            AccessError: unknown role, a bot's name that is none, or the file cannot be used or
+                written.
         """
         if role not in ROLES:
             raise AccessError(f"no role {role!r}; one of {', '.join(ROLES)}")
+        if bot and role != "publish":
+            raise AccessError("only a token with the role publish is a bot's")
+        if bot and not GIVEN_NAME.fullmatch(bot):
+            raise AccessError(
+                f"{bot!r} is no name of a bot: 1 to 32 letters, digits, dots, _ or -, the first "
+                "of them a letter or digit"
+            )
         self._refresh()
         text = secrets.token_urlsafe(32)
         token = Token(
@@ -92,6 +107,7 @@ class TokenStore:
             name=clean(name, 64),
             sha256=_digest(text).hex(),
             created=now_iso(),
+            bot=bot,
         )
         self._write([*self._tokens, token])
         return text, token
@@ -200,10 +216,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a client may do. ``token`` is the id of its token; ``""`` without one."""
+    """What a client may do. ``token`` is the id of its token, ``""`` without one; ``bot`` the
+    bot that it publishes as, ``""`` for the feed's own."""
 
     role: Role
     token: str = ""
+    bot: str = ""
 
     def may(self, what: Role) -> bool:
         """Whether the role covers ``what``; every role may view."""
@@ -381,7 +399,7 @@ class Access:
         if token is None:
             self.failures.add(address)
             return Refusal(401, "TOKEN", "wrong token; `mt5dash token new` makes one")
-        return Grant(token.role, token.id)
+        return Grant(token.role, token.id, token.bot)
 
     def still_valid(self, grant: Grant) -> bool:
         """Whether the token of a grant has not been revoked since."""

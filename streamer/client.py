@@ -57,6 +57,7 @@ class FeedClient:
         token: For feeds that ask for one; needed for commands.
         types: Only these event types (state types among them).
         symbols: Only events about these symbols, and those about none.
+        bots: Only these bots of the feed; the first one is on the top level of ``state``.
         since: ``EPOCH:SEQ`` to resume from at first.
         confirm: Answers the feed's question before what cannot be taken back (``Confirm``);
             without it such a command comes back with the question and is not done.
@@ -72,6 +73,7 @@ class FeedClient:
         token: str | None = None,
         types: Iterable[str] | None = None,
         symbols: Iterable[str] | None = None,
+        bots: Iterable[str] | None = None,
         since: str | None = None,
         confirm: Callable[[Confirm], Awaitable[bool]] | None = None,
     ) -> None:
@@ -84,10 +86,13 @@ class FeedClient:
         self.legacy = False
         self.lost: str | None = None
         self.gaps = 0
+        self.pulses: dict[str, Wire] = {}
+        """How each bot is, by the last heartbeat: see ``protocol.BotPulse``."""
         self.token = token
         self._confirm = confirm
         self._types = sorted(set(types)) if types is not None else None
         self._symbols = sorted(set(symbols)) if symbols is not None else None
+        self._bots = list(dict.fromkeys(bots)) if bots is not None else None
         self._since = since
         self._link = Link("connecting", url, time.monotonic())
         self._watchers: list[Callable[[Wire], None]] = []
@@ -167,9 +172,14 @@ class FeedClient:
             raise FeedLost(self.lost)
 
     async def command(
-        self, name: str, args: Mapping[str, Any] | None = None, *, id: str | None = None
+        self,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        bot: str | None = None,
     ) -> CommandResult:
-        """Send a command and wait for its result.
+        """Send a command and wait for its result; ``bot`` names who is to act.
 
         A command whose answer was lost with the link is not sent again: the result then has
         the code ``OUTCOME_UNKNOWN`` and the event log tells what became of it.
@@ -184,7 +194,7 @@ class FeedClient:
             return refusal(
                 key, "ROLE", "this needs a token with the role control (mt5dash token new)"
             )
-        command = Command(id=key, name=name, args=dict(args or {}))
+        command = Command(id=key, name=name, args=dict(args or {}), bot=bot)
         result = await self._ask(ws, command)
         question = result.confirm
         if isinstance(question, Confirm) and self._confirm is not None:
@@ -224,7 +234,7 @@ class FeedClient:
         if self.state.epoch and not self.legacy:
             # Not the state's number: a snapshot runs ahead of the events that follow it.
             since = f"{self.state.epoch}:{self._told}"
-        return address(self.url, since, self._types, self._symbols)
+        return address(self.url, since, self._types, self._symbols, self._bots)
 
     async def _run(self) -> None:
         delay = FIRST_DELAY_S
@@ -385,7 +395,7 @@ class FeedClient:
             return True
         if seq <= self._told:
             return False
-        if seq != self._told + 1 and self._types is None and self._symbols is None:
+        if seq != self._told + 1 and not self._filtered:
             log.error("%s: events %d-%d are missing", self.url, self._told + 1, seq - 1)
             self.gaps += 1
         self._told = seq
@@ -393,13 +403,24 @@ class FeedClient:
             self.state.apply(event, now)
         return True
 
+    @property
+    def _filtered(self) -> bool:
+        return any(names is not None for names in (self._types, self._symbols, self._bots))
+
     def _beat(self, event: Wire, now: float) -> None:
-        seq, age = event.get("seq"), event.get("data_age_s")
+        seq, pulses = event.get("seq"), event.get("bots")
         if type(seq) is int:
             self._told = max(self._told, seq)  # what lies between was filtered out
-        if isinstance(age, int | float):
-            for section in ("account", "quotes"):
-                self.state.updated.setdefault(section, now - age)
+        known = pulses if isinstance(pulses, dict) else {}
+        for state in self.state.each():
+            pulse = known.get(state.name)
+            if pulse is None and state is self.state:
+                pulse = event  # a feed of before bots had names
+            age = pulse.get("data_age_s") if isinstance(pulse, dict) else None
+            if isinstance(age, int | float):
+                for section in ("account", "quotes"):
+                    state.updated.setdefault(section, now - age)
+        self.pulses = {name: p for name, p in known.items() if isinstance(p, dict)}
 
     def _settle(self, reply: Wire) -> None:
         answer = self._answers.get(str(reply.get("id")))
@@ -414,27 +435,3 @@ class FeedClient:
         for queue in list(self._queues):
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(None)
-
-
-async def tail(
-    url: str,
-    *,
-    token: str | None = None,
-    types: Iterable[str] | None = None,
-    symbols: Iterable[str] | None = None,
-    since: str | None = None,
-) -> AsyncIterator[Wire]:
-    """Frames of a feed as they come, over reconnects: what ``mt5dash tail`` prints.
-
-    Raises:
-        FeedLost: refused for good.
-        ValueError: ``url`` is no feed address.
-    """
-    client = FeedClient(url, token=token, types=types, symbols=symbols, since=since)
-    frames = client.events()
-    await client.start()
-    try:
-        async for event in frames:
-            yield event
-    finally:
-        await client.close()

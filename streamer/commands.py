@@ -22,8 +22,8 @@ from msgspec import UNSET
 from .command_args import COMMANDS, SPARES_RISK, BadCommand, parse, refusal, refused, two_steps
 from .journal import Journal, JournalError
 from .nonces import Nonces
-from .protocol import Command, CommandAudit, CommandResult, Confirm, Event
-from .state import FeedState
+from .protocol import Command, CommandAudit, CommandResult, Confirm
+from .state import FeedState, bot_of
 from .wire import Refused, decode, plain
 
 __all__ = ["Commander", "Commands", "refusal"]
@@ -66,28 +66,67 @@ class Commands:
     """Runs commands through the one who acts, remembers their results by ``id``.
 
     Args:
-        publish: Takes the audit events.
+        publish: Takes the audit events; those of another bot than the feed's own with its name
+            as ``bot``.
         state: What the question before a command is worded from.
+        own: Name of the feed's own bot: whose commands those are that name none.
         clock: Seconds that only go forward, for the age of questions.
     """
 
     def __init__(
         self,
-        publish: Callable[[Event], None],
+        publish: Callable[..., None],
         state: FeedState | None = None,
         *,
+        own: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.nonces = Nonces(clock)
         self._publish = publish
         self._state = state
-        self._commander: Commander | None = None
+        self._own = own
+        self._commanders: dict[str, Commander] = {}
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._unwritten: dict[str, asyncio.Future[None]] = {}
 
-    def set_commander(self, commander: Commander | None) -> None:
-        """Name the one who acts."""
-        self._commander = commander
+    def set_commander(self, commander: Commander | None, bot: str | None = None) -> None:
+        """Name the one who acts.
+
+        Args:
+            commander: Carries out commands; ``None``: nobody does any more.
+            bot: For this bot; ``None``: for the feed's own.
+        """
+        name = self._own if bot is None else bot
+        if commander is None:
+            self._commanders.pop(name, None)
+        else:
+            self._commanders[name] = commander
+
+    def target(self, command: Command) -> str:
+        """The bot that is to act: the named one, the feed's own, or the only one there is.
+
+        Raises:
+            BadCommand: it must be named, there is none of that name, or it takes no commands
+                here.
+        """
+        name = command.bot
+        if not name and not self._own and self._state is not None:
+            named = [state.name for state in self._state.each() if state.name]
+            if len(named) > 1:
+                raise BadCommand(
+                    "BOT", f"say which bot is meant: `bot` is one of {', '.join(named)}"
+                )
+            name = named[0] if named else ""
+        name = name or self._own
+        if name in self._commanders or name == self._own:
+            return name
+        if self._state is not None and self._state.of(name) is not None:
+            raise BadCommand(
+                "OTHER_BOT",
+                f"{name} only publishes here and takes no commands from this feed: send them to "
+                "the feed of its own program",
+            )
+        raise BadCommand("NO_BOT", f"no bot {name[:40]!r} is known to this feed")
 
     def restore(self, audit: Mapping[str, Any]) -> None:
         """Remember a command of before this start, from one of its audit events."""
@@ -116,7 +155,17 @@ class Commands:
             except msgspec.ValidationError as error:
                 log.warning("the audit of command %s cannot be used: %s", id, error)
                 return
-        self._remember(id, _Known(body_of(name, audit.get("args") or {}), result=result))
+        body = self._body(name, audit.get("args") or {}, bot_of(audit))
+        self._remember(id, _Known(body, result=result))
+
+    def learn(self, result: CommandResult) -> None:
+        """What became of a command whose outcome was not known, as the feed that it was passed
+        on to tells later."""
+        known = self._known.get(result.id)
+        if known is None or known.result is None or known.result.error is None:
+            return
+        if known.result.error.code == "OUTCOME_UNKNOWN":
+            known.result = result
 
     async def restore_from(self, journal: Journal, seq: int, at: float) -> None:
         """Remember what was given in the last seven days.
@@ -168,13 +217,20 @@ class Commands:
         """
         if not command.id or len(command.id) > ID_MAX:
             return refusal(command.id[:ID_MAX], "BAD_ID", f"`id` has 1 to {ID_MAX} characters")
+        wrong: BadCommand | None = None
         try:
-            body = body_of(command.name, command.args)
+            command.bot = self.target(command)
+        except BadCommand as error:
+            wrong = error
+        try:
+            body = self._body(command.name, command.args, command.bot or "")
         except Refused as error:
             return refusal(command.id, "MALFORMED", str(error))
         known = self._known.get(command.id)
         if known is None:
             try:
+                if wrong is not None:
+                    raise wrong
                 asked = self._check(command, body, session)
             except BadCommand as error:
                 answer = refused(command, error)
@@ -225,8 +281,9 @@ class Commands:
         symbol, owner = command.args.get("symbol"), command.args.get("owner", "all")
         rows: list[dict[str, Any]] = []
         orders: list[dict[str, Any]] = []
-        if self._state is not None:
-            rows, orders = self._state.positions, self._state.orders
+        state = None if self._state is None else self._state.of(command.bot or self._own)
+        if state is not None:
+            rows, orders = state.positions, state.orders
 
         def wanted(row: Mapping[str, Any]) -> bool:
             mine = owner == "all" or row.get("owner") == "bot"
@@ -255,7 +312,7 @@ class Commands:
             del self._known[oldest]
 
     async def _run(self, command: Command, actor: str) -> CommandResult:
-        commander = self._commander
+        commander = self._commanders.get(command.bot or self._own)
         if commander is None:
             result = refusal(command.id, "NO_COMMANDER", "nothing here carries out commands")
         elif not await self._written(command, actor):
@@ -296,6 +353,10 @@ class Commands:
         log.warning("command %s by %s acts before it is journalled", command.name, actor)
         return True
 
+    def _body(self, name: str, args: Any, bot: str) -> bytes:
+        """``body_of``, with the bot where it is not the feed's own."""
+        return body_of(name, args if bot in ("", self._own) else [bot, args])
+
     def _audit(
         self,
         command: Command,
@@ -303,18 +364,21 @@ class Commands:
         state: Literal["given", "done", "refused"],
         result: CommandResult | None = None,
     ) -> None:
-        self._publish(
-            CommandAudit(
-                id=command.id,
-                name=command.name,
-                args=command.args,
-                actor=actor,
-                ok=None if result is None else result.ok,
-                state=state,
-                result=UNSET if result is None or result.result is None else result.result,
-                error=UNSET if result is None or result.error is None else result.error,
-            )
+        audit = CommandAudit(
+            id=command.id,
+            name=command.name,
+            args=command.args,
+            actor=actor,
+            ok=None if result is None else result.ok,
+            state=state,
+            result=UNSET if result is None or result.result is None else result.result,
+            error=UNSET if result is None or result.error is None else result.error,
         )
+        bot = command.bot or self._own
+        if bot != self._own and self._state is not None and self._state.of(bot) is not None:
+            self._publish(audit, bot=bot)
+        else:
+            self._publish(audit)
 
     async def close(self) -> None:
         """Stop what still runs."""

@@ -42,6 +42,9 @@ class FeedConnection(ServerConnection):
         self.tokens = 0.0
         self.tokens_at = 0.0
         self.malformed = 0
+        self.wait_s = 0.0
+        """How long nothing is read from it: it publishes faster than its bot may."""
+        self.told_at = 0.0
         self.commands = 0
 
     @property
@@ -90,7 +93,7 @@ class FeedConnection(ServerConnection):
         """The socket takes no more."""
         super().pause_writing()
         if self.subscriber is not None:
-            self.subscriber.paused = True
+            self.subscriber.pause()
 
     def resume_writing(self) -> None:
         """The socket takes bytes again."""

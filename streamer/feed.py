@@ -17,21 +17,25 @@ from typing import Any
 from uuid import uuid4
 
 from .access import Access, TokenStore, default_tokens_file
+from .bots import Bot, Bots
 from .commands import Commander, Commands
 from .frames import Item, Ring, symbol_of
 from .health import Health, register_checks
-from .hub import Hub, Subscriber
+from .heartbeats import Heartbeats
+from .hub import Hub
 from .inbox import Inbox
+from .intake import mark, within_bounds
 from .journal import Journal
 from .ledger import Ledger
-from .protocol import STATE_TYPES, Command, CommandResult, Event, Heartbeat, RiskAlert
+from .protocol import STATE_TYPES, Command, CommandResult, Event, RiskAlert
 from .recorder import EVERY_S, Recorder
+from .restore import restore
 from .server import FeedServer
 from .settings import FeedSettings
 from .snapshots import Snapshots
 from .source import Link, Wire
 from .state import FeedState
-from .wire import Refused, decode, encode, now_iso, pack, unpack
+from .wire import Refused, pack, unpack
 
 log = logging.getLogger("mt5dash.feed")
 
@@ -73,14 +77,16 @@ class Feed:
         self.tokens = tokens or TokenStore(self.settings.tokens_file or default_tokens_file())
         self.access = Access(self.settings, self.tokens)
         self.state = FeedState(uuid4().hex[:16])
-        self.ledger = Ledger()
         self.recorder = Recorder(self.state)
         self.health = Health()
         self.ring = Ring(self.settings.ring_events, self.settings.ring_bytes)
-        self.snapshots = Snapshots(self.state, self.ring)
-        self.hub = Hub(self.settings, self.ring, self.snapshots.fresh, self._heartbeat)
+        self.snapshots = Snapshots(self.state, self.ring, self._stamp)
+        self.heartbeats = Heartbeats(self)
+        self.hub = Hub(self.settings, self.ring, self.snapshots.fresh, self.heartbeats.one)
+        self.bots = Bots(self.settings, self.state, self.hub.choose)
+        self.hub.choose(self.bots.chosen)
         self.server = FeedServer(self, self.hub, self.access)
-        self.commands = Commands(self.publish, self.state)
+        self.commands = Commands(self.publish, self.state, own=self.settings.bot)
         self.bars: BarsProvider | None = None
         self.published = 0
         self.refused = 0
@@ -91,7 +97,7 @@ class Feed:
         self._waiting: deque[tuple[Item, Wire]] = deque()
         self._outgoing: deque[tuple[Item, Wire]] = deque()
         self._emitting = False
-        self._early: deque[bytes] = deque(maxlen=EARLY_MAX)
+        self._early: deque[tuple[bytes, str]] = deque(maxlen=EARLY_MAX)
         self._seq = 0
         self._running = False
         self._closed = False
@@ -116,7 +122,10 @@ class Feed:
         """
         try:
             if self.journal is not None:
-                await self._restore(self.journal)
+                self._seq, notes = await restore(self, self.journal, self._clock())
+                for note in notes:
+                    alert = RiskAlert(code="JOURNAL", level="warning", text=note)
+                    self._early.append((pack(alert), ""))
             await self.server.start()
         except BaseException:
             if self.journal is not None:
@@ -125,40 +134,13 @@ class Feed:
         self._running = True
         self._since = time.monotonic()
         self._inbox.attach(asyncio.get_running_loop())
-        for raw in self._early:
-            self._take(raw)
+        for raw, name in self._early:
+            self._take(raw, name)
         self._early.clear()
         self._tasks = [
             asyncio.create_task(self._tick(), name="feed tick"),
             asyncio.create_task(self._beat(), name="feed heartbeat"),
         ]
-
-    async def _restore(self, journal: Journal) -> None:
-        restored = await journal.start(self)
-        self.state.epoch = restored.epoch
-        self._seq = restored.seq
-        first = restored.tail[0][0] if restored.tail else restored.seq + 1
-        self.ring.reset(first - 1)
-        for seq, raw in restored.tail:
-            event = decode(raw)
-            self.ring.add(Item(event["type"], raw, seq, symbol_of(event)))
-            self.state.apply(event)
-        await self.commands.restore_from(journal, restored.seq, self._clock())
-        # What bot and terminal said before the stop is not how they are now.
-        self.state.bot = self.state.terminal = None
-        self.state.seq = restored.seq
-        for raw in restored.trades:
-            self.ledger.apply(decode(raw))
-        if restored.moment is not None:
-            # Account, positions and prices are asked for anew; what is history goes on.
-            past = restored.moment.state
-            self.state.equity = past.equity
-            self.state.scan_summary = past.scan_summary or self.state.scan_summary
-            if len(past.recent_trades) > len(self.state.recent_trades):
-                self.state.recent_trades = past.recent_trades
-            self.ledger.marks = restored.moment.marks
-        for note in restored.notes:
-            self._early.append(pack(RiskAlert(code="JOURNAL", level="warning", text=note)))
 
     async def close(self) -> None:
         """Write what waits, tell clients 1001, stop. Bounded, whatever clients do."""
@@ -208,20 +190,36 @@ class Feed:
         return len(self._waiting)
 
     @property
+    def own(self) -> FeedState:
+        """What is known of the feed's own bot; without one, of the chosen one."""
+        return self.bots.speaker.state
+
+    @property
+    def ledger(self) -> Ledger:
+        """The trades of the feed's own bot; without one, of the chosen one."""
+        bot = self.bots.own or self.bots.get(self.bots.chosen) or self.bots.speaker
+        return bot.ledger
+
+    @property
     def link(self) -> Link:
         """How the face in this process is joined: always."""
         return Link("local", self.url, self._since, time.monotonic(), clients=len(self.hub))
 
     # -- publishing -----------------------------------------------------------------------
 
-    def publish(self, event: Event | Mapping[str, Any]) -> None:
-        """Take an event in, on the loop. Never waits; what cannot be sent is logged, counted."""
+    def publish(self, event: Event | Mapping[str, Any], *, bot: str = "") -> None:
+        """Take an event in, on the loop. Never waits; what cannot be sent is logged, counted.
+
+        Args:
+            event: As a struct or a mapping.
+            bot: Whose it is; empty: the feed's own bot's.
+        """
         try:
             raw = pack(event)
         except Refused as error:
             self._refuse(error)
             return
-        self.publish_packed(raw)
+        self.publish_packed(raw, bot=bot)
 
     def publish_threadsafe(self, event: Event | Mapping[str, Any]) -> None:
         """The same from any thread: copies the event, hands it over, and returns."""
@@ -236,16 +234,32 @@ class Feed:
         """The same for bytes that ``wire.pack`` made."""
         self._inbox.put(raw)
 
-    def publish_packed(self, raw: bytes, *, foreign: bool = False) -> None:
-        """Take in packed bytes. ``foreign`` marks those of another program.
+    def publish_packed(self, raw: bytes, *, bot: str = "", foreign: bool = False) -> bool:
+        """Take in packed bytes; False when they were not taken (yet).
+
+        Args:
+            raw: What ``wire.pack`` made.
+            bot: Whose it is; empty: the feed's own bot's.
+            foreign: It comes from another program, which is bounded.
 
         Raises:
             Refused: only when ``foreign``, so that the sender can be told.
         """
         if self._running:
-            self._take(raw, foreign=foreign)
-        elif not self._closed:
-            self._early.append(raw)
+            return self._take(raw, bot, foreign=foreign)
+        if not self._closed:
+            self._early.append((raw, bot))
+        return False
+
+    def publish_relayed(self, event: Mapping[str, Any], *, bot: str = "") -> None:
+        """Take in what another feed has published: see ``streamer.relay``.
+
+        Raises:
+            Refused: it cannot be published here.
+        """
+        if not self._running:
+            raise Refused("this feed is closed")
+        self._take(pack(event), bot, relayed=True)
 
     def _take_inbox(self, raws: list[bytes]) -> None:
         for raw in raws:
@@ -258,55 +272,60 @@ class Feed:
             self._last_refusal = now
             log.error("an event was refused (%d so far): %s", self.refused, error)
 
-    def _take(self, raw: bytes, *, foreign: bool = False) -> None:
+    def _take(
+        self, raw: bytes, name: str = "", *, foreign: bool = False, relayed: bool = False
+    ) -> bool:
         try:
+            bot = self.bots.get(name) or self.bots.meet(name)
             event = unpack(raw)
             kind: str = event["type"]
             if kind in _NOT_PUBLISHED or (foreign and kind in _NOT_FOREIGN):
                 raise Refused(f"{kind} is made by the feed itself")
-            stamp = event.get("timestamp")
-            again = "seq" in event
-            event.pop("seq", None)
-            if not isinstance(stamp, str):
-                again = again or "timestamp" in event
-                event.pop("timestamp", None)
-            elif stamp.endswith("Z"):
-                event["timestamp"] = stamp[:-1] + "+00:00"
-                again = True
-            if again:
-                raw = encode(event)
-            extra = b""
-            if not isinstance(stamp, str):
-                event["timestamp"] = now_iso()
-                extra = b',"timestamp":"' + event["timestamp"].encode() + b'"'
-            if kind == "POSITION_CLOSED":
-                added = self.ledger.extremes(event)
-                event.update(added)
-                extra += b"".join(b',"%s":' % k.encode() + encode(v) for k, v in added.items())
+            if foreign and not within_bounds(bot, event, raw, self.settings):
+                return False
+            raw = mark(raw, event, bot)
             if kind in STATE_TYPES:
-                item = Item(kind, raw[:-1] + extra + b"}")
+                item = Item(kind, raw + b"}", bot=bot.name)
             else:
-                self._check_room()
+                self._check_room(bot, foreign)
                 seq = event["seq"] = self._seq + 1
-                item = Item(kind, raw[:-1] + extra + b',"seq":%d}' % seq, seq, symbol_of(event))
+                raw += b',"seq":%d}' % seq
+                item = Item(kind, raw, seq, symbol_of(event), bot.name)
                 self._seq = seq
         except Refused as error:
             self._refuse(error)
-            if foreign:
+            if foreign or relayed:
                 raise
-            return
+            return False
         self.published += 1
+        bot.published += 1
+        bot.heard = self.moment()
+        bot.lost = None
         if item.seq and self.journal is not None:
+            bot.waiting += 1
             self._waiting.append((item, event))
             self.journal.append(item.seq, kind, item.raw, self._clock())
         else:
             self._emit(item, event)
+        return True
 
-    def _check_room(self) -> None:
+    def _send_held(self) -> None:
+        """State events that came too fast: the newest of each is sent as soon as it may be."""
+        for bot in self.bots:
+            while bot.held and bot.allow():
+                kind = next(iter(bot.held))
+                with contextlib.suppress(Refused):
+                    self._take(bot.held.pop(kind), bot.name)
+
+    def _check_room(self, bot: Bot, foreign: bool) -> None:
         if self.journal is None:
             return
-        if len(self._waiting) >= self.journal.settings.waiting_events:
+        room = self.journal.settings.waiting_events
+        if len(self._waiting) >= room:
             raise Refused(f"{len(self._waiting)} events wait for the journal already")
+        if foreign and not bot.own and bot.waiting >= self.bots.waiting_share(room):
+            bot.refused += 1
+            raise Refused(f"{bot.waiting} events of {bot.name} wait for the journal already")
 
     def journal_committed(self, seq: int) -> None:
         """The journal has everything up to ``seq`` on disk: send it."""
@@ -323,7 +342,11 @@ class Feed:
                 self._draining = True
                 asyncio.get_running_loop().call_soon(self._drain)
                 return
-            self._emit(*waiting.popleft())
+            item, event = waiting.popleft()
+            bot = self.bots.get(item.bot)
+            if bot is not None:
+                bot.waiting -= 1
+            self._emit(item, event)
 
     def journal_status(self, trouble: str | None) -> None:
         """The journal cannot write (why), or can again (``None``)."""
@@ -339,8 +362,11 @@ class Feed:
                 item, event = self._outgoing.popleft()
                 if item.seq:
                     self.ring.add(item)
-                self.ledger.apply(event)
+                bot = self.bots.get(item.bot) or self.bots.speaker
+                bot.ledger.apply(event)
                 self.state.apply(event, time.monotonic())
+                if item.kind == "ACCOUNT_UPDATE":
+                    bot.learn_account()
                 self.hub.push(item)
                 self.commands.heard(event)
                 for watcher in list(self._watchers):
@@ -364,10 +390,15 @@ class Feed:
         return stop
 
     async def command(
-        self, name: str, args: Mapping[str, Any] | None = None, *, id: str | None = None
+        self,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        bot: str | None = None,
     ) -> CommandResult:
         """See ``Source.command``."""
-        command = Command(id=id or uuid4().hex, name=name, args=dict(args or {}))
+        command = Command(id=id or uuid4().hex, name=name, args=dict(args or {}), bot=bot)
         return await self.commands.execute(command, "local")
 
     async def execute(
@@ -376,32 +407,19 @@ class Feed:
         """Carry out a client's command: see ``Commands.execute``."""
         return await self.commands.execute(command, actor, session=session)
 
-    def set_commander(self, handler: Commander | None) -> None:
-        """Name the one who carries out commands."""
-        self.commands.set_commander(handler)
+    def set_commander(self, handler: Commander | None, bot: str | None = None) -> None:
+        """Name the one who carries out commands; of the own bot, or of another."""
+        self.commands.set_commander(handler, bot)
 
     def set_bars(self, provider: BarsProvider | None) -> None:
         """Name the one who knows bars (from its cache) for ``/api/bars``."""
         self.bars = provider
 
-    # -- clocks ---------------------------------------------------------------------------
+    def _stamp(self, name: str) -> bytes:
+        bot = self.bots.get(name) or self.bots.speaker
+        return bot.stamp
 
-    def _heartbeat(self, client: Subscriber) -> bytes:
-        terminal = self.state.terminal
-        updated = [self.state.updated[k] for k in ("account", "quotes") if k in self.state.updated]
-        return encode(
-            Heartbeat(
-                timestamp=now_iso(),
-                seq=client.cursor,
-                epoch=self.state.epoch,
-                sent=client.sent,
-                clients=len(self.hub),
-                loop_lag_ms=round(self.loop_lag_ms, 1),
-                terminal=terminal.get("state") if terminal else None,
-                data_age_s=round(self.moment() - max(updated), 1) if updated else None,
-                journal="none" if self.journal is None else (self.journal_trouble or "ok"),
-            )
-        )
+    # -- clocks ---------------------------------------------------------------------------
 
     def moment(self) -> float:
         """Now, on the clock of ``state.updated``."""
@@ -421,6 +439,7 @@ class Feed:
             self.loop_lag_ms = max(late, self.loop_lag_ms * 0.9)
             now = time.monotonic()
             self.hub.sweep(now)
+            self._send_held()
             if self.journal is not None and now - self._recorded_at >= EVERY_S - TICK_S / 2:
                 self._recorded_at = now
                 self._record(self.journal)
@@ -432,6 +451,7 @@ class Feed:
         if journal.samples_dropped != self._samples_dropped:
             self._samples_dropped = journal.samples_dropped
             self.recorder.start_anew()
-        sample = self.recorder.sample(self._clock(), self.ledger.marks)
+        marks = {bot.name: bot.ledger.marks for bot in (self.bots.speaker, *self.bots)}
+        sample = self.recorder.sample(self._clock(), marks)
         if sample is not None:
             journal.record(sample)

@@ -7,7 +7,9 @@ permessage-deflate that stays true when no context is kept from message to messa
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from websockets.exceptions import NegotiationError
@@ -19,6 +21,10 @@ from websockets.typing import ExtensionParameter
 
 DEFLATE_FROM = 200
 """Payloads below this many bytes are sent as they are: deflate gains nothing there."""
+
+RECENT_EVENTS = 200
+RECENT_BYTES = 192 * 1024
+"""What a snapshot holds of one bot's log at most: fewer events when they are larger."""
 
 PING = b"\x89\x04feed"
 
@@ -75,17 +81,26 @@ class Item:
         kind: Its type.
         seq: Its number; 0 for a state event.
         symbol: The symbol it is about, when it names one.
+        bot: The bot it is from; empty for the feed itself.
         raw: The JSON bytes.
         frame: The whole WebSocket message.
         end: Bytes of all log events up to and with this one (kept by the ring).
     """
 
-    __slots__ = ("_deflated", "end", "frame", "kind", "raw", "seq", "symbol")
+    __slots__ = ("_deflated", "bot", "end", "frame", "kind", "raw", "seq", "symbol")
 
-    def __init__(self, kind: str, raw: bytes, seq: int = 0, symbol: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        raw: bytes,
+        seq: int = 0,
+        symbol: str | None = None,
+        bot: str = "",
+    ) -> None:
         self.kind = kind
         self.seq = seq
         self.symbol = symbol
+        self.bot = bot
         self.raw = raw
         self.frame = text_frame(raw)
         self.end = 0
@@ -98,11 +113,33 @@ class Item:
         return self._deflated
 
 
+class Recent:
+    """The newest log events of one bot, for snapshots: others do not push them out."""
+
+    __slots__ = ("_bytes", "items")
+
+    def __init__(self) -> None:
+        self.items: deque[Item] = deque()
+        self._bytes = 0
+
+    def add(self, item: Item) -> None:
+        """Append one; old ones go when there are too many, or they are too large together."""
+        items = self.items
+        items.append(item)
+        self._bytes += len(item.raw)
+        while len(items) > RECENT_EVENTS or (self._bytes > RECENT_BYTES and len(items) > 1):
+            self._bytes -= len(items.popleft().raw)
+
+
 class Ring:
-    """The newest log events, without a hole, bounded by number and by bytes."""
+    """The newest log events, without a hole, bounded by number and by bytes.
+
+    Beside them the newest of each bot, for snapshots, with holes.
+    """
 
     def __init__(self, max_events: int, max_bytes: int) -> None:
         self._items: dict[int, Item] = {}
+        self._recent: dict[str, Recent] = {}
         self._max_events = max_events
         self._max_bytes = max_bytes
         self.first = 1
@@ -113,6 +150,7 @@ class Ring:
     def reset(self, seq: int) -> None:
         """Forget everything; the next event has number ``seq + 1``."""
         self._items.clear()
+        self._recent.clear()
         self.first, self.last = seq + 1, seq
         self._start = self._end
 
@@ -122,6 +160,7 @@ class Ring:
         self._end += len(item.raw)
         item.end = self._end
         self._items[item.seq] = item
+        self.remember(item)
         self.last = item.seq
         while len(self._items) > self._max_events or (
             self._end - self._start > self._max_bytes and len(self._items) > 1
@@ -138,15 +177,28 @@ class Ring:
         item = self._items.get(seq)
         return self._end - (item.end if item is not None else self._start)
 
-    def newest(self, count: int, max_bytes: int) -> list[Item]:
-        """The newest events, oldest first, within both bounds."""
+    def remember(self, item: Item) -> None:
+        """Note an event for snapshots only; one that is older than the ring."""
+        recent = self._recent.get(item.bot)
+        if recent is None:
+            recent = self._recent[item.bot] = Recent()
+        recent.add(item)
+
+    def newest(
+        self, count: int = RECENT_EVENTS, max_bytes: int = RECENT_BYTES, bots: Iterable[str] = ("",)
+    ) -> list[Item]:
+        """The newest events of some bots, oldest first, within both bounds."""
+        kept = [recent for bot in bots if (recent := self._recent.get(bot)) is not None]
+        if len(kept) == 1:
+            items: Iterable[Item] = reversed(kept[0].items)
+        else:
+            all_of_them = chain.from_iterable(recent.items for recent in kept)
+            items = sorted(all_of_them, key=lambda item: -item.seq)
         found: list[Item] = []
-        seq = self.last
-        while len(found) < count and (item := self._items.get(seq)) is not None:
+        for item in islice(items, count):
             max_bytes -= len(item.raw)
             if max_bytes < 0 and found:
                 break
             found.append(item)
-            seq -= 1
         found.reverse()
         return found

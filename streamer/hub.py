@@ -2,7 +2,7 @@
 
 What is published in one turn of the loop goes out as one write to each client. A large
 fan-out gives the loop back every few milliseconds; what comes meanwhile makes the next blob
-larger, not a queue longer.
+larger, not a queue longer. Clients that keep up share a lane and are counted together.
 
 A client whose socket takes no more gets nothing written. For it the hub remembers only which
 state changed and up to which log event it has been served: when the socket drains it gets the
@@ -13,19 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from .frames import PING, Item, Ring, text_frame
-from .protocol import LEGACY_STATE_TYPES, STATE_TYPES
 from .settings import FeedSettings
-
-if TYPE_CHECKING:
-    from .connection import FeedConnection
+from .subscriber import Key, Lane, Subscriber, wants
 
 log = logging.getLogger("mt5dash.feed")
 
@@ -36,123 +29,35 @@ BLOB_MAX = 128 * 1024
 CLOSE_GRACE_S = 1.0
 STALL_S = 3.0
 REPLIES_MAX = 64
-DIRECT_WRITE = os.name == "posix" and sys.platform != "cygwin"
-
-_Key = tuple[bool, bool, frozenset[str] | None, frozenset[str] | None]
-
-
-class Subscriber:
-    """One client as the hub sees it.
-
-    Attributes:
-        cursor: Last log event that it has been served (or that its filter dropped).
-        sent: Log events sent on this connection.
-        paused: Its socket takes no more.
-    """
-
-    __slots__ = (
-        "behind_since",
-        "catch_up",
-        "closed",
-        "connection",
-        "cursor",
-        "deflate",
-        "dirty",
-        "fd",
-        "heard",
-        "key",
-        "legacy",
-        "paused",
-        "pinged",
-        "pumping",
-        "replies",
-        "sent",
-        "symbols",
-        "transport",
-        "types",
-    )
-
-    def __init__(self, connection: FeedConnection, *, legacy: bool, deflate: bool) -> None:
-        self.connection = connection
-        self.transport: asyncio.Transport = connection.transport
-        self.fd = -1
-        if DIRECT_WRITE and self.transport.get_extra_info("sslcontext") is None:
-            self.fd = self.transport.get_extra_info("socket").fileno()
-        self.legacy = legacy
-        self.deflate = deflate
-        self.types: frozenset[str] | None = None
-        self.symbols: frozenset[str] | None = None
-        self.key: _Key = (legacy, deflate, None, None)
-        self.cursor = 0
-        self.sent = 0
-        self.paused: bool = connection.paused
-        self.closed = False
-        self.pumping = True  # nothing is sent before the hub has taken it in
-        self.dirty: set[str] = set()
-        self.replies: deque[bytes] = deque()
-        self.behind_since: float | None = None
-        self.catch_up = 0
-        self.heard = time.monotonic()
-        self.pinged = False
-
-    def narrow(self, types: frozenset[str] | None, symbols: frozenset[str] | None) -> None:
-        """Send only these types and symbols from now on; ``None`` for all."""
-        self.types, self.symbols = types, symbols
-        self.key = (self.legacy, self.deflate, types, symbols)
-
-    def wants(self, item: Item) -> bool:
-        """Whether this client gets this event."""
-        return _wants(self.key, item)
-
-    def frame(self, item: Item) -> bytes:
-        """The message's bytes as this client negotiated them."""
-        return item.deflated() if self.deflate else item.frame
-
-    def write(self, data: bytes) -> None:
-        """Give bytes to the socket; what it does not take waits in the transport."""
-        if self.fd >= 0 and not self.paused:
-            try:
-                taken = os.write(self.fd, data)
-            except (BlockingIOError, InterruptedError):
-                taken = 0
-            except OSError:
-                self.transport.abort()
-                return
-            if taken == len(data):
-                return
-            data = data[taken:]
-        self.transport.write(data)
-
-
-def _wants(key: _Key, item: Item) -> bool:
-    legacy, _, types, symbols = key
-    if legacy and not item.seq and item.kind not in LEGACY_STATE_TYPES:
-        return False
-    if types is not None and item.kind not in types:
-        return False
-    return symbols is None or item.symbol is None or item.symbol in symbols
+AT_ONCE = 16
+"""Clients that are served between two looks at the clock."""
 
 
 class _Round:
     """What one flush sends: the events of a turn and the clients there were at its start."""
 
-    __slots__ = ("base", "blobs", "clients", "items", "last", "position", "states")
+    __slots__ = ("alone", "base", "blobs", "items", "lanes", "last", "position", "states")
 
-    def __init__(self, items: list[Item], clients: list[Subscriber], base: int) -> None:
+    def __init__(
+        self, items: list[Item], lanes: dict[Key, Lane], alone: list[Subscriber], base: int
+    ) -> None:
         self.items = items
-        self.clients = clients
+        self.alone = alone
         self.position = 0
         numbers = [item.seq for item in items if item.seq]
         self.base = numbers[0] - 1 if numbers else base
         self.last = numbers[-1] if numbers else base
-        self.states = {item.kind for item in items if not item.seq}
-        self.blobs: dict[_Key, tuple[bytes, int]] = {}
+        self.states = {(item.kind, item.bot) for item in items if not item.seq}
+        self.blobs: dict[Key, tuple[bytes, int]] = {}
+        self.lanes = list(lanes.items())
+        for _, lane in self.lanes:
+            lane.begin(self.last if self.last > self.base else lane.cursor, alone)
 
-    def blob(self, key: _Key) -> tuple[bytes, int]:
+    def blob(self, key: Key) -> tuple[bytes, int]:
         """All bytes for clients of this key, and how many log events are in them."""
         made = self.blobs.get(key)
         if made is None:
-            items = [item for item in self.items if _wants(key, item)]
+            items = [item for item in self.items if wants(key, item)]
             frames = [item.deflated() if key[1] else item.frame for item in items]
             made = b"".join(frames), sum(1 for item in items if item.seq)
             self.blobs[key] = made
@@ -165,7 +70,7 @@ class Hub:
     Args:
         settings: The bounds.
         ring: The log events, shared with the feed.
-        fresh: Gives the newest event of a state type, or ``None`` before the first.
+        fresh: Gives the newest event of a state type and bot, or ``None`` before the first.
         heartbeat: Gives a heartbeat for one client.
     """
 
@@ -173,7 +78,7 @@ class Hub:
         self,
         settings: FeedSettings,
         ring: Ring,
-        fresh: Callable[[str], Item | None],
+        fresh: Callable[[str, str], Item | None],
         heartbeat: Callable[[Subscriber], bytes],
     ) -> None:
         self._settings = settings
@@ -181,10 +86,13 @@ class Hub:
         self._fresh = fresh
         self._heartbeat = heartbeat
         self._clients: dict[Subscriber, None] = {}
+        self._alone: dict[Subscriber, None] = {}
+        self._lanes: dict[Key, Lane] = {}
         self._pending: list[Item] = []
         self._round: _Round | None = None
         self._scheduled = False
         self._base = 0
+        self.chosen = ""
         self.frames_sent = 0
         self.bytes_sent = 0
         self.closed_slow = 0
@@ -200,6 +108,13 @@ class Hub:
     def idle(self) -> bool:
         """Whether everything published has been offered to every client."""
         return self._round is None and not self._pending
+
+    def choose(self, bot: str) -> None:
+        """Name the bot that legacy clients see; they see everything while there is none."""
+        self.chosen = bot
+        for client in self._clients:
+            if client.legacy and client.bots is None:
+                client.narrow(client.types, client.symbols, (bot,))
 
     # -- events ---------------------------------------------------------------------------
 
@@ -222,38 +137,73 @@ class Hub:
             if not self._pending:
                 return
             items, self._pending = self._pending, []
-            now = self._round = _Round(items, list(self._clients), self._base)
+            now = self._round = _Round(items, self._lanes, list(self._alone), self._base)
             self._base = now.last
         deadline = time.perf_counter() + SLICE_S
-        clients, count = now.clients, len(now.clients)
-        while now.position < count:
-            stop = min(now.position + 16, count)
-            for client in clients[now.position : stop]:
-                self._send(client, now)
-            now.position = stop
+        while now.lanes:
+            if self._serve(now, *now.lanes[-1]):
+                now.lanes.pop()
             if time.perf_counter() > deadline:
-                break
-        if now.position < count:
-            self._schedule()
-            return
+                self._schedule()
+                return
+        while now.position < len(now.alone):
+            start, now.position = now.position, now.position + AT_ONCE
+            for client in now.alone[start : now.position]:
+                self._send(client, now)
+            if time.perf_counter() > deadline:
+                self._schedule()
+                return
         self._round = None
+        self._align(now.last)
         if self._pending:
             self._schedule()
 
+    def _serve(self, now: _Round, key: Key, lane: Lane) -> bool:
+        """Serve some clients of a lane; True when it is through."""
+        blob, logs = now.blob(key)
+        if lane.done == 0 and (len(blob) > BLOB_MAX or now.last > now.base != lane.cursor):
+            lane.scatter()
+        elif blob:
+            written = lane.serve(blob, logs, AT_ONCE)
+            self.frames_sent += written
+            self.bytes_sent += written * len(blob)
+        else:
+            lane.skip(logs)
+        if lane.done < len(lane):
+            return False
+        lane.end()
+        return True
+
+    def _align(self, last: int) -> None:
+        """After a round: those that are in step with others go into their lane."""
+        for client in list(self._alone):
+            if client.cursor != last or not client.ready or client.dirty or client.replies:
+                continue
+            lane = self._lanes.get(client.key)
+            if lane is None:
+                lane = self._lanes[client.key] = Lane(last, self._alone)
+            if lane.cursor == last or not lane:
+                lane.cursor = last
+                lane.join(client)
+        for key in [key for key, lane in self._lanes.items() if not lane]:
+            del self._lanes[key]
+
     def _send(self, client: Subscriber, now: _Round) -> None:
+        """Serve a client that is in no lane."""
         if client.closed:
             return
-        if client.paused or client.pumping or (client.cursor != now.base and now.last > now.base):
+        if not client.ready:
             client.dirty |= now.states
-            if client.paused or client.pumping:
-                self._check_bound(client)
-            else:
-                self._pump(client)
+            self._check_bound(client)
+            return
+        if client.cursor != now.base and now.last > now.base:
+            client.dirty |= now.states
+            self._pump(client, now.last)
             return
         blob, logs = now.blob(client.key)
         if len(blob) > BLOB_MAX:
             client.dirty |= now.states
-            self._pump(client)
+            self._pump(client, now.last)
             return
         if now.last > now.base:
             client.cursor = now.last
@@ -272,7 +222,9 @@ class Hub:
         client.catch_up = self._ring.last if resumed else 0
         if client.closed:
             return
-        self._clients[client] = None
+        if client.legacy and client.bots is None and self.chosen:
+            client.narrow(client.types, client.symbols, (self.chosen,))
+        self._clients[client] = self._alone[client] = None
         client.pumping = False
         if snapshot:
             client.write(snapshot)
@@ -282,7 +234,9 @@ class Hub:
     def drop(self, client: Subscriber) -> None:
         """Forget a client; its connection ended or is ending."""
         client.closed = True
+        client.step_out()
         self._clients.pop(client, None)
+        self._alone.pop(client, None)
 
     def resubscribe(self, client: Subscriber, snapshot: bytes, cursor: int) -> None:
         """Answer a new filter with a fresh snapshot; what waited for the old one is in it."""
@@ -308,20 +262,22 @@ class Hub:
         if not client.closed:
             self._pump(client)
 
-    def _behind(self, client: Subscriber) -> bool:
-        return bool(client.replies or client.dirty) or client.cursor < self._ring.last
+    def _pump(self, client: Subscriber, upto: int | None = None) -> None:
+        """Write what waits for one client until its socket is full or nothing waits.
 
-    def _pump(self, client: Subscriber) -> None:
-        """Write what waits for one client until its socket is full or nothing waits."""
+        Log events after ``upto`` are left for the round that comes: it finds the client in step.
+        """
         if client.pumping:
             return
+        client.step_out()
+        last = self._ring.last if upto is None else upto
         deadline = time.perf_counter() + SLICE_S
-        while not client.paused and not client.closed and self._behind(client):
+        while client.ready and (client.replies or client.dirty or client.cursor < last):
             if time.perf_counter() > deadline:
                 client.pumping = True
                 asyncio.get_running_loop().call_soon(self._pump_on, client)
                 return
-            parts = self._gather(client)
+            parts = self._gather(client, last)
             if parts is None:
                 self.close(client, 4008, "too slow: events are no longer kept")
                 return
@@ -336,20 +292,20 @@ class Hub:
         client.pumping = False
         self._pump(client)
 
-    def _gather(self, client: Subscriber) -> list[bytes] | None:
+    def _gather(self, client: Subscriber, last: int) -> list[bytes] | None:
         """The next chunk of what waits, or ``None`` when some of it is gone."""
         parts: list[bytes] = []
         size = 0
         while client.replies:
             parts.append(client.replies.popleft())
             size += len(parts[-1])
-        for kind in sorted(client.dirty & STATE_TYPES):
-            item = self._fresh(kind)
+        for kind, bot in sorted(client.dirty):
+            item = self._fresh(kind, bot)
             if item is not None and client.wants(item):
                 parts.append(client.frame(item))
                 size += len(parts[-1])
         client.dirty.clear()
-        while size < CHUNK and client.cursor < self._ring.last:
+        while size < CHUNK and client.cursor < last:
             item = self._ring.get(client.cursor + 1)
             if item is None:
                 return None

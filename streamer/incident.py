@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import journal_file as file
-from .recorder import open_body, pack_body, rebuild
+from .recorder import open_body, pack_body, rebuild, whole_sample
 from .state import MAX_EVENTS
 from .wire import decode, encode
 
@@ -54,6 +54,8 @@ class Redactor:
     def _field(self, key: str, value: Any, command: bool) -> Any:
         if key in NUMBERS and isinstance(value, int | str):
             return NOBODY if isinstance(value, int) else HIDDEN
+        if key == "account" and isinstance(value, str) and value:
+            return HIDDEN  # whose event it is: LOGIN@SERVER
         if key in WORDS and isinstance(value, str) and value:
             return self._text(value) if command and key == "name" else HIDDEN
         return self.clean(value, command=command)
@@ -117,9 +119,12 @@ def _copy(
     if not any(row[1] >= begin for row in events) and not samples:
         raise file.JournalError(f"{source}: nothing was recorded around that time")
     redact = Redactor()
-    redact.learn(before.state.account)
+    for bot in before.state.each():
+        redact.learn(bot.account)
     for row in samples:
-        redact.learn(open_body(row[3]).get("account") or {})
+        data = open_body(row[3])
+        for part in (data, *data.get("bots", {}).values()):
+            redact.learn(part.get("account") or {})
     file.make(out, made_from="incident", old_until=0)
     out.execute("BEGIN")
     meta = file.read_meta(out)
@@ -134,8 +139,7 @@ def _copy(
         chain = file.link_hash(chain, number, at, kind, clean)
         out.execute("INSERT INTO ev VALUES(?,?,?,?,?)", (number, at, kind, clean, chain))
         last = number
-    data = {**before.state.snapshot(), "marks": {str(k): v for k, v in before.marks.items()}}
-    del data["events"]
+    data = whole_sample(before)
     link = file.anchor(meta, "sample")[1]
     # The first sample is the whole state as the minutes began.
     rows = [(begin, seq, 1, data), *((at, n, w, open_body(b)) for at, n, w, b in samples)]

@@ -10,7 +10,11 @@ from websockets.exceptions import InvalidStatus
 
 
 def address(
-    url: str, since: str | None, types: Sequence[str] | None, symbols: Sequence[str] | None
+    url: str,
+    since: str | None,
+    types: Sequence[str] | None,
+    symbols: Sequence[str] | None,
+    bots: Sequence[str] | None = None,
 ) -> str:
     """The feed's URL with what is wanted of it: see ``FeedClient``."""
     query: dict[str, str] = {}
@@ -20,6 +24,8 @@ def address(
         query["topics"] = ",".join(types)
     if symbols is not None:
         query["symbols"] = ",".join(symbols)
+    if bots is not None:
+        query["bots"] = ",".join(bots)
     if not query:
         return url
     joint = "&" if "?" in url else "?"

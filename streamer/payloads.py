@@ -143,6 +143,18 @@ class ScanDetail(Payload):
     ``/api/bars``)."""
 
 
+class BotPulse(Payload):
+    """How one bot of a feed is, in a heartbeat."""
+
+    data_age_s: float | None = None
+    """Age of its account or prices, whichever is newer."""
+    heard_s: float | None = None
+    """Seconds since anything came from it."""
+    terminal: str | None = None
+    lost: str | None = None
+    """Why nothing can come from it now, where that is known."""
+
+
 class Reason(Payload):
     """A machine-readable code beside words for people."""
 

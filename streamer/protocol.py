@@ -17,6 +17,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .payloads import Account as Account
+from .payloads import BotPulse as BotPulse
 from .payloads import CommandError as CommandError
 from .payloads import Confirm as Confirm
 from .payloads import Direction as Direction
@@ -52,10 +53,15 @@ REPLY_TYPES = frozenset({"STATE_SNAPSHOT", "ERROR", "PONG", "AUTH_OK", "COMMAND_
 
 
 class Event(msgspec.Struct, kw_only=True, tag_field="type"):
-    """Base of every event. The feed fills ``timestamp`` and, for log events, ``seq``."""
+    """Base of every event. The feed fills ``timestamp`` and, for log events, ``seq``.
+
+    It also writes whose event it is: ``bot``, the bot's name, and (but on ACCOUNT_UPDATE, whose
+    ``account`` is an object) ``account``, ``LOGIN@SERVER`` of its account once that is known.
+    """
 
     timestamp: str | UnsetType = UNSET
     seq: int | UnsetType = UNSET
+    bot: str | UnsetType = UNSET
 
 
 class AccountUpdate(Event, tag="ACCOUNT_UPDATE"):
@@ -88,6 +94,8 @@ class Heartbeat(Event, tag="HEARTBEAT"):
     data_age_s: float | None = None
     journal: str | None = None
     """ok, or why log events are not being written (and therefore not sent)."""
+    bots: dict[str, BotPulse] = {}
+    """Each bot of the feed by name, the feed's own first."""
 
 
 class ScanStart(Event, tag="SCAN_START"):
@@ -301,6 +309,8 @@ class ErrorReply(msgspec.Struct, kw_only=True, tag_field="type", tag="ERROR"):
 class Subscribe(msgspec.Struct, kw_only=True, tag_field="type", tag="SUBSCRIBE"):
     types: list[str] | None = None
     symbols: list[str] | None = None
+    bots: list[str] | None = None
+    """The first one stands on the top level of the snapshot that answers."""
 
 
 class Ping(msgspec.Struct, kw_only=True, tag_field="type", tag="PING"):
@@ -313,12 +323,14 @@ class Auth(msgspec.Struct, kw_only=True, tag_field="type", tag="AUTH"):
 
 class Command(msgspec.Struct, kw_only=True, tag_field="type", tag="COMMAND"):
     """``id`` is made by the client and unique: a repeat returns the first result. ``confirm``
-    answers the feed's question (``Confirm``)."""
+    answers the feed's question (``Confirm``). ``bot`` names who is to act; without it the
+    feed's own bot."""
 
     id: str
     name: str
     args: dict[str, Any] = {}
     confirm: str | None = None
+    bot: str | None = None
 
 
 class Publish(msgspec.Struct, kw_only=True, tag_field="type", tag="PUBLISH"):

@@ -42,38 +42,74 @@ class Sample:
 
 
 class Recorder:
-    """Takes samples of one state."""
+    """Takes samples of one state, with the bots in it."""
 
     def __init__(self, state: FeedState) -> None:
         self._state = state
         self._left = 0
-        self._revisions: dict[str, int] = {}
-        self._quotes: dict[str, dict[str, Any]] = {}
-        self._since: int | None = None
-        self._market: tuple[str | None, float] | None = None
-        self._marks: Marks = {}
+        self._told: dict[str, _Told] = {}
 
     def start_anew(self) -> None:
         """The next sample is a whole one: those before it may not have been written."""
         self._left = 0
 
-    def sample(self, at: float, marks: Marks) -> Sample | None:
+    def sample(self, at: float, marks: Mapping[str, Marks]) -> Sample | None:
         """What changed since the last sample; ``None`` when nothing did.
 
         Args:
             at: Epoch seconds.
-            marks: The extremes of the open positions' profit.
+            marks: By bot, the extremes of the open positions' profit.
         """
-        state = self._state
-        old, now = self._revisions, dict(state.revisions)
-        market = (state.server_time, state.speed)
-        if not state.revision or (old == now and market == self._market and marks == self._marks):
+        if not self._state.revision:
             return None
         whole = self._left <= 0
+        found: dict[str, dict[str, Any]] = {}
+        changed = False
+        for state in self._state.each():
+            told = self._told.setdefault(state.name, _Told())
+            data = told.changes(state, marks.get(state.name, {}), whole=whole)
+            changed = changed or data is not None
+            found[state.name] = data or {}
+        if not changed:
+            return None
+        data = found.pop(self._state.name)
         if whole:
-            data = _whole(state)
-            data["marks"] = _marks(marks)
+            data["bot_name"] = self._state.name
+            data["bots"] = found
             self._left = WHOLE_EVERY
+        else:
+            bots = {name: part for name, part in found.items() if part}
+            if bots:
+                data["bots"] = bots
+        self._left -= 1
+        if not data:
+            return None
+        return Sample(at, self._state.seq, whole, encode(data))
+
+
+class _Told:
+    """What the samples so far have told of one bot."""
+
+    __slots__ = ("market", "marks", "quotes", "revisions", "since")
+
+    def __init__(self) -> None:
+        self.revisions: dict[str, int] = {}
+        self.quotes: dict[str, dict[str, Any]] = {}
+        self.since: int | None = None
+        self.market: tuple[str | None, float] | None = None
+        self.marks: Marks = {}
+
+    def changes(self, state: FeedState, marks: Marks, *, whole: bool) -> dict[str, Any] | None:
+        """Its part of the next sample; ``None`` when nothing changed since the last."""
+        old, now = self.revisions, dict(state.revisions)
+        market = (state.server_time, state.speed)
+        same = old == now and market == self.market and marks == self.marks
+        if same and not whole:
+            return None
+        if whole:
+            data = state.sections()
+            del data["events"]
+            data["marks"] = _marks(marks)
         else:
             data = {
                 name: getattr(state, name)
@@ -82,27 +118,27 @@ class Recorder:
             }
             if old.get("quotes") != now["quotes"]:
                 # The reducer puts a new dict where a quote changed.
-                before = self._quotes
+                before = self.quotes
                 data["quotes"] = {k: q for k, q in state.quotes.items() if before.get(k) is not q}
             if old.get("equity") != now["equity"]:
-                data["equity"] = _tail(state.equity, self._since)
-            if market != self._market:
+                data["equity"] = _tail(state.equity, self.since)
+            if market != self.market:
                 data["server_time"], data["speed"] = market
-            if marks != self._marks:
+            if marks != self.marks:
                 data["marks"] = _marks(marks)
-        self._left -= 1
-        self._revisions, self._quotes, self._market = now, state.quotes, market
-        self._marks = dict(marks)
+        self.revisions, self.quotes, self.market = now, state.quotes, market
+        self.marks = dict(marks)
         times = state.equity["time"]
-        self._since = times[-1] if times else None
-        if not data:
-            return None
-        return Sample(at, state.seq, whole, encode(data))
+        self.since = times[-1] if times else None
+        return None if same else data
 
 
-def _whole(state: FeedState) -> dict[str, Any]:
-    data = state.snapshot()
-    del data["events"]
+def whole_sample(moment: Moment) -> dict[str, Any]:
+    """The content of a whole sample of a moment."""
+    data = moment.state.snapshot()
+    for name, part in ((moment.state.name, data), *data["bots"].items()):
+        del part["events"]
+        part["marks"] = _marks(moment.marks.get(name, {}))
     return data
 
 
@@ -141,8 +177,8 @@ def open_body(body: bytes) -> dict[str, Any]:
 
 def apply_sample(
     state: FeedState, data: Mapping[str, Any], now: float, *, whole: bool
-) -> list[str]:
-    """Put a sample into a state; the types of the state events it stands for.
+) -> list[tuple[str, str]]:
+    """Put a sample into a state; type and bot of the state events it stands for.
 
     Args:
         state: Changed in place.
@@ -150,17 +186,30 @@ def apply_sample(
         now: The moment for ``updated``.
         whole: Whether what the sample does not hold is to go.
     """
-    if whole:
-        events, seq, epoch = list(state.events), state.seq, state.epoch
-        known = dict(state.updated)
-        state.load({"data": {**data, "events": events}, "seq": seq, "epoch": epoch}, now)
+    if not whole:
+        state.revision += 1
+        told = [(kind, state.name) for kind in _change(state, data, now)]
+        for name, part in data.get("bots", {}).items():
+            bot = state.meet(name)
+            if bot is not None and isinstance(part, dict):
+                bot.revision += 1
+                told += [(kind, name) for kind in _change(bot, part, now)]
+        return told
+    known = {bot.name: (list(bot.events), dict(bot.updated)) for bot in state.each()}
+    name = data.get("bot_name") or state.name  # samples of before bots had names have none
+    state.load({"data": {**data, "bot_name": name}, "seq": state.seq, "epoch": state.epoch}, now)
+    for bot in state.each():
+        events, updated = known.get(bot.name, ([], {}))
+        bot.events.extend(events)
         # A section that was not told yet when the program began has no age.
         for section in SECTIONS:
-            empty = not getattr(state, _ATTRIBUTE.get(section, section))
-            if empty and section not in known:
-                state.updated.pop(section, None)
-        return list(_WIRE.values())
-    state.revision += 1
+            empty = not getattr(bot, _ATTRIBUTE.get(section, section))
+            if empty and section not in updated:
+                bot.updated.pop(section, None)
+    return [(kind, bot.name) for bot in state.each() for kind in _WIRE.values()]
+
+
+def _change(state: FeedState, data: Mapping[str, Any], now: float) -> list[str]:
     told = []
     for section, kind in _WIRE.items():
         value = data.get(section)
@@ -176,6 +225,15 @@ def apply_sample(
     if "server_time" in data:
         state.server_time, state.speed = data["server_time"], data["speed"]
     return told
+
+
+def marks_of(data: Mapping[str, Any], name: str) -> dict[str, Marks]:
+    """The extremes that a sample holds, by bot; ``name`` is the one on its top level."""
+    found: dict[str, Marks] = {}
+    for bot, part in ((name, data), *data.get("bots", {}).items()):
+        if isinstance(part, dict) and isinstance(part.get("marks"), dict):
+            found[bot] = {int(k): (v[0], v[1]) for k, v in part["marks"].items()}
+    return found
 
 
 _ATTRIBUTE = {"scan": "scan_summary", "trades": "recent_trades"}
@@ -204,7 +262,8 @@ class Moment:
     state: FeedState
     at: float
     sample: int
-    marks: Marks
+    marks: dict[str, Marks]
+    """By bot."""
     damaged: int = 0
     """Events and samples that could not be read, and were left out."""
     tail: list[tuple[int, bytes]] = field(default_factory=list)
@@ -250,8 +309,7 @@ def rebuild(db: sqlite3.Connection, seq: int, sample: int, epoch: str = "") -> M
             continue
         apply_sample(state, data, at, whole=bool(whole))
         found.at = max(found.at, at)
-        if "marks" in data:
-            found.marks = {int(k): (v[0], v[1]) for k, v in data["marks"].items()}
+        found.marks |= marks_of(data, state.name)
     for event in events[index:]:
         _apply_event(found, event)
     return found

@@ -98,7 +98,7 @@ class Replay:
         self._jumps = 0
         self._jumping = asyncio.Lock()
         self.on_event: Callable[[Wire, bytes], None] | None = None
-        self.on_sample: Callable[[list[str]], None] | None = None
+        self.on_sample: Callable[[list[tuple[str, str]]], None] | None = None
         self.on_jump: Callable[[Moment], None] | None = None
 
     # -- start and stop -------------------------------------------------------------------
@@ -143,7 +143,12 @@ class Replay:
         return stop
 
     async def command(
-        self, name: str, args: Mapping[str, Any] | None = None, *, id: str | None = None
+        self,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        bot: str | None = None,
     ) -> CommandResult:
         """The past takes no commands."""
         return CommandResult(
@@ -311,8 +316,10 @@ class Replay:
             kinds = apply_sample(self.state, data, row.at, whole=row.kind == "+")
             if self.on_sample is not None:
                 self.on_sample(kinds)
-            for kind in kinds:
-                self._tell({"type": kind, _SECTION[kind]: getattr(self.state, _SECTION[kind])})
+            for kind, name in kinds:
+                state = self.state.of(name) or self.state
+                event = {"type": kind, _SECTION[kind]: getattr(state, _SECTION[kind])}
+                self._tell({**event, "bot": name} if name else event)
             return
         self._shown = (row.seq, self._shown[1])
         self.state.apply(data, row.at)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .frames import Item, symbol_of
 from .hub import Subscriber
 from .journal import JournalError
+from .state import bot_of
 from .wire import decode
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ async def admit(feed: Feed, client: Subscriber, since: str) -> None:
     resumed = None if not since else after is not None
     grant = client.connection.grant
     role = grant.role if grant is not None else "view"
-    frame = feed.snapshots.frame(role=role, resumed=resumed, deflate=client.deflate)
+    frame = feed.snapshots.frame(
+        role=role, resumed=resumed, deflate=client.deflate, bots=client.bots, alone=client.legacy
+    )
     if after is None:
         feed.hub.add(client, frame, feed.state.seq, resumed=False)
         return
@@ -46,7 +49,7 @@ async def admit(feed: Feed, client: Subscriber, since: str) -> None:
         if seq >= feed.ring.first:
             break
         event = decode(raw)
-        item = Item(event["type"], raw, seq, symbol_of(event))
+        item = Item(event["type"], raw, seq, symbol_of(event), bot_of(event))
         if client.wants(item):
             client.write(client.frame(item))
             client.sent += 1

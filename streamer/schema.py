@@ -22,6 +22,29 @@ from .wire import encode
 REPLIES: tuple[type[msgspec.Struct], ...] = (CommandResult, ErrorReply)
 CLIENT_MESSAGES: tuple[type[msgspec.Struct], ...] = get_args(ClientMessage)
 
+_SECTIONS: dict[str, Any] = {
+    "account": {"$ref": "#/$defs/Account"},
+    "positions": {"type": "array", "items": {"$ref": "#/$defs/Position"}},
+    "scan_summary": {"type": "object"},
+    "recent_trades": {"type": "array", "maxItems": 50, "items": {"type": "object"}},
+    "events": {"type": "array", "maxItems": 200, "items": {"type": "object"}},
+    "orders": {"type": "array", "items": {"$ref": "#/$defs/PendingOrder"}},
+    "quotes": {
+        "type": "object",
+        "additionalProperties": {"$ref": "#/$defs/Quote"},
+    },
+    "bot": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/BotStatus"}]},
+    "terminal": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/TerminalStatus"}]},
+    "equity": {
+        "type": "object",
+        "properties": {
+            "time": {"type": "array", "items": {"type": "integer"}},
+            "value": {"type": "array", "items": {"type": "number"}},
+        },
+    },
+    "server_time": {"type": ["string", "null"]},
+    "speed": {"type": "number"},
+}
 _SNAPSHOT: dict[str, Any] = {
     "title": "StateSnapshot",
     "type": "object",
@@ -38,27 +61,16 @@ _SNAPSHOT: dict[str, Any] = {
         "data": {
             "type": "object",
             "properties": {
-                "account": {"$ref": "#/$defs/Account"},
-                "positions": {"type": "array", "items": {"$ref": "#/$defs/Position"}},
-                "scan_summary": {"type": "object"},
-                "recent_trades": {"type": "array", "maxItems": 50, "items": {"type": "object"}},
-                "events": {"type": "array", "maxItems": 200, "items": {"type": "object"}},
-                "orders": {"type": "array", "items": {"$ref": "#/$defs/PendingOrder"}},
-                "quotes": {
-                    "type": "object",
-                    "additionalProperties": {"$ref": "#/$defs/Quote"},
+                "bot_name": {
+                    "type": "string",
+                    "description": "The bot that this is about; empty while it is not known.",
                 },
-                "bot": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/BotStatus"}]},
-                "terminal": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/TerminalStatus"}]},
-                "equity": {
+                **_SECTIONS,
+                "bots": {
                     "type": "object",
-                    "properties": {
-                        "time": {"type": "array", "items": {"type": "integer"}},
-                        "value": {"type": "array", "items": {"type": "number"}},
-                    },
+                    "description": "The other bots of the feed, by name.",
+                    "additionalProperties": {"type": "object", "properties": _SECTIONS},
                 },
-                "server_time": {"type": ["string", "null"]},
-                "speed": {"type": "number"},
             },
         },
     },
@@ -91,6 +103,10 @@ def schema() -> dict[str, Any]:
     """JSON Schema of all messages; ``$defs`` by struct name, ``oneOf`` what the server sends."""
     structs = [*EVENTS, *REPLIES, *CLIENT_MESSAGES]
     _, defs = msgspec.json.schema_components(structs, ref_template="#/$defs/{name}")
+    for name in map(_name, EVENTS):
+        # Whose event it is: on ACCOUNT_UPDATE the account itself stands under this name.
+        if name != "Heartbeat":
+            defs[name]["properties"].setdefault("account", {"type": "string"})
     defs = {**defs, "StateSnapshot": _SNAPSHOT, **_PLAIN}
     sent = [*map(_name, EVENTS), *map(_name, REPLIES), "StateSnapshot", *_PLAIN]
     return {

@@ -21,10 +21,12 @@ from websockets.protocol import OPEN
 
 from . import http
 from .access import Access, Grant, Refusal, bearer, is_loopback
+from .asking import bearer_subprotocol, in_order, listed, some
 from .command_args import refusal
 from .connection import FeedConnection
 from .frames import SharedDeflate
 from .hub import Hub, Subscriber
+from .intake import TooFast
 from .ports import BACKLOG, PortTaken, take_port
 from .protocol import (
     SUBPROTOCOL,
@@ -52,7 +54,6 @@ OPEN_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 1.0
 MALFORMED_MAX = 10
 COMMANDS_AT_ONCE = 16
-FILTER_MAX = 256
 HARD_CAP_EXTRA = 128
 
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
@@ -212,7 +213,7 @@ class FeedServer:
         presented = bearer(headers.get_all("Authorization"))
         upgrade = any("websocket" in value.lower() for value in headers.get_all("Upgrade"))
         if presented is None and upgrade:
-            presented = _bearer_subprotocol(headers.get_all("Sec-WebSocket-Protocol"))
+            presented = bearer_subprotocol(headers.get_all("Sec-WebSocket-Protocol"))
         grant: Grant | Refusal | None = None
         if not any(name in headers for name in _FORWARDED):
             grant = self.access.free(connection.address, headers["Host"], cors)
@@ -258,6 +259,9 @@ class FeedServer:
             async for message in connection:
                 if not self._hear(connection, message):
                     return
+                if connection.wait_s:
+                    wait, connection.wait_s = connection.wait_s, 0.0
+                    await asyncio.sleep(wait)
         except ConnectionClosed:
             return
 
@@ -302,8 +306,8 @@ class FeedServer:
     async def _join(self, connection: FeedConnection) -> None:
         deflate = bool(connection.protocol.extensions)
         client = Subscriber(connection, legacy=connection.legacy, deflate=deflate)
-        types, symbols = _listed(connection.query, "topics"), _listed(connection.query, "symbols")
-        client.narrow(types, symbols)
+        types, symbols = listed(connection.query, "topics"), listed(connection.query, "symbols")
+        client.narrow(types, symbols, self._bots(client, in_order(connection.query)))
         connection.subscriber = client
         await admit(self.feed, client, connection.query.get("since", [""])[0])
 
@@ -312,17 +316,19 @@ class FeedServer:
         client = connection.subscriber
         if client is None or client.closed:
             return False
-        rate = self.settings.messages_per_s
-        if not connection.allow_message(rate, rate * 5):
-            self.hub.close(client, 4029, "too many messages")
-            return False
         try:
             value = decode(message)
         except ValueError:
-            return True
+            value = None
+        kind = value.get("type") if type(value) is dict else None
+        grant = connection.grant
+        if kind != "PUBLISH" or grant is None or not grant.bot:  # those have a bound of their own
+            rate = self.settings.messages_per_s
+            if not connection.allow_message(rate, rate * 5):
+                self.hub.close(client, 4029, "too many messages")
+                return False
         if type(value) is not dict:
             return True
-        kind = value.get("type")
         struct = _MESSAGES.get(kind) if isinstance(kind, str) else None
         if struct is None:
             return self._malformed(client, "UNKNOWN_TYPE", "no message of this type", value)
@@ -349,8 +355,11 @@ class FeedServer:
         if isinstance(message, Ping):
             self.hub.reply(client, encode({"type": "PONG", "id": message.id}))
         elif isinstance(message, Subscribe):
-            client.narrow(_some(message.types), _some(message.symbols))
-            frame = self.feed.snapshots.frame(role=grant.role, deflate=client.deflate)
+            bots = self._bots(client, message.bots)
+            client.narrow(some(message.types), some(message.symbols), bots)
+            frame = self.feed.snapshots.frame(
+                role=grant.role, deflate=client.deflate, bots=client.bots, alone=client.legacy
+            )
             self.hub.resubscribe(client, frame, self.feed.state.seq)
         elif isinstance(message, Auth):
             self._present(connection, message)
@@ -358,10 +367,7 @@ class FeedServer:
             if not grant.may("publish"):
                 self._deny(client, "publish")
                 return
-            try:
-                self.feed.publish_packed(pack(message.event), foreign=True)
-            except Refused as error:
-                self.hub.reply(client, encode(ErrorReply(code="REFUSED", message=str(error))))
+            self._publish(connection, client, message.event, grant.bot)
         elif isinstance(message, Command):
             if not grant.may("control"):
                 self._deny(client, "control", message.id)
@@ -373,6 +379,30 @@ class FeedServer:
                 task = asyncio.create_task(self._command(connection, client, message, grant))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+
+    def _publish(
+        self, connection: FeedConnection, client: Subscriber, event: dict[str, Any], bot: str
+    ) -> None:
+        try:
+            if self.feed.publish_packed(pack(event), bot=bot, foreign=True):
+                return
+        except TooFast as error:
+            now = time.monotonic()
+            if now - connection.told_at >= 1.0:
+                connection.told_at = now
+                self.hub.reply(client, encode(ErrorReply(code="RATE", message=str(error))))
+        except Refused as error:
+            self.hub.reply(client, encode(ErrorReply(code="REFUSED", message=str(error))))
+        # It is read no faster than it may send: what is too much costs only itself.
+        connection.wait_s += 1.0 / self.settings.publish_per_s
+
+    def _bots(self, client: Subscriber, wanted: Sequence[str] | None) -> tuple[str, ...] | None:
+        """The bots of a client's filter; a legacy client without one sees the chosen bot."""
+        if wanted:
+            some(wanted)
+            return tuple(dict.fromkeys(wanted))
+        chosen = self.feed.bots.chosen
+        return (chosen,) if client.legacy and chosen else None
 
     def _deny(self, client: Subscriber, role: str, id: str | None = None) -> None:
         text = f"this needs a token with the role {role}"
@@ -408,25 +438,3 @@ class FeedServer:
             grant = client.connection.grant
             if grant is not None and not self.access.still_valid(grant):
                 self.hub.close(client, 4501, "the token was revoked")
-
-
-def _listed(query: dict[str, list[str]], name: str) -> frozenset[str] | None:
-    values = [part for value in query.get(name, []) for part in value.split(",") if part]
-    return _some(values or None)
-
-
-def _some(values: list[str] | None) -> frozenset[str] | None:
-    if values is None:
-        return None
-    if len(values) > FILTER_MAX or any(len(value) > 64 for value in values):
-        raise msgspec.ValidationError(f"at most {FILTER_MAX} names of at most 64 characters")
-    return frozenset(values)
-
-
-def _bearer_subprotocol(values: Sequence[str]) -> str | None:
-    for value in values:
-        for name in value.split(","):
-            name = name.strip()
-            if name.startswith("bearer."):
-                return name.removeprefix("bearer.")
-    return None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 FIRST_PORT, LAST_PORT = 8000, 8009
+
+GIVEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+"""A name that people give a bot, here or for a token. A relay may make a longer one of it
+(``NAME@HOST:PORT``) where two feeds have a bot of the same name."""
 
 
 class FeedSettings(BaseModel):
@@ -14,6 +19,27 @@ class FeedSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    bot: str = Field(
+        default="main",
+        pattern=f"^({GIVEN_NAME.pattern})?$",
+        description="Name of this feed's own bot: on its events, and what other bots that "
+        "publish here are told from. Empty: the feed has no bot of its own.",
+    )
+    legacy_bot: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._@:\[\]-]{0,95})?$",
+        description="The bot that old dashboards and the plain /api routes show; empty: the "
+        "feed's own, or without one the first that publishes.",
+    )
+    max_bots: int = Field(
+        default=16, ge=1, le=64, description="Most bots on this feed, its own among them."
+    )
+    publish_per_s: float = Field(
+        default=200.0,
+        gt=0,
+        description="Events a second that one publishing bot may send, after a burst of 5 s; "
+        "log events above that are refused, of its state the newest is kept for later.",
+    )
     host: str = Field(
         default="127.0.0.1",
         description="Address to listen on. Anything but loopback needs TLS (or `plaintext`) and "

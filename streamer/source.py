@@ -52,7 +52,13 @@ class Source(Protocol):
         ...
 
     async def command(
-        self, name: str, args: Mapping[str, Any] | None = None, *, id: str | None = None
+        self,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        bot: str | None = None,
     ) -> CommandResult:
-        """Ask for something to be done; never raises for a refusal."""
+        """Ask a bot for something to be done, the feed's own one unless it is named; never
+        raises for a refusal."""
         ...

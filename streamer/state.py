@@ -7,8 +7,9 @@ it received, and the browser page has the same rules in JavaScript. All pass the
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,11 @@ MAX_EVENTS = 200
 MAX_EQUITY = 720
 EQUITY_STEP_S = 5
 """One point of the equity curve for each this many seconds: an hour in all."""
+
+MAX_BOTS = 64
+"""Bots beside the first that a state keeps apart; events of more change nothing but ``seq``."""
+BOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:\[\]-]{0,95}")
+"""A bot's name on the wire. Names that people give are shorter: see ``streamer.bots``."""
 
 SECTIONS = (
     "account",
@@ -48,10 +54,22 @@ def epoch_seconds(text: Any) -> int | None:
     return int(moment.timestamp() // 1)
 
 
+def bot_of(event: Mapping[str, Any]) -> str:
+    """The bot that an event names; empty when it names none."""
+    name = event.get("bot")
+    return name if isinstance(name, str) and BOT_NAME.fullmatch(name) else ""
+
+
 class FeedState:
     """Everything that a snapshot holds, changed by ``apply`` only.
 
+    The attributes are about one bot, ``name``: the one that the feed has chosen. Events of
+    other bots change the same attributes of their own state in ``bots``, and only those.
+    An event that names no bot is about the feed itself and counts for the chosen one.
+
     Attributes:
+        name: The bot that this is about; empty while none was named: then the first one is.
+        bots: The states of the others, by name. Theirs are empty.
         account: The account, merged from its updates; ``{}`` until the first.
         positions: Open positions, as the last update had them.
         orders: Pending orders, as the last update had them.
@@ -71,8 +89,10 @@ class FeedState:
         updated: When each section last changed, on the caller's clock (``now``).
     """
 
-    def __init__(self, epoch: str = "") -> None:
+    def __init__(self, epoch: str = "", name: str = "") -> None:
         self.epoch = epoch
+        self.name = name
+        self.bots: dict[str, FeedState] = {}
         self.revision = 0
         self.revisions: dict[str, int] = dict.fromkeys(SECTIONS, 0)
         self.updated: dict[str, float] = {}
@@ -102,6 +122,16 @@ class FeedState:
         """
         kind = event.get("type")
         self.revision += 1
+        name = event.get("bot")
+        if name is not None and name != self.name:
+            whose = self.meet(bot_of(event))
+            if whose is not self:
+                seq = event.get("seq")
+                if type(seq) is int and kind not in STATE_TYPES:
+                    self.seq = seq
+                if whose is not None:
+                    whose.apply(event, now)
+                return
         if kind in STATE_TYPES:
             self._apply_state(kind, event, now)
             return
@@ -184,8 +214,35 @@ class FeedState:
         if now is not None:
             self.updated[section] = now
 
+    def of(self, name: str) -> FeedState | None:
+        """The state of one bot; ``None`` for one that was never heard of."""
+        return self if name == self.name else self.bots.get(name)
+
+    def meet(self, name: str) -> FeedState | None:
+        """The state of one bot, a new one for one that was never heard of; this state for an
+        empty name. ``None`` when there are too many."""
+        if not name or name == self.name:
+            return self
+        if not self.name:
+            self.name = name
+            return self
+        known = self.bots.get(name)
+        if known is None and len(self.bots) < MAX_BOTS:
+            known = self.bots[name] = FeedState(self.epoch, name)
+        return known
+
+    def each(self) -> Iterator[FeedState]:
+        """The states of all bots, the chosen one's first."""
+        yield self
+        yield from self.bots.values()
+
     def snapshot(self) -> dict[str, Any]:
         """The ``data`` of a ``STATE_SNAPSHOT``. Parts are shared, not copied."""
+        bots = {name: state.sections() for name, state in self.bots.items()}
+        return {"bot_name": self.name, **self.sections(), "bots": bots}
+
+    def sections(self) -> dict[str, Any]:
+        """What a snapshot holds of one bot."""
         return {
             "account": self.account,
             "positions": self.positions,
@@ -213,6 +270,15 @@ class FeedState:
         epoch, seq = snapshot.get("epoch"), snapshot.get("seq")
         self.epoch = epoch if isinstance(epoch, str) else ""
         self.seq = seq if type(seq) is int else 0
+        name = data.get("bot_name")
+        self.name = name if isinstance(name, str) and BOT_NAME.fullmatch(name) else ""
+        known, self.bots = self.bots, {}
+        for name, part in _dict(data.get("bots")).items():
+            if name == self.name or not BOT_NAME.fullmatch(name) or len(self.bots) >= MAX_BOTS:
+                continue
+            state = self.bots[name] = known.get(name) or FeedState()
+            whole = {**_dict(part), "bot_name": name, "bots": {}}
+            state.load({"data": whole, "epoch": self.epoch, "seq": self.seq}, now)
         self.account = _dict(data.get("account"))
         self.positions = _dicts(data.get("positions"))
         self.orders = _dicts(data.get("orders"))

@@ -7,7 +7,8 @@ import os
 import sys
 from collections.abc import Iterable
 
-from streamer.client import FeedLost, tail
+from streamer.client import FeedLost
+from streamer.tailing import tail
 from streamer.wire import encode
 
 

@@ -10,6 +10,9 @@ export const MAX_TRADES = 50;
 export const MAX_EVENTS = 200;
 export const MAX_EQUITY = 720;
 export const EQUITY_STEP_S = 5;
+export const MAX_BOTS = 64;
+/** A bot's name on the wire. */
+const BOT_NAME = /^[A-Za-z0-9][A-Za-z0-9._@:[\]-]{0,95}$/;
 
 export const STATE_TYPES = new Set([
   'ACCOUNT_UPDATE', 'POSITION_UPDATE', 'ORDERS_UPDATE', 'QUOTE_UPDATE', 'HEARTBEAT',
@@ -46,10 +49,19 @@ const objects = (value) => (Array.isArray(value) ? value.filter(isObject) : []);
 const objectsIn = (value) =>
   Object.fromEntries(Object.entries(value).filter(([, item]) => isObject(item)));
 
-/** Everything that a snapshot holds, changed by `apply` only. */
+/** The bot that an event names, '' when it names none. @param {Wire} event @returns {string} */
+export const botOf = ({ bot }) => (typeof bot === 'string' && BOT_NAME.test(bot) ? bot : '');
+
+/**
+ * Everything that a snapshot holds, changed by `apply` only. It is about one bot, `name`, the one
+ * that the feed has chosen; the others have a state each in `bots`. An event that names no bot is
+ * about the feed itself and counts for the chosen one.
+ */
 export class FeedState {
-  constructor(epoch = '') {
+  constructor(epoch = '', name = '') {
     this.epoch = epoch;
+    this.name = name;
+    /** @type {Map<string, FeedState>} */ this.bots = new Map();
     this.revision = 0;
     /** @type {Record<string, number>} */
     this.revisions = Object.fromEntries(SECTIONS.map((name) => [name, 0]));
@@ -81,6 +93,14 @@ export class FeedState {
    */
   apply(event, now) {
     this.revision += 1;
+    if (event.bot !== undefined && event.bot !== null && event.bot !== this.name) {
+      const whose = this.meet(botOf(event));
+      if (whose !== this) {
+        if (!STATE_TYPES.has(event.type) && Number.isInteger(event.seq)) this.seq = event.seq;
+        whose?.apply(event, now);
+        return;
+      }
+    }
     if (STATE_TYPES.has(event.type)) {
       this.applyState(event, now);
       return;
@@ -176,8 +196,38 @@ export class FeedState {
     if (now !== undefined) this.updated[section] = now;
   }
 
+  /** The state of one bot; undefined for one that was never heard of. @param {string} name */
+  of(name) {
+    return name === this.name ? this : this.bots.get(name);
+  }
+
+  /**
+   * The state of one bot, a new one for one that was never heard of; this state for an empty name.
+   * null when there are too many.
+   * @param {string} name @returns {FeedState | null}
+   */
+  meet(name) {
+    if (!name || name === this.name) return this;
+    if (!this.name) {
+      this.name = name;
+      return this;
+    }
+    const known = this.bots.get(name);
+    if (known) return known;
+    if (this.bots.size >= MAX_BOTS) return null;
+    const met = new FeedState(this.epoch, name);
+    this.bots.set(name, met);
+    return met;
+  }
+
   /** The `data` of a STATE_SNAPSHOT. Parts are shared, not copied. */
   snapshot() {
+    const bots = [...this.bots].map(([name, state]) => [name, state.sections()]);
+    return { bot_name: this.name, ...this.sections(), bots: Object.fromEntries(bots) };
+  }
+
+  /** What a snapshot holds of one bot. */
+  sections() {
     return {
       account: this.account,
       positions: this.positions,
@@ -205,6 +255,16 @@ export class FeedState {
     this.clear();
     this.epoch = typeof snapshot.epoch === 'string' ? snapshot.epoch : '';
     this.seq = Number.isInteger(snapshot.seq) ? snapshot.seq : 0;
+    this.name = botOf({ bot: data.bot_name });
+    const known = this.bots;
+    this.bots = new Map();
+    for (const [name, part] of Object.entries(object(data.bots))) {
+      if (name === this.name || !BOT_NAME.test(name) || this.bots.size >= MAX_BOTS) continue;
+      const state = known.get(name) ?? new FeedState();
+      this.bots.set(name, state);
+      const whole = { ...object(part), bot_name: name, bots: {} };
+      state.load({ data: whole, epoch: this.epoch, seq: this.seq }, now);
+    }
     this.account = object(data.account);
     this.positions = objects(data.positions);
     this.orders = objects(data.orders);

@@ -14,9 +14,10 @@ from chaos import Proxy
 from feed_kit import OpenFeed, until
 from websockets.asyncio.server import ServerConnection, serve
 
-from streamer.client import FeedClient, FeedLost, tail
+from streamer.client import FeedClient, FeedLost
 from streamer.feed import Feed
 from streamer.protocol import Account, AccountUpdate, Command, CommandResult, ScanStart
+from streamer.tailing import tail
 
 
 @asynccontextmanager

@@ -1,0 +1,89 @@
+"""What a feed takes over from its journal when it starts."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from .bots import Bot
+from .frames import Item, symbol_of
+from .journal import Journal
+from .recorder import Moment
+from .state import bot_of
+from .wire import Refused, decode
+
+if TYPE_CHECKING:
+    from .feed import Feed
+
+log = logging.getLogger("mt5dash.feed")
+
+
+async def restore(feed: Feed, journal: Journal, at: float) -> tuple[int, list[str]]:
+    """Open a feed's journal and bring back the log, the trades and the history of each bot.
+
+    Account, positions and prices are asked for anew; what bot and terminal said before the stop
+    is not how they are now.
+
+    Args:
+        feed: Not started yet.
+        journal: Its journal.
+        at: Now, epoch seconds on the journal's clock.
+
+    Returns:
+        The number of the last log event, and what was wrong with the file.
+
+    Raises:
+        streamer.journal.JournalError: the journal cannot be opened.
+    """
+    restored = await journal.start(feed)
+    state = feed.state
+    state.epoch = restored.epoch
+    moment = restored.moment
+    if moment is not None:
+        for known in moment.state.each():
+            _meet(feed, known.name)
+    first = restored.tail[0][0] if restored.tail else restored.seq + 1
+    feed.ring.reset(first - 1)
+    for seq, raw in restored.tail:
+        event = decode(raw)
+        bot = _meet(feed, bot_of(event))
+        name = bot_of(event) if bot is None else bot.name
+        feed.ring.add(Item(event["type"], raw, seq, symbol_of(event), name))
+        if bot is not None:
+            state.apply({**event, "bot": name} if name else event)
+    await feed.commands.restore_from(journal, restored.seq, at)
+    for raw in restored.trades:
+        event = decode(raw)
+        bot = _meet(feed, bot_of(event))
+        if bot is not None:
+            bot.ledger.apply(event)
+    state.seq = restored.seq
+    for bot in (feed.bots.speaker, *feed.bots):
+        bot.state.epoch = restored.epoch
+        bot.state.bot = bot.state.terminal = None
+        if moment is not None:
+            _history(bot, moment)
+    return restored.seq, restored.notes
+
+
+def _history(bot: Bot, moment: Moment) -> None:
+    past = moment.state.of(bot.name)
+    if past is None:
+        if moment.state.name:
+            return
+        past = moment.state  # of before events named their bot
+    state = bot.state
+    state.equity = past.equity
+    state.scan_summary = past.scan_summary or state.scan_summary
+    if len(past.recent_trades) > len(state.recent_trades):
+        state.recent_trades = past.recent_trades
+    bot.ledger.marks = moment.marks.get(past.name, {})
+
+
+def _meet(feed: Feed, name: str) -> Bot | None:
+    """Whose an event is; the speaker's when it names nobody, ``None`` when there is no room."""
+    try:
+        return feed.bots.meet(name) if name else feed.bots.speaker
+    except Refused as error:
+        log.warning("a bot of the journal is left out: %s", error)
+        return None
