@@ -1,4 +1,4 @@
-"""The bars of a backtest before they happen, so that features are computed in batches.
+"""The bars of a backtest before they happen, so that features are computed by the page.
 
 Nothing leaks: what is computed ahead is kept by the bars it was computed from, and handed out
 only for bars that are equal. It is the strategy's own pure function, called earlier.
@@ -13,18 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from execution import constants as c
-from strategy.base import Bars, Bools, Context, Ints, Setup
-from strategy.institutional import (
-    TRIGGER_AGE,
-    Ceiling,
-    Features,
-    InstitutionalStrategy,
-    features_of,
-)
+from strategy.base import Bars, Bools, Context, Floats, Ints, Setup
+from strategy.features import Features, Series, as_features, fold
+from strategy.history import PAGE, anchor
+from strategy.institutional import TRIGGER_AGE, Ceiling, InstitutionalStrategy
+from strategy.settings import TIMEFRAME_SECONDS
 from strategy.structure import breaks
-
-BATCH = 256
-"""Windows computed in one go."""
 
 
 class Tape(Protocol):
@@ -47,6 +41,8 @@ class _Stretch(NamedTuple):
     near: Bools
     """Whether a swing was broken on the bar or little before, either way: else there is no
     trigger, whatever else is seen."""
+    pages: dict[int, Floats]
+    """Numbers of the bars of a page, (bars, rows), by the number of its first bar."""
     known: dict[int, Features]
     """Features by the number of the newest closed bar."""
 
@@ -54,14 +50,19 @@ class _Stretch(NamedTuple):
 class Ahead:
     """An :class:`InstitutionalStrategy` that has seen the loaded bars already.
 
-    ``count`` is how many closed bars the scanner keeps.
+    ``count`` is how many closed bars the scanner keeps at the least.
     """
 
     def __init__(
-        self, strategy: InstitutionalStrategy, tapes: Mapping[str, Tape], count: int
+        self,
+        strategy: InstitutionalStrategy,
+        tapes: Mapping[str, Tape],
+        count: int,
+        utc_offset: float,
     ) -> None:
         self.name, self.timeframes = strategy.name, strategy.timeframes
         self._strategy, self._tapes, self._count = strategy, tapes, count
+        self._utc_offset = utc_offset
         self._stretches: dict[tuple[str, str], _Stretch] = {}
         self._ceilings: dict[str, tuple[tuple[int, ...], Ceiling]] = {}
 
@@ -86,9 +87,12 @@ class Ahead:
     def _known(self, bars: Bars) -> Features | None:
         stretch = self._stretch(bars.symbol, bars.timeframe)
         number = int(np.searchsorted(stretch.opens, bars.time[-1]))
-        if len(bars) != self._count or number < self._count - 1 or number >= len(stretch.opens):
+        if number >= len(stretch.opens) - 1 or bars.utc_offset != self._utc_offset:
             return None
-        own = slice(number + 1 - self._count, number + 1)
+        start = self._start(stretch, number)
+        own = slice(start, number + 1)
+        if start is None or len(bars) != number + 1 - start:
+            return None
         same = all(
             np.array_equal(getattr(stretch.bars, name)[own], getattr(bars, name))
             for name in ("time", "open", "high", "low", "close")
@@ -107,19 +111,19 @@ class Ahead:
         trigger = self.timeframes[0]
         number = self.closed(symbol, trigger, quote_ms)
         stretch = self._stretch(symbol, trigger)
-        if number < self._count - 1:
+        if number < 0 or self._start(stretch, number) is None:
             return True
         if not stretch.near[number]:
             return False
         numbers = (number, *(self.closed(symbol, t, quote_ms) for t in self.timeframes[1:]))
-        if min(numbers) < self._count - 1:
-            return True
         known = self._ceilings.get(symbol)
         if known is None or known[0] != numbers:
-            found = [
-                self._features(self._stretch(symbol, timeframe), n)
-                for timeframe, n in zip(self.timeframes, numbers, strict=True)
-            ]
+            found = []
+            for timeframe, n in zip(self.timeframes, numbers, strict=True):
+                stretch = self._stretch(symbol, timeframe)
+                if n < 0 or self._start(stretch, n) is None:
+                    return True
+                found.append(self._features(stretch, n))
             known = self._ceilings[symbol] = (numbers, self._strategy.ceiling(*found))
         return known[1].reaches(bid, ask)
 
@@ -127,11 +131,12 @@ class Ahead:
         """The ATR that a scan at this quote would see; ``None`` while there are few bars."""
         timeframe = self.timeframes[1]
         number = self.closed(symbol, timeframe, quote_ms)
-        if number < self._count - 1:
+        stretch = self._stretch(symbol, timeframe)
+        if number < 0 or self._start(stretch, number) is None:
             return None
-        return float(self._features(self._stretch(symbol, timeframe), number).atr[-1])
+        return self._features(stretch, number).atr
 
-    # -- in batches -------------------------------------------------------------------------
+    # -- by pages ----------------------------------------------------------------------------
 
     def _stretch(self, symbol: str, timeframe: str) -> _Stretch:
         key = (symbol, timeframe)
@@ -140,40 +145,47 @@ class Ahead:
             rates = tape.bars_ahead(getattr(c, f"TIMEFRAME_{timeframe}"))
             # what no window reaches back to any more is left out
             present = int(np.searchsorted(rates["time"], tape.quote_ms // 1000, side="right"))
-            bars = Bars.from_rates(symbol, timeframe, rates[max(present - self._count - 2, 0) :])
+            rates = rates[max(present - self._count - PAGE - 2, 0) :]
+            bars = Bars.from_rates(symbol, timeframe, rates, self._utc_offset)
             fired = breaks(bars.high, bars.low, bars.close, self._strategy.settings.swing_bars)
             near = fired.copy()
             for age in range(1, TRIGGER_AGE):
                 near[age:] |= fired[:-age]
-            stretch = self._stretches[key] = _Stretch(tape.time_ms, bars, bars.time, near, {})
+            stretch = self._stretches[key] = _Stretch(tape.time_ms, bars, bars.time, near, {}, {})
             self._ceilings.pop(symbol, None)
         return stretch
 
+    def _start(self, stretch: _Stretch, number: int) -> int | None:
+        """The first bar that the scanner keeps when this one is the newest; ``None`` where it
+        keeps fewer than ``count`` before the page."""
+        page = self._page(stretch, number)
+        return page - self._count if page >= self._count else None
+
+    def _page(self, stretch: _Stretch, number: int) -> int:
+        seconds = TIMEFRAME_SECONDS[stretch.bars.timeframe]
+        return anchor(stretch.opens[: number + 1], seconds, 0)
+
     def _features(self, stretch: _Stretch, number: int) -> Features:
-        """Features of the window that ends with this bar; those of the next ones with it."""
+        """Features of the bars that end with this one; a whole page is computed at once, for
+        its bars all begin at the same one."""
         found = stretch.known.get(number)
         if found is None:
-            for gone in [n for n in stretch.known if n < number]:  # time goes on only
-                del stretch.known[gone]
-            numbers = self._next(stretch, number)
-            for n, each in zip(numbers, self._compute(stretch, numbers), strict=True):
-                stretch.known[n] = each
-            found = stretch.known[number]
+            page = self._page(stretch, number)
+            numbers = stretch.pages.get(page)
+            if numbers is None:
+                stretch.pages.clear()  # time goes on only
+                stretch.known.clear()
+                numbers = stretch.pages[page] = self._compute(stretch, page)
+            column, time = numbers[number - page], int(stretch.opens[number])
+            found = stretch.known[number] = as_features(column, time)
         return found
 
-    def _next(self, stretch: _Stretch, number: int) -> list[int]:
-        """This bar, and of the bars after it those that will be asked for."""
-        last = len(stretch.opens) - 1  # the last bar is not proved to be closed
-        if stretch.bars.timeframe != self.timeframes[0]:
-            return list(range(number, max(min(number + BATCH, last), number + 1)))
-        if not stretch.near[number]:
-            return [number]
-        later = number + 1 + np.flatnonzero(stretch.near[number + 1 : last])
-        return [number, *later[: BATCH - 1].tolist()]
-
-    def _compute(self, stretch: _Stretch, numbers: list[int]) -> list[Features]:
-        rows = np.asarray(numbers)[None, :] + np.arange(1 - self._count, 1)[:, None]
-        columns = (getattr(stretch.bars, name)[rows] for name in ("open", "high", "low", "close"))
-        o, h, low, close = (np.ascontiguousarray(column) for column in columns)
-        times = [int(at) for at in stretch.opens[numbers]]
-        return features_of(o, h, low, close, times, self._strategy.settings.swing_bars)
+    def _compute(self, stretch: _Stretch, page: int) -> Floats:
+        seconds = TIMEFRAME_SECONDS[stretch.bars.timeframe]
+        after = (int(stretch.opens[page]) // (seconds * PAGE) + 1) * seconds * PAGE
+        # the last bar is not proved to be closed
+        stop = min(int(np.searchsorted(stretch.opens, after)), len(stretch.opens) - 1)
+        leveled = [stretch.bars.timeframe == self.timeframes[1]]
+        series = Series.of([stretch.bars], leveled, page - self._count, stop)
+        numbers, _ = fold(series, self._strategy.settings.swing_bars, tail=stop - page)
+        return numbers[:, :, 0]

@@ -202,7 +202,8 @@ async def run(
     orders = Orders(client, events, execution)
     ahead = None
     if type(strategy) is InstitutionalStrategy:  # a subclass may see more than its ceiling says
-        ahead = Ahead(strategy, terminal.tapes, settings.bars)
+        offset = float(client.clock.utc_offset or 0.0)
+        ahead = Ahead(strategy, terminal.tapes, settings.bars, offset)
     worker = Stepping(
         client,
         observer,

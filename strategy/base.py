@@ -39,7 +39,8 @@ class Bars:
     """Closed bars of one symbol and timeframe, oldest first; arrays of equal length.
 
     ``time`` is the opening time in server seconds, prices are bids, ``volume`` counts ticks,
-    ``spread`` stands in points. The forming bar is not among them.
+    ``spread`` stands in points. The forming bar is not among them. ``utc_offset`` is by how
+    many seconds the server's clock is ahead of UTC; NaN while that is not known.
     """
 
     symbol: str
@@ -51,12 +52,19 @@ class Bars:
     close: Floats
     volume: Floats
     spread: Floats
+    utc_offset: float = math.nan
 
     def __len__(self) -> int:
         return len(self.time)
 
     @classmethod
-    def from_rates(cls, symbol: str, timeframe: str, rates: npt.NDArray[np.void]) -> Bars:
+    def from_rates(
+        cls,
+        symbol: str,
+        timeframe: str,
+        rates: npt.NDArray[np.void],
+        utc_offset: float = math.nan,
+    ) -> Bars:
         """From an array of ``RATES_DTYPE`` that holds closed bars only."""
         return cls(
             symbol,
@@ -68,6 +76,7 @@ class Bars:
             rates["close"].astype(np.float64),
             rates["tick_volume"].astype(np.float64),
             rates["spread"].astype(np.float64),
+            utc_offset,
         )
 
     def fault(self) -> str | None:

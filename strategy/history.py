@@ -1,9 +1,15 @@
-"""Closed bars of all symbols and timeframes, read again only when a new one must exist."""
+"""Closed bars of all symbols and timeframes, read again only when a new one must exist.
+
+The bars that are kept begin at a place that the clock decides (:func:`anchor`), not the moment
+of the first reading: a run that began earlier, one that was started anew and a backtest look at
+the same bars, and between two such places a series only grows.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +20,8 @@ from execution.terminal import TerminalError
 from strategy.base import Bars
 from strategy.settings import TIMEFRAME_SECONDS
 
+PAGE = 128
+"""Bars by which the kept ones may grow before the oldest are let go."""
 CHUNK = 12
 """Calls in one round trip: an order may go in between two."""
 
@@ -45,9 +53,12 @@ class Series:
 
 @dataclass
 class History:
-    """The bars. ``count`` closed bars are kept for each series."""
+    """The bars. At least ``count`` closed bars are kept for each series, and at most
+    ``PAGE`` more."""
 
     count: int
+    utc_offset: float = math.nan
+    """Seconds by which the server's clock is ahead of UTC; NaN while that is not known."""
     series: dict[Key, Series] = field(default_factory=dict)
     reads: int = 0
     """Calls made so far: a figure for tests and benchmarks."""
@@ -58,10 +69,15 @@ class History:
         return found.bars if found is not None else None
 
     async def refresh(
-        self, client: Reader, ticks: Mapping[str, float], timeframes: Iterable[str]
+        self,
+        client: Reader,
+        ticks: Mapping[str, float],
+        timeframes: Iterable[str],
+        utc_offset: float | None = None,
     ) -> list[Bars]:
         """Read what is due for the symbols of ``ticks`` (symbol -> server time of its last
-        tick) and return the series that changed.
+        tick) and return the series that changed, all of them when another ``utc_offset`` than
+        before has become known.
 
         A reading that fails leaves the bars as they were and its reason in ``fault``.
 
@@ -75,6 +91,9 @@ class History:
             if at >= self.series.setdefault((symbol, timeframe), Series()).due
         ]
         changed: list[Bars] = []
+        if utc_offset is not None and utc_offset != self.utc_offset:
+            self.utc_offset = utc_offset
+            changed = self._moved()
         for start in range(0, len(due), CHUNK):
             keys = due[start : start + CHUNK]
             calls = [self._call(key, ticks[key[0]]) for key in keys]
@@ -89,12 +108,23 @@ class History:
             self.reads += len(calls)
             for key, answer in zip(keys, await client.batch(calls), strict=True):
                 changed += self._take(key, answer)
-        return changed
+        # of two versions of a series the newer
+        return list({(bars.symbol, bars.timeframe): bars for bars in changed}.values())
+
+    def _moved(self) -> list[Bars]:
+        """The bars by the server's offset as it is known now."""
+        out = []
+        for known in self.series.values():
+            if known.bars is not None:
+                known.bars = replace(known.bars, utc_offset=self.utc_offset)
+                if known.bad is None:
+                    out.append(known.bars)
+        return out
 
     def _call(self, key: Key, at: float) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
         symbol, timeframe = key
         known = self.series[key]
-        count = self.count + 1
+        count = self.count + PAGE + 1
         if known.rates is not None:
             missed = (at - float(known.rates["time"][-1])) / TIMEFRAME_SECONDS[timeframe]
             # the newest known bar again (to see that it joins), those after it, the forming one,
@@ -125,14 +155,27 @@ class History:
         if len(closed) == 0:
             known.fault = f"Insufficient Data (no closed {key[1]} bar)"
             return []
-        known.rates = np.ascontiguousarray(closed[-self.count :])
-        known.bars = Bars.from_rates(*key, known.rates)
+        start = anchor(closed["time"], TIMEFRAME_SECONDS[key[1]], self.count)
+        known.rates = np.ascontiguousarray(closed[start:])
+        known.bars = Bars.from_rates(*key, known.rates, self.utc_offset)
         wrong = known.bars.fault()
         known.bad = None if wrong is None else f"Bad Data ({key[1]}: {wrong})"
         spreads = known.bars.spread[-240:]
         spreads = spreads[spreads > 0]
         known.usual_spread = float(np.median(spreads)) if len(spreads) else float("nan")
         return [known.bars] if known.bad is None else []
+
+
+def anchor(time: npt.NDArray[np.int64], seconds: int, count: int) -> int:
+    """The row from which closed bars are kept: ``count`` before the first one of the newest
+    page. Pages are ``PAGE`` bars long and counted from the epoch.
+
+    Args:
+        time: Server seconds at which the bars opened, rising.
+        seconds: Length of a bar.
+    """
+    page = seconds * PAGE
+    return max(int(np.searchsorted(time, time[-1] // page * page)) - count, 0)
 
 
 def _join(old: Rates, new: Rates) -> Rates | None:

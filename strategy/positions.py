@@ -52,8 +52,9 @@ class Held:
         return distance if distance > 0 else math.nan
 
     def in_r(self, price: float) -> float:
-        """A price as profit in R; NaN when R is not known."""
-        return self.sign * (price - self.entry) / self.risk
+        """A price as profit in R; NaN when R is not known. To nine digits, so that the same
+        distance is the same R at any price, up or down."""
+        return round(self.sign * (price - self.entry) / self.risk, 9)
 
     @property
     def reduced(self) -> bool:

@@ -142,7 +142,7 @@ class Scanner:
         }
         if desk.terminal == "connected":
             try:
-                cases = await self._read(cases, now)
+                cases = await self._read(cases, now, utc_offset)
                 cases = {s: self._with_news(case) for s, case in cases.items()}
                 cases = await self._look(cases, now, deadline)
             except TerminalError as error:
@@ -164,7 +164,9 @@ class Scanner:
             news_unreadable=self.calendar.trouble(case.utc) is not None,
         )
 
-    async def _read(self, cases: dict[str, Case], now: float | None) -> dict[str, Case]:
+    async def _read(
+        self, cases: dict[str, Case], now: float | None, utc_offset: float | None
+    ) -> dict[str, Case]:
         """Specifications, ticks, and the bars that are due."""
         out = dict(cases)
         for symbol in cases:
@@ -182,7 +184,8 @@ class Scanner:
                 at[symbol] = tick.time_msc / 1000.0 if tick.time_msc else float(tick.time)
                 age = math.nan if now is None else max(now - at[symbol], 0.0)
                 out[symbol] = replace(out[symbol], tick=tick, tick_age=age)
-        fresh = await self.history.refresh(self.market, at, self.strategy.timeframes)
+        frames = self.strategy.timeframes
+        fresh = await self.history.refresh(self.market, at, frames, utc_offset)
         if fresh:
             work = await self.compute.run(
                 [("prepare", partial(self.strategy.prepare, fresh))], self.settings.scan_deadline_s

@@ -166,7 +166,10 @@ class StrategySettings(_Settings):
     setup_timeframe: Timeframe = Field(default="M5", description="Timeframe of the set-up.")
     bias_timeframe: Timeframe = Field(default="M15", description="Timeframe of the bias.")
     bars: int = Field(
-        default=300, ge=60, le=5000, description="Closed bars read for each timeframe."
+        default=300,
+        ge=60,
+        le=5000,
+        description="Closed bars kept for each timeframe at the least; up to 128 more are.",
     )
     swing_bars: int = Field(
         default=2, ge=1, le=20, description="Bars on each side of a swing high or low."

@@ -1,4 +1,4 @@
-"""Market structure in numpy, for many series at once: swings, breaks, gaps, blocks, sweeps.
+"""Market structure in numpy, for many series at once: swings, breaks, gaps, blocks, breakers.
 
 Arrays have time on axis 0 and the series on axis 1. Everything is causal: row ``t`` uses bars
 up to ``t``; a swing with ``k`` bars on each side is used from ``k`` bars after it on, and
@@ -13,17 +13,17 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from strategy.base import Bools, Floats, Ints, Signs
+from strategy.liquidity import EQUAL_ATR, Pools, sweeps
 
 DISPLACEMENT_ATR = 1.0
 """Least body of a displacement candle, in ATR."""
 GAP_ATR = 0.25
 """Least size of a fair value gap that is kept, in ATR."""
-SWEEP_ATR = 0.05
-"""Least reach of a wick beyond a level for a sweep, in ATR."""
-EQUAL_ATR = 0.1
-"""Swings this near to each other are equal highs or lows, in ATR."""
 BLOCK_REACH = 10
 """How many bars back the opposite candle of an order block may lie."""
+
+
+_SIGN = np.array([1.0, -1.0])[:, None]
 
 
 class Structure(NamedTuple):
@@ -34,8 +34,9 @@ class Structure(NamedTuple):
     trend: +1, -1, 0 (bars, series), by the last break. broke: a close went beyond the last
     unbroken swing. choch: that break was against the trend. displaced: with a body of at
     least ``DISPLACEMENT_ATR``. gap_*: the latest fair value gap that no close went through;
-    near is the edge met first. block_*: the latest order block, alike. swept: a wick went
-    through resting liquidity (bullish: below a swing low) and price closed back within two
+    near is the edge met first. block_*: the latest order block, alike; a close through it makes
+    it a breaker_* of the other side. swept: a wick went through resting liquidity (bullish:
+    below a swing low) and price closed back within two
     bars; swept_at is the wick's end, swept_equal tells that the level was touched twice.
     swing: last confirmed swing in the direction of the side (bullish: the high), guard: the
     opposite one (bullish: the low that protects).
@@ -50,11 +51,46 @@ class Structure(NamedTuple):
     gap_far: Floats
     block_near: Floats
     block_far: Floats
+    breaker_near: Floats
+    breaker_far: Floats
     swept: Bools
     swept_at: Floats
     swept_equal: Bools
     swing: Floats
     guard: Floats
+
+
+class Past(NamedTuple):
+    """What the bars so far leave to the next one, as (numbers, series); mirrored prices.
+
+    trend, level (of the next break), near and far (gap, block, breaker; both sides each), bear
+    (the newest opposite candle: how many bars ago as a number up to 0, its high, its low),
+    swing, guard, pools (those of the swings).
+    """
+
+    trend: Floats
+    level: Floats
+    near: Floats
+    far: Floats
+    bear: Floats
+    swing: Floats
+    guard: Floats
+    pools: Floats
+
+    @classmethod
+    def empty(cls, series: int) -> Past:
+        def nan(rows: int) -> Floats:
+            return np.full((rows, series), np.nan)
+
+        bear = nan(6)
+        bear[:2] = -np.inf
+        pools = np.stack(Pools.empty(2 * series)).reshape(-1, series)
+        return cls(np.zeros((1, series)), nan(2), nan(6), nan(6), bear, nan(2), nan(2), pools)
+
+
+def context(k: int) -> int:
+    """Bars before the first new one that :func:`follow` looks back at, swings of ``k`` bars."""
+    return 2 * k + 1
 
 
 def pivots(high: Floats, k: int) -> Bools:
@@ -83,11 +119,23 @@ def gaps(open_: Floats, high: Floats, low: Floats, close: Floats) -> Bools:
 
 def confirmed(at: Bools, price: Floats, k: int) -> Floats:
     """Price of the last swing that was confirmed by row ``t``; NaN before the first."""
-    index = _last(at)
-    delayed = np.full_like(index, -1)
-    delayed[k:] = index[: max(len(index) - k, 0)]
-    taken = np.take_along_axis(price, np.maximum(delayed, 0), axis=0)
-    return np.where(delayed >= 0, taken, np.nan)
+    told, moved = delayed(at, price, k)
+    return hold(told, moved, np.full(price.shape[1:], np.nan))
+
+
+def hold(event: Bools, value: Floats, before: Floats, tail: int | None = None) -> Floats:
+    """``value`` of the newest event up to each row, ``before`` where there was none yet; for
+    the last ``tail`` rows only, where that is given."""
+    bars = len(event)
+    if tail == 1 and bars:
+        newest: Ints = bars - 1 - np.argmax(event[::-1], axis=0, keepdims=True)
+        taken = np.take_along_axis(value, newest, axis=0)
+        return cast(Floats, np.where(event.any(axis=0), taken, before))
+    rows = np.arange(bars).reshape(-1, *(1,) * (event.ndim - 1))
+    last: Ints = np.maximum.accumulate(np.where(event, rows, -1), axis=0)
+    last = last if tail is None else last[-tail:]
+    taken = np.take_along_axis(value, np.maximum(last, 0), axis=0)
+    return cast(Floats, np.where(last >= 0, taken, before))
 
 
 def breaks(high: Floats, low: Floats, close: Floats, k: int) -> Bools:
@@ -98,7 +146,7 @@ def breaks(high: Floats, low: Floats, close: Floats, k: int) -> Bools:
     """
     out = np.zeros(len(close), dtype=np.bool_)
     for h, c in ((high, close), (-low, -close)):
-        new, price = _delayed(pivots(h[:, None], k), h[:, None], k)
+        new, price = delayed(pivots(h[:, None], k), h[:, None], k)
         level = np.nan
         told, prices, closes = new[:, 0].tolist(), price[:, 0].tolist(), c.tolist()
         for t, value in enumerate(closes):
@@ -126,137 +174,162 @@ def analyse(
     open_: Floats, high: Floats, low: Floats, close: Floats, atr: Floats, k: int = 3
 ) -> Structure:
     """All of :class:`Structure` for prices of shape (bars, series), swings of ``k`` bars."""
-    bars, series = close.shape
+    return follow(open_, high, low, close, atr, k)[0]
+
+
+def follow(
+    open_: Floats,
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    atr: Floats,
+    k: int,
+    past: Past | None = None,
+    tail: int | None = None,
+) -> tuple[Structure, Past]:
+    """:func:`analyse`, and what is left to the next bar. With ``past``, the first
+    :func:`context` rows are bars that it knows; the result is of the rows after them, the same
+    as if all bars had been given. With ``tail``, what stands after a bar (trend, zones, swing,
+    guard) is given for that many last rows only; events are given for all."""
+    series = close.shape[1]
+    skip = 0 if past is None else context(k)
+    past = past or Past.empty(series)
     o, c = np.hstack((open_, -open_)), np.hstack((close, -close))
     h, lo = np.hstack((high, -low)), np.hstack((low, -high))
     a = np.hstack((atr, atr))
-    tops, lows = pivots(h, k), pivots(-lo, k)
+    new_top, top = delayed(pivots(h, k), h, k)
+    new_low, bottom = delayed(pivots(-lo, k), lo, k)
     with np.errstate(invalid="ignore"):
-        strong = np.abs(c - o) >= DISPLACEMENT_ATR * a
+        strong = (np.abs(c - o) >= DISPLACEMENT_ATR * a)[skip:]
         gap = gaps(o, h, lo, c)
         kept = gap.copy()
         kept[2:] &= (lo[2:] - h[:-2]) >= GAP_ATR * a[2:]
-    block_ok, block_high, block_low = _opposite_candle(o, h, lo, c)
-    broke, made, block_dead, gap_dead = _breaks(h, c, k, tops, strong & block_ok, block_low, kept)
-    swept, swept_at, equal = _sweeps(lo, c, k, lows, a)
-
-    # the trend is the side of the last break; before it, so that a break against it shows
-    sign = broke[:, :series].astype(np.int8) - broke[:, series:].astype(np.int8)
-    told = _last(sign != 0)
-    trend = np.where(told >= 0, np.take_along_axis(sign, np.maximum(told, 0), axis=0), 0)
-    before = np.zeros_like(trend)
-    before[1:] = trend[:-1]
-    choch = broke & np.hstack((before < 0, before > 0))
-
-    at = _last(made)
-    block_near, block_far = _alive(at, _last(block_dead) < at, block_high, block_low)
-    at = _last(kept)
     two_before = np.full_like(h, np.nan)
     two_before[2:] = h[:-2]
-    # a close through the old gap on the bar that makes a new one does not harm the new one
-    gap_near, gap_far = _alive(at, _last(gap_dead) <= at, lo, two_before)
+    # a level that the bar before has made known rests from this bar on
+    rests, at, near_enough = (_later(x)[skip:] for x in (new_low, bottom, EQUAL_ATR * a))
+    pools = Pools(*past.pools.reshape(5, -1))
+    swept, pools = sweeps(lo[skip:], c[skip:], rests == 1, at, a[skip:], near_enough, pools, 1)
+    new_top, new_low, gap, kept = (x[skip:] for x in (new_top, new_low, gap, kept))
+    top, bottom, two_before, o, h, lo, c = (
+        x[skip:] for x in (top, bottom, two_before, o, h, lo, c)
+    )
+    near_block, block_high, block_low, bear = _opposite_candle(o, h, lo, c, past.bear)
+    zones = _Zones(past.level.ravel(), past.near.reshape(3, -1), past.far.reshape(3, -1))
+    maker = strong & near_block
+    broke, near, far = zones.follow(
+        c, (new_top, top), (maker, block_high, block_low), (kept, lo, two_before), tail
+    )
+    # the trend is the side of the last break; before it, so that a break against it shows
+    sign = broke[:, :series].astype(np.float64) - broke[:, series:]
+    trend = hold(sign != 0, sign, past.trend[0])
+    before = np.concatenate((past.trend, trend[:-1]))
+    choch = broke & np.hstack((before < 0, before > 0))
+    swing = hold(new_top, top, past.swing.ravel(), tail)
+    guard = hold(new_low, bottom, past.guard.ravel(), tail)
 
     def sides(x: Bools) -> Bools:
-        return x.reshape(bars, 2, series)
+        return x.reshape(len(x), 2, series)
 
     def prices(x: Floats) -> Floats:
-        shaped = x.reshape(bars, 2, series)
-        shaped[:, 1] *= -1.0
+        shaped: Floats = x.reshape(len(x), 2, series) * _SIGN
         return shaped
 
-    return Structure(
-        trend=trend.astype(np.int8),
+    found = Structure(
+        trend=(trend if tail is None else trend[-tail:]).astype(np.int8),
         broke=sides(broke),
         choch=sides(choch),
         displaced=sides(broke & strong),
         gap=sides(gap),
-        gap_near=prices(gap_near),
-        gap_far=prices(gap_far),
-        block_near=prices(block_near),
-        block_far=prices(block_far),
-        swept=sides(swept),
-        swept_at=prices(swept_at),
-        swept_equal=sides(equal),
-        swing=prices(confirmed(tops, h, k)),
-        guard=prices(confirmed(lows, lo, k)),
+        gap_near=prices(near[:, 0]),
+        gap_far=prices(far[:, 0]),
+        block_near=prices(near[:, 1]),
+        block_far=prices(far[:, 1]),
+        breaker_near=prices(near[:, 2]),
+        breaker_far=prices(far[:, 2]),
+        swept=sides(swept.swept),
+        swept_at=prices(swept.at),
+        swept_equal=sides(swept.equal),
+        swing=prices(swing),
+        guard=prices(guard),
     )
+    left = Past(
+        trend=trend[-1:],
+        level=zones.level.reshape(2, -1),
+        near=zones.near.reshape(6, -1),
+        far=zones.far.reshape(6, -1),
+        bear=bear,
+        swing=swing[-1].reshape(2, -1),
+        guard=guard[-1].reshape(2, -1),
+        pools=np.stack(pools).reshape(10, -1),
+    )
+    return found, left
 
 
-def _breaks(
-    h: Floats, c: Floats, k: int, tops: Bools, maker: Bools, block_low: Floats, kept: Bools
-) -> tuple[Bools, Bools, Bools, Bools]:
-    """Where a close broke the last unbroken swing, where that made an order block, and where
-    a close went through the far edge of the block or gap of the time.
+class _Zones:
+    """The next level to break, and the zones that stand: gap, block, breaker (rows of ``near``
+    and ``far``), by mirrored column."""
 
-    The loop is over time; most bars bring no event, and then cost four comparisons.
-    """
-    bars, width = c.shape
-    broke, made, block_dead, gap_dead = (np.zeros((bars, width), dtype=np.bool_) for _ in range(4))
-    new_top, top_price = _delayed(tops, h, k)
-    any_top, any_gap = _some(new_top), _some(kept)
-    count = np.count_nonzero  # several times faster than any() on short rows
-    level, block, gap = (np.full(width, np.nan) for _ in range(3))
-    for t in range(bars):
-        close = c[t]
-        if any_top[t]:
-            np.copyto(level, top_price[t], where=new_top[t])
-        up: Bools = close > level
-        if count(up):
-            broke[t] = up
-            level[up] = np.nan
-            fresh = up & maker[t]
-            if count(fresh):
-                made[t] = fresh
-                np.copyto(block, block_low[t], where=fresh)
-        dead = close < block
-        if count(dead):
-            block_dead[t] = dead
-            block[dead] = np.nan
-        dead = close < gap
-        if count(dead):
-            gap_dead[t] = dead
-            gap[dead] = np.nan
-        if any_gap[t]:
-            np.copyto(gap, h[t - 2], where=kept[t])
-    return broke, made, block_dead, gap_dead
+    def __init__(self, level: Floats, near: Floats, far: Floats) -> None:
+        self.level, self.near, self.far = level.copy(), near.copy(), far.copy()
 
+    def follow(
+        self,
+        c: Floats,
+        tops: tuple[Bools, Floats],
+        blocks: tuple[Bools, Floats, Floats],
+        gaps: tuple[Bools, Floats, Floats],
+        tail: int | None,
+    ) -> tuple[Bools, Floats, Floats]:
+        """Where a close broke the level, and the zones after each bar of the tail, (bars, 3,
+        columns).
 
-def _sweeps(lo: Floats, c: Floats, k: int, lows: Bools, a: Floats) -> tuple[Bools, Floats, Bools]:
-    """Where a wick took the orders resting below the last swing low and the close came back
-    above it on the same or the next bar; the end of the wick; whether the low was a double."""
-    bars, width = c.shape
-    swept, equal = (np.zeros((bars, width), dtype=np.bool_) for _ in range(2))
-    swept_at = np.full((bars, width), np.nan)
-    new_low, low_price = _delayed(lows, lo, k)
-    any_low = _some(new_low)
-    reached, same = lo + SWEEP_ATR * a, EQUAL_ATR * a
-    pool, last, wick = (np.full(width, np.nan) for _ in range(3))
-    double, pending = (np.zeros(width, dtype=np.bool_) for _ in range(2))
-    waiting, count = False, np.count_nonzero
-    for t in range(bars):
-        deep: Bools = reached[t] < pool
-        if waiting or count(deep):
-            inside = c[t] > pool
-            np.minimum(wick, lo[t], out=wick, where=pending)
-            np.copyto(wick, lo[t], where=deep & ~pending)
-            hit = inside & (deep | pending)
-            gone: Bools = hit | pending
-            if count(gone):
-                swept[t] = hit
-                np.copyto(swept_at[t], wick, where=hit)
-                equal[t] = hit & double
-                pool[gone] = np.nan
-            pending = deep & ~gone
-            waiting = bool(count(pending))
-        if any_low[t]:
-            new, price = new_low[t], low_price[t]
-            with np.errstate(invalid="ignore"):
-                near = np.abs(price - last) <= same[t]
-            np.copyto(double, near, where=new)
-            np.copyto(pool, price, where=new)
-            np.copyto(last, price, where=new)
-            pending &= ~new
-    return swept, swept_at, equal
+        Each of ``tops``, ``blocks`` and ``gaps`` tells when, with the price or the near and far
+        edge. The loop is over time; most bars bring no event and then cost a few comparisons.
+        """
+        bars, width = c.shape
+        level, near, far = self.level, self.near, self.far
+        broke = np.zeros((bars, width), dtype=np.bool_)
+        shown = bars if tail is None else min(tail, bars)
+        nears, fars = np.empty((shown, 3, width)), np.empty((shown, 3, width))
+        (new_top, top), (maker, high, low), (kept, inner, outer) = tops, blocks, gaps
+        any_top, any_gap = _some(new_top), _some(kept)
+        count = np.count_nonzero  # several times faster than any() on short rows
+        for t in range(bars):
+            close = c[t]
+            if any_top[t]:
+                np.copyto(level, top[t], where=new_top[t])
+            up: Bools = close > level
+            if count(up):
+                broke[t] = up
+                level[up] = np.nan
+                fresh = up & maker[t]
+                if count(fresh):
+                    np.copyto(near[1], high[t], where=fresh)
+                    np.copyto(far[1], low[t], where=fresh)
+            dead: Bools = close < far
+            if count(dead):
+                self._fail(dead)
+            if any_gap[t]:
+                np.copyto(near[0], inner[t], where=kept[t])
+                np.copyto(far[0], outer[t], where=kept[t])
+            if t >= bars - shown:
+                nears[t - bars + shown], fars[t - bars + shown] = near, far
+        return broke, nears, fars
+
+    def _fail(self, dead: Bools) -> None:
+        """Zones that a close went through; a block becomes the other side's breaker."""
+        near, far, failed = self.near, self.far, dead[1]
+        if not np.count_nonzero(failed):
+            near[dead] = far[dead] = np.nan
+            return
+        half = dead.shape[1] // 2
+        turned, inner, outer = (
+            np.concatenate((x[half:], x[:half])) for x in (failed, -far[1], -near[1])
+        )
+        near[dead] = far[dead] = np.nan
+        np.copyto(near[2], inner, where=turned)
+        np.copyto(far[2], outer, where=turned)
 
 
 def _some(event: Bools) -> list[bool]:
@@ -265,23 +338,7 @@ def _some(event: Bools) -> list[bool]:
     return found
 
 
-def _last(event: Bools) -> Ints:
-    """Row of the newest event up to each row; -1 before the first."""
-    rows = np.arange(len(event))[:, None]
-    return np.maximum.accumulate(np.where(event, rows, -1), axis=0)
-
-
-def _alive(at: Ints, alive: Bools, near: Floats, far: Floats) -> tuple[Floats, Floats]:
-    """Edges of the zone made at row ``at``, where there is one and it is alive."""
-    there = (at >= 0) & alive
-    index = np.maximum(at, 0)
-    return (
-        np.where(there, np.take_along_axis(near, index, axis=0), np.nan),
-        np.where(there, np.take_along_axis(far, index, axis=0), np.nan),
-    )
-
-
-def _delayed(at: Bools, price: Floats, k: int) -> tuple[Bools, Floats]:
+def delayed(at: Bools, price: Floats, k: int) -> tuple[Bools, Floats]:
     """Row ``t`` tells whether the bar ``k`` before was a swing, and its price."""
     told = np.zeros_like(at)
     moved = np.full_like(price, np.nan)
@@ -291,12 +348,24 @@ def _delayed(at: Bools, price: Floats, k: int) -> tuple[Bools, Floats]:
     return told, moved
 
 
-def _opposite_candle(o: Floats, h: Floats, lo: Floats, c: Floats) -> tuple[Bools, Floats, Floats]:
-    """The last bearish candle before row ``t``, if it is near enough, and its high and low."""
-    rows = np.arange(len(c))[:, None]
-    last = _last(c < o)
-    before = np.full_like(last, -1)
-    before[1:] = last[:-1]
-    ok = (before >= 0) & (rows - before <= BLOCK_REACH)
-    index = np.maximum(before, 0)
-    return ok, np.take_along_axis(h, index, axis=0), np.take_along_axis(lo, index, axis=0)
+def _later(x: Floats | Bools) -> Floats:
+    """Each row one bar later; NaN (no event) in the first."""
+    out = np.full(x.shape, np.nan)
+    out[1:] = x[:-1]
+    return out
+
+
+def _opposite_candle(
+    o: Floats, h: Floats, lo: Floats, c: Floats, past: Floats
+) -> tuple[Bools, Floats, Floats, Floats]:
+    """Whether the last bearish candle before each row is near enough, its high and its low;
+    and the newest one of all, as in :class:`Past`."""
+    rows = np.arange(len(c), dtype=np.float64)[:, None]
+    known = past.reshape(3, -1)
+    bear = c < o
+    newest = [
+        hold(bear, x, known[i]) for i, x in enumerate((np.broadcast_to(rows, c.shape), h, lo))
+    ]
+    before = [np.concatenate((known[i : i + 1], x[:-1])) for i, x in enumerate(newest)]
+    left = np.stack((newest[0][-1] - len(c), newest[1][-1], newest[2][-1]))
+    return rows - before[0] <= BLOCK_REACH, before[1], before[2], left.reshape(6, -1)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from execution.structs import SymbolInfo, Tick
 from strategy.base import Bars, Bools, Context, Floats, Ints, Strategy
+from strategy.history import anchor
 from strategy.labels import triple_barrier
 from strategy.model_features import names, row, sign_of, table
 from strategy.scanner import MIN_BARS
@@ -81,7 +82,7 @@ def walk(
         if frames[0] in bars
     ]
     moments: Ints = np.unique(np.concatenate(ends)) if ends else np.empty(0, np.int64)
-    symbols = _symbols(strategy, history, infos, settings, moments)
+    symbols = _symbols(strategy, history, infos, settings, moments, utc_offset)
     found: list[tuple[float, ...]] = []
     rows: list[Floats] = []
     known: dict[tuple[str, str], int] = {}
@@ -134,6 +135,7 @@ def _symbols(
     infos: Mapping[str, SymbolInfo],
     settings: StrategySettings,
     moments: Ints,
+    utc_offset: float,
 ) -> list[_Symbol]:
     out = []
     for name, bars in history.items():
@@ -142,7 +144,7 @@ def _symbols(
         if info is None or any(fault is not None for fault in faults):
             log.info("%s is left out: %s", name, faults)
             continue
-        own = {t: bars[t] for t in strategy.timeframes}
+        own = {t: replace(bars[t], utc_offset=utc_offset) for t in strategy.timeframes}
         ends = {t: own[t].time + TIMEFRAME_SECONDS[t] for t in own}
         value = info.trade_tick_value_loss or info.trade_tick_value
         fee = settings.commission_per_lot
@@ -172,7 +174,8 @@ def _window(
         stop = int(s.closed[frame][i])
         if stop < MIN_BARS:
             return None
-        out[frame] = _part(s.bars[frame], max(stop - most, 0), stop)
+        start = anchor(s.bars[frame].time[:stop], TIMEFRAME_SECONDS[frame], most)
+        out[frame] = _part(s.bars[frame], start, stop)
     return out
 
 
@@ -188,6 +191,7 @@ def _part(bars: Bars, start: int, stop: int) -> Bars:
         bars.close[cut],
         bars.volume[cut],
         bars.spread[cut],
+        bars.utc_offset,
     )
 
 

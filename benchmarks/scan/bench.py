@@ -5,8 +5,8 @@ smartmoneyconcepts on the same bars, in the same run.
     python benchmarks/scan/bench.py [--rounds 7]
 
 Each round runs every subject; medians of CPU time over the rounds. ``full`` computes all 150
-series anew; ``bar`` is the scan after one new M15 bar of all 50 symbols; ``idle`` is a scan
-without a new bar. smartmoneyconcepts is timed on a few series and scaled to 150, which is
+series anew; ``bar`` is the scan after one new M15 bar of all 50 symbols, which was added to the
+bars that the strategy knows (as the bot's history does); ``idle`` is a scan without a new bar. smartmoneyconcepts is timed on a few series and scaled to 150, which is
 said in its line; it does swings, breaks, gaps, order blocks and liquidity, as ours.
 """
 
@@ -92,15 +92,7 @@ def ours(series: dict[tuple[str, str], Bars]) -> dict[str, float]:
         strategy.prepare(list(before.values()))
         look(looks)
 
-    after = dict(before)
-    for (name, frame), bars in series.items():
-        if frame == "M15":
-            after[name, frame] = Bars(
-                name,
-                frame,
-                *(getattr(bars, n)[1:] for n in ("time", "open", "high", "low", "close", "volume")),
-                bars.spread[1:],
-            )
+    after = {key: bars if key[1] == "M15" else before[key] for key, bars in series.items()}
     fresh = [bars for (_, frame), bars in after.items() if frame == "M15"]
     later = contexts(after)
 
@@ -116,6 +108,8 @@ def ours(series: dict[tuple[str, str], Bars]) -> dict[str, float]:
 
     result = {"full": cpu(full), "idle": cpu(lambda: look(looks))}
     result["bar of all 50 symbols"] = cpu(one_bar)
+    strategy = InstitutionalStrategy(settings)
+    full()
     result["bar of one symbol"] = cpu(one_symbol)
     h, low, c = (
         np.stack([getattr(b, n) for b in before.values()], axis=1) for n in ("high", "low", "close")

@@ -18,8 +18,10 @@ from execution.settings import PaperSettings
 from execution.structs import Tick
 from strategy.ahead import Ahead
 from strategy.base import Bars, Context
-from strategy.institutional import Features, InstitutionalStrategy, features
-from strategy.settings import StrategySettings
+from strategy.features import Features, compute
+from strategy.history import PAGE, anchor
+from strategy.institutional import InstitutionalStrategy
+from strategy.settings import TIMEFRAME_SECONDS, StrategySettings
 from strategy.structure import analyse, breaks
 
 START = 1_763_470_800.0
@@ -28,9 +30,14 @@ COUNT = 120
 
 def equal(a: Features, b: Features) -> bool:
     return all(
-        np.array_equal(x, y, equal_nan=np.asarray(x).dtype.kind == "f")
+        np.array_equal(np.array(x, float), np.array(y, float), equal_nan=True)
         for x, y in zip(a, b, strict=True)
     )
+
+
+def features(bars: Bars, settings: StrategySettings) -> Features:
+    leveled = bars.timeframe == settings.setup_timeframe
+    return compute([bars], settings.swing_bars, [leveled])[0].features
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
@@ -61,9 +68,12 @@ def opened() -> tuple[PaperTerminal, SteppedClock]:
 
 
 def closed(terminal: PaperTerminal, symbol: str, frame: str) -> Bars:
-    rates = terminal.copy_rates_from_pos(symbol, getattr(c, f"TIMEFRAME_{frame}"), 0, COUNT + 1)
+    """The bars that the scanner would keep."""
+    number = getattr(c, f"TIMEFRAME_{frame}")
+    rates = terminal.copy_rates_from_pos(symbol, number, 0, COUNT + PAGE + 1)
     assert rates is not None
-    return Bars.from_rates(symbol, frame, rates[:-1])
+    start = anchor(rates["time"][:-1], TIMEFRAME_SECONDS[frame], COUNT)
+    return Bars.from_rates(symbol, frame, rates[start:-1], 0.0)
 
 
 def test_bars_ahead_are_the_bars_that_come() -> None:
@@ -78,10 +88,10 @@ def test_bars_ahead_are_the_bars_that_come() -> None:
             np.testing.assert_array_equal(bars[name][at], getattr(real, name))
 
 
-def test_features_from_a_batch_are_those_of_the_bars_alone() -> None:
+def test_features_from_a_page_are_those_of_the_bars_alone() -> None:
     terminal, clock = opened()
     settings = StrategySettings(bars=COUNT)
-    ahead = Ahead(InstitutionalStrategy(settings), terminal.tapes, COUNT)
+    ahead = Ahead(InstitutionalStrategy(settings), terminal.tapes, COUNT, 0.0)
     handed = 0
     for _ in range(20):
         clock.step(97.0)
@@ -90,13 +100,13 @@ def test_features_from_a_batch_are_those_of_the_bars_alone() -> None:
             found = ahead._known(bars)
             if found is not None:
                 handed += 1
-                assert equal(found, features([bars], settings.swing_bars)[0])
+                assert equal(found, features(bars, settings))
     assert handed > 40
 
 
 def test_bars_that_are_not_those_foreseen_are_computed_on_their_own() -> None:
     terminal, _ = opened()
-    ahead = Ahead(InstitutionalStrategy(StrategySettings(bars=COUNT)), terminal.tapes, COUNT)
+    ahead = Ahead(InstitutionalStrategy(StrategySettings(bars=COUNT)), terminal.tapes, COUNT, 0.0)
     bars = closed(terminal, "EURUSD", "M1")
     assert ahead._known(bars) is not None
     other = bars.high.copy()
@@ -118,9 +128,9 @@ def test_a_scan_that_is_left_out_would_have_found_no_candidate() -> None:
             assert info is not None
             assert now is not None
             bars = {frame: closed(terminal, symbol, frame) for frame in strategy.timeframes}
-            parts = [features([bars[frame]], settings.swing_bars)[0] for frame in bars]
+            parts = [features(bars[frame], settings) for frame in bars]
             ceiling = strategy.ceiling(*parts)
-            for shift in rng.normal(0.0, 2.0 * parts[1].atr[-1], 12):
+            for shift in rng.normal(0.0, 2.0 * parts[1].atr, 12):
                 tick = Tick(
                     now.time, now.bid + shift, now.ask + shift, 0.0, 0, now.time_msc, 6, 0.0
                 )

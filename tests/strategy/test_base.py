@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from strategy.base import Bars, StrategyNotFound, load
-from strategy.institutional import WEIGHTS, InstitutionalStrategy, features, regime_of
+from strategy.institutional import WEIGHTS, InstitutionalStrategy, regime_of
 from strategy.sessions import sessions_at
 from strategy.settings import PRESETS, RiskSettings, StrategySettings
 
@@ -123,15 +123,6 @@ def bars_of(walk, count: int, j: int = 0, **changes) -> Bars:
     at = np.arange(count, dtype=np.int64) * 60
     values = {"open": o, "high": h, "low": lo, "close": c} | changes
     return Bars("X", "M1", at, volume=flat, spread=flat, **values)
-
-
-def test_features_are_the_same_alone_in_a_batch_and_whatever_comes_later(walk) -> None:
-    batch = features([bars_of(walk, 300, j) for j in range(4)])
-    alone = features([bars_of(walk, 300, 2)])[0]
-    longer = features([bars_of(walk, 310, 2)])[0]
-    for name, a, b, c in zip(alone._fields[1:], alone[1:], batch[2][1:], longer[1:], strict=True):
-        np.testing.assert_array_equal(a, b, err_msg=name)
-        np.testing.assert_array_equal(a[10:], c[:-10], err_msg=name)
 
 
 @pytest.mark.parametrize(

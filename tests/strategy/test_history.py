@@ -9,7 +9,8 @@ import numpy as np
 
 from execution.structs import RATES_DTYPE
 from execution.terminal import TerminalError
-from strategy.history import History
+from strategy.base import Bars
+from strategy.history import PAGE, History, anchor
 
 
 class Server:
@@ -49,7 +50,7 @@ async def test_the_forming_bar_is_never_handed_out() -> None:
     assert await refresh(history, server) == 1
     bars = history.bars("X", "M1")
     assert bars is not None
-    assert len(bars) == 50
+    assert len(bars) == 99  # all of the first page
     assert bars.time[-1] == 60 * 98
 
 
@@ -82,6 +83,48 @@ async def test_small_readings_join_to_what_one_large_reading_gives() -> None:
     np.testing.assert_array_equal(a.close, b.close)
 
 
+async def test_between_two_pages_the_bars_only_grow_and_then_the_oldest_are_let_go() -> None:
+    server, history = Server(100), History(50)
+    before: Bars | None = None
+    firsts = []
+    for _ in range(3 * PAGE):
+        server.grow()
+        await refresh(history, server)
+        bars = history.bars("X", "M1")
+        assert bars is not None
+        firsts.append(int(bars.time[0]))
+        if before is not None and bars.time[0] == before.time[0]:
+            assert len(bars) == len(before) + 1
+        assert len(bars) <= 50 + PAGE or firsts[-1] == 0
+        assert len(bars) > 50
+        before = bars
+    # 50 bars before the first of a page
+    assert sorted(set(firsts)) == [0, 60 * (PAGE - 50), 60 * (2 * PAGE - 50), 60 * (3 * PAGE - 50)]
+
+
+def test_the_place_where_the_bars_begin_does_not_depend_on_how_many_were_read() -> None:
+    rng = np.random.default_rng(5)
+    time = 300 * np.cumsum(rng.choice([1, 1, 1, 1, 40], 5000))
+    for stop in range(400, 5000, 13):
+        for read in (50 + PAGE, 200 + PAGE, 380):
+            part = time[stop - read : stop]
+            assert part[anchor(part, 300, 50)] == time[anchor(time[:stop], 300, 50)]
+
+
+async def test_an_offset_that_becomes_known_gives_all_series_anew() -> None:
+    server, history = Server(100), History(50)
+    await refresh(history, server)
+    bars = history.bars("X", "M1")
+    assert bars is not None
+    assert np.isnan(bars.utc_offset)
+    for offset, expected in ((7200.0, 1), (7200.0, 0), (None, 0), (10_800.0, 1)):
+        found = await history.refresh(server, {"X": server.now}, ["M1"], offset)
+        assert len(found) == expected
+    bars = history.bars("X", "M1")
+    assert bars is not None
+    assert bars.utc_offset == 10_800.0
+
+
 async def test_a_history_that_changed_behind_our_back_is_read_anew() -> None:
     server, history = Server(100), History(50)
     await refresh(history, server)
@@ -91,7 +134,7 @@ async def test_a_history_that_changed_behind_our_back_is_read_anew() -> None:
     bars = history.bars("X", "M1")
     assert bars is not None
     assert set(bars.close) == {1.15}
-    assert len(bars) == 50
+    assert len(bars) == 100
 
 
 async def test_a_failed_reading_is_told_and_keeps_the_bars() -> None:

@@ -35,7 +35,7 @@ def part(bars: Bars, start: int, stop: int) -> Bars:
     return Bars(bars.symbol, bars.timeframe, *columns)
 
 
-KEYS = ("symbol", "timeframe")
+KEYS = ("symbol", "timeframe", "utc_offset")
 
 
 def logistic(features: tuple[str, ...] = ("a", "b"), **changes: Any) -> Model:

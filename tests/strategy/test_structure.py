@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from strategy.indicators import wilder
+from strategy.liquidity import EQUAL_ATR, SWEEP_ATR
 from strategy.structure import (
     DISPLACEMENT_ATR,
-    EQUAL_ATR,
-    SWEEP_ATR,
     analyse,
     confirmed,
     dealing_range,
