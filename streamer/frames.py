@@ -26,6 +26,9 @@ RECENT_EVENTS = 200
 RECENT_BYTES = 192 * 1024
 """What a snapshot holds of one bot's log at most: fewer events when they are larger."""
 
+_LARGE = 64 * 1024
+"""Payloads from this size on are compressed in a hurry: the loop waits for it."""
+
 PING = b"\x89\x04feed"
 
 
@@ -46,7 +49,7 @@ def deflated_frame(payload: bytes) -> bytes:
     """The same, compressed with an empty context and the full window (RFC 7692, 7.2.1)."""
     if len(payload) < DEFLATE_FROM:
         return text_frame(payload)
-    deflate = zlib.compressobj(level=1, wbits=-15)
+    deflate = zlib.compressobj(level=6 if len(payload) < _LARGE else 1, wbits=-15)
     body = deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)
     return _header(0xC1, len(body) - 4) + body[:-4]
 

@@ -138,6 +138,8 @@ class FeedServer:
         server = self._server
         if server is None:
             return
+        for client in self.hub:
+            self.hub.drop(client)  # nothing may follow a close frame
         server.close(code=1001)
         for task in self._tasks:
             task.cancel()
