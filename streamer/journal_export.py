@@ -19,7 +19,11 @@ COLUMNS = ("seq", "timestamp", "type", "symbol", "ticket")
 
 
 def events(db: sqlite3.Connection, begin: float | None, end: float | None) -> Iterator[bytes]:
-    """Log events as they were written, in order, of a span of time (epoch seconds)."""
+    """Log events as they were written, in order, of a span of time (epoch seconds).
+
+    Raises:
+        JournalError: the file is damaged.
+    """
     last = 0
     while True:
         rows = db.execute(
@@ -27,10 +31,15 @@ def events(db: sqlite3.Connection, begin: float | None, end: float | None) -> It
         ).fetchall()
         if not rows:
             return
-        for _, at, body in rows:
+        for seq, at, body in rows:
+            if seq <= last:
+                raise file.JournalError(
+                    f"event {seq} stands after {last}: the journal is damaged; "
+                    "`mt5dash journal verify` names where"
+                )
+            last = seq
             if (begin is None or at >= begin) and (end is None or at <= end):
                 yield bytes(body)
-        last = rows[-1][0]
 
 
 def ledger_of(db: sqlite3.Connection) -> Ledger:

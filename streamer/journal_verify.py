@@ -21,6 +21,7 @@ from .wire import decode
 
 PAGE = 5000
 MAX_FINDINGS = 100
+_UNREADABLE = (sqlite3.Error, ValueError, TypeError, UnicodeDecodeError)
 
 
 @dataclass(slots=True)
@@ -74,12 +75,14 @@ def verify(path: Path) -> Verified:
         if meta.get("seal") != file.seal_of(meta):
             found.say("table meta: a name or an anchor is not what was written")
         _numbers(db, found)
-        _events(db, meta, found)
-        _samples(db, meta, found)
-        _kept(db, found)
+        for look in (_events, _samples, _kept):
+            try:
+                look(db, meta, found)
+            except _UNREADABLE as error:
+                found.say(f"cannot be read further: {error}")
         if meta.get("gaps"):
             found.notes.append(f"events missing since a salvage: {meta['gaps']}")
-    except (sqlite3.Error, ValueError, TypeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         found.say(f"cannot be read further: {error}")
     finally:
         db.close()
@@ -111,7 +114,12 @@ def _numbers(db: sqlite3.Connection, found: Verified) -> None:
 
 
 def _pages(db: sqlite3.Connection, table: str, key: str) -> Iterator[tuple[Any, ...]]:
-    """All rows in order, in short reads: a program that writes is not held up."""
+    """All rows in order, in short reads: a program that writes is not held up.
+
+    Raises:
+        sqlite3.DatabaseError: they are not in order. Asked for what comes after such a row, a
+            damaged table would give the same ones for ever.
+    """
     last = -(1 << 62)
     while True:
         rows = db.execute(
@@ -119,8 +127,11 @@ def _pages(db: sqlite3.Connection, table: str, key: str) -> Iterator[tuple[Any, 
         ).fetchall()
         if not rows:
             return
-        yield from rows
-        last = rows[-1][0]
+        for row in rows:
+            if row[0] <= last:
+                raise sqlite3.DatabaseError(f"the rows of {table} are out of order at {row[0]}")
+            last = row[0]
+            yield row
 
 
 Link = Callable[[bytes, tuple[Any, ...]], bytes]
@@ -219,7 +230,7 @@ def _samples(db: sqlite3.Connection, meta: dict[str, str], found: Verified) -> N
     )
 
 
-def _kept(db: sqlite3.Connection, found: Verified) -> None:
+def _kept(db: sqlite3.Connection, _: dict[str, str], found: Verified) -> None:
     for seq, at, kind, body, before, chain in _pages(db, "kept", "seq"):
         found.kept += 1
         try:

@@ -163,41 +163,6 @@ async def test_a_change_made_with_sql_is_named_by_row(tmp_path: Path, sql: str, 
     assert len(found.findings) <= 2, "one change, one name"
 
 
-async def test_a_bit_flipped_in_a_tables_statement_is_named_and_salvaged(tmp_path: Path) -> None:
-    path = tmp_path / "j.db"
-    await fill(path, [600.0 - n for n in range(10)])
-    ledger = everything(path)["ledger"]
-    data = path.read_bytes()
-    # The column `body` of `ev` is called `cody` from here on: SQLite finds nothing wrong.
-    assert data.count(b"type TEXT NOT NULL, body BLOB NOT NULL,\n    chain BLOB") == 1
-    at = data.index(b"body BLOB NOT NULL,\n    chain BLOB")
-    path.write_bytes(data[:at] + b"c" + data[at + 1 :])
-    assert verify(path).findings == ["file: table ev is not what was made"]
-    feed = Feed(FeedSettings(port=0), Journal(path))
-    await feed.start()
-    await until(lambda: any(e.get("code") == "JOURNAL" for e in feed.state.events))
-    await feed.close()
-    assert everything(path)["ledger"] == ledger
-    assert verify(path).ok
-
-
-async def test_an_index_that_is_missing_is_made_again(tmp_path: Path) -> None:
-    path = tmp_path / "j.db"
-    await fill(path, [600.0 - n for n in range(10)])
-    before = everything(path)
-    db = sqlite3.connect(path)
-    db.execute("DROP INDEX ev_ledger")
-    db.close()
-    found = verify(path)
-    assert found.ok
-    assert any("ev_ledger is missing" in line for line in found.notes)
-    feed = Feed(FeedSettings(port=0), Journal(path))
-    await feed.start()
-    await feed.close()
-    assert everything(path)["ledger"] == before["ledger"]
-    assert verify(path).notes == []
-
-
 def everything_epoch(path: Path) -> str:
     """The epoch in the file's log or pages, read without SQLite: opening would recover it."""
     pages = path.read_bytes() + path.with_name(path.name + "-wal").read_bytes()

@@ -1,0 +1,95 @@
+"""Damage that SQLite itself reads past: it is named, it stops nobody for ever, it is salvaged."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from feed_kit import until
+from test_journal_files import everything, fill
+
+from streamer import journal_export as export
+from streamer import journal_file as file
+from streamer.feed import Feed
+from streamer.journal import Journal
+from streamer.journal_verify import verify
+from streamer.replay import Replay
+from streamer.settings import FeedSettings
+
+PAGE = 4096
+
+
+async def test_a_bit_flipped_in_a_tables_statement_is_named_and_salvaged(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    await fill(path, [600.0 - n for n in range(10)])
+    ledger = everything(path)["ledger"]
+    data = path.read_bytes()
+    # The column `body` of `ev` is called `cody` from here on: SQLite finds nothing wrong.
+    assert data.count(b"type TEXT NOT NULL, body BLOB NOT NULL,\n    chain BLOB") == 1
+    at = data.index(b"body BLOB NOT NULL,\n    chain BLOB")
+    path.write_bytes(data[:at] + b"c" + data[at + 1 :])
+    assert verify(path).findings == ["file: table ev is not what was made"]
+    feed = Feed(FeedSettings(port=0), Journal(path))
+    await feed.start()
+    await until(lambda: any(e.get("code") == "JOURNAL" for e in feed.state.events))
+    await feed.close()
+    assert everything(path)["ledger"] == ledger
+    assert verify(path).ok
+
+
+async def test_an_index_that_is_missing_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    await fill(path, [600.0 - n for n in range(10)])
+    before = everything(path)
+    db = sqlite3.connect(path)
+    db.execute("DROP INDEX ev_ledger")
+    db.close()
+    found = verify(path)
+    assert found.ok
+    assert any("ev_ledger is missing" in line for line in found.notes)
+    feed = Feed(FeedSettings(port=0), Journal(path))
+    await feed.start()
+    await feed.close()
+    assert everything(path)["ledger"] == before["ledger"]
+    assert verify(path).notes == []
+
+
+async def test_rows_out_of_order_are_named_and_hold_nobody_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    await fill(path, [600.0 - n for n in range(4)])
+    db = sqlite3.connect(path)
+    root = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'ev'").fetchone()[0]
+    db.close()
+    data = bytearray(path.read_bytes())
+    page = (root - 1) * PAGE
+    assert (data[page], data[page + 4]) == (13, 12), "one leaf with the 12 events"
+    first, last = page + 8, page + 8 + 2 * 11
+    data[first : first + 2], data[last : last + 2] = data[last : last + 2], data[first : first + 2]
+    path.write_bytes(bytes(data))
+    db = file.read_only(path)
+    # The control: what comes after the last row read is a row before it, again and again.
+    after = "SELECT seq FROM ev WHERE seq > ? ORDER BY seq LIMIT 5000"
+    assert db.execute(after, (1,)).fetchall()[-1] == (1,)
+    assert any("out of order" in line for line in verify(path).findings)
+    with pytest.raises(file.JournalError, match="damaged"):
+        list(export.events(db, None, None))
+    db.close()
+    replay = Replay(path, speed=1e6)
+    try:
+        await replay.open()
+        replay.play()
+        async with asyncio.timeout(10):
+            while replay.playing:
+                await asyncio.sleep(0.01)
+    except file.JournalError:
+        pass
+    finally:
+        await replay.close()
+    feed = Feed(FeedSettings(port=0), Journal(path))
+    await feed.start()
+    await until(lambda: any(e.get("code") == "JOURNAL" for e in feed.state.events))
+    assert [e["seq"] for e in feed.state.events][:12] == list(range(1, 13)), "all are saved"
+    await feed.close()
+    assert verify(path).ok
