@@ -297,10 +297,15 @@ class Replay:
             whole_page = [row for row in rows if row.seq < until]
             rows = whole_page or rows
         self._rows.extend(rows)
-        self._last_row = (
-            max((r.seq for r in rows if not r.sample), default=self._last_row[0]),
-            max((r.sample for r in rows), default=self._last_row[1]),
+        before, self._last_row = (
+            self._last_row,
+            (
+                max((r.seq for r in rows if not r.sample), default=self._last_row[0]),
+                max((r.sample for r in rows), default=self._last_row[1]),
+            ),
         )
+        if rows and self._last_row <= before:  # it would be the same ones for ever
+            raise file.JournalError(f"{self.path}: its rows are out of order: it is damaged")
         return bool(rows)
 
     def _show(self, row: Row) -> None:
