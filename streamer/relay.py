@@ -76,6 +76,7 @@ class Relay:
         await feed.start()
         feed.snapshots.path = ()
         feed.watch(self._emitted)
+        feed.set_commander(self.passing.command)
         for bot in feed.bots:  # those of the journal: their upstream may be away now
             feed.set_commander(self.passing.command, bot.name)
         self._tasks = [

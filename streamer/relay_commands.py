@@ -38,7 +38,10 @@ class Passing:
     async def command(self, command: Command, actor: str) -> CommandResult:
         """A ``Commander``: see ``Commands``."""
         relay = self._relay
-        bot = command.bot or ""
+        bot = command.bot
+        if not bot:
+            text = "no bot comes through this relay yet; nothing was sent"
+            return refusal(command.id, "NO_BOT", text)
         upstream = relay.upstream_of(bot)
         if upstream is None:
             text = f"no bot {bot} comes through this relay now; nothing was sent"
