@@ -29,11 +29,21 @@ class HealthCheck:
     value: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number for ``/metrics``: ``counter`` when it only grows."""
+
+    text: str
+    value: Callable[[], float]
+    counter: bool = False
+
+
 class Health:
-    """Checks by name; each is asked when somebody wants to know."""
+    """Checks and measures by name; each is asked when somebody wants to know."""
 
     def __init__(self) -> None:
         self._checks: dict[str, Callable[[], HealthCheck]] = {}
+        self.measures: dict[str, Measure] = {}
 
     def register(self, name: str, check: Callable[[], HealthCheck]) -> None:
         """Add or replace a check. It is called on the loop and must be quick."""

@@ -40,6 +40,9 @@ class _FeedCollector(Collector):
         }
         for name, (text, value) in counters.items():
             yield CounterMetricFamily(f"mt5dash_{name}", text, value=value)
+        for name, measure in feed.health.measures.items():
+            kind = CounterMetricFamily if measure.counter else GaugeMetricFamily
+            yield kind(f"mt5dash_{name}", measure.text, value=measure.value())
         refused = CounterMetricFamily(
             "mt5dash_requests_refused", "Requests and clients turned away.", labels=["reason"]
         )
