@@ -183,7 +183,7 @@ class Joined:
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a read returned. ``term`` is that of the stream when it is another than the cursor's
-    (nothing else counts then); ``beat`` is ``None`` when it was not looked at."""
+    (nothing else counts then). ``beat`` rises whenever the writer writes; ``None``: not looked at."""
 
     log: Sequence[tuple[int, bytes]] = ()
     states: Sequence[tuple[int, bytes]] = ()

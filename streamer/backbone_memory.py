@@ -146,7 +146,8 @@ class MemoryStore:
             stream.waiting.add(future)
             try:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(future, block_s)
+                    async with asyncio.timeout(block_s):
+                        await future
             finally:
                 stream.waiting.discard(future)
             found = _look(self._stream(), cursor)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
@@ -12,6 +14,19 @@ DEFAULT_STREAM = "mt5dash"
 LOOKS = "redis://HOST:PORT/DB?stream=NAME, rediss:// for TLS, or sqlite:PATH"
 _TLS = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Broker:
+    """What an address says of a broker."""
+
+    host: str
+    port: int
+    db: int
+    stream: str | None
+    username: str | None
+    password: str | None
+    tls: bool
 
 
 def is_backbone(url: str) -> bool:
@@ -32,8 +47,23 @@ def safe_address(url: str) -> str:
             netloc += f":{parts.port}"
     except ValueError:
         return f"{scheme}://…"
-    stream = _stream_of(parts.query)
+    stream = (parse_qs(parts.query).get("stream") or [""])[0]
     return urlunsplit((scheme, netloc, parts.path, f"stream={stream}" if stream else "", ""))
+
+
+def check(url: str) -> None:
+    """Look at an address without opening anything.
+
+    Raises:
+        BackboneError: it names no backbone, or redis-py is not installed; the text says what
+            to do and holds no password.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme.lower() in ("memory", "sqlite") and rest:
+        return
+    _broker(url)
+    if importlib.util.find_spec("redis") is None:
+        raise BackboneError("a Redis backbone needs redis-py: pip install 'mt5dash[redis]'")
 
 
 def open_store(
@@ -48,20 +78,53 @@ def open_store(
         ca: PEM file of the authority behind the broker's certificate.
 
     Raises:
-        BackboneError: no such address; redis-py is not installed.
+        BackboneError: see ``check``.
     """
+    check(url)
     scheme, _, rest = url.partition(":")
-    scheme = scheme.lower()
-    if scheme == "memory" and rest:
+    if scheme.lower() == "memory":
         from .backbone_memory import MemoryStore
 
         return MemoryStore(rest)
-    if scheme == "sqlite" and rest:
+    if scheme.lower() == "sqlite":
         from .backbone_sqlite import SqliteStore
 
         return SqliteStore(Path(rest).expanduser())
+    from .backbone_redis import RedisStore
+
+    broker = _broker(url)
+    return RedisStore(
+        broker.host,
+        broker.port,
+        broker.db,
+        broker.stream or stream or DEFAULT_STREAM,
+        username=broker.username,
+        password=broker.password or password,
+        tls=broker.tls,
+        ca=ca,
+        where=safe_address(url),
+    )
+
+
+def password_from(path: Path) -> str:
+    """The first line of a password file.
+
+    Raises:
+        BackboneError: it cannot be read, or is empty.
+    """
+    try:
+        lines = path.expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BackboneError(f"{path} cannot be read: {error}") from None
+    if not lines or not lines[0].strip():
+        raise BackboneError(f"{path} is empty: its first line is the broker's password")
+    return lines[0].strip()
+
+
+def _broker(url: str) -> _Broker:
+    scheme, shown = url.partition(":")[0].lower(), safe_address(url)
     if scheme not in _TLS:
-        raise BackboneError(f"{safe_address(url)!r} is no backbone; one looks like {LOOKS}")
+        raise BackboneError(f"{shown} is no backbone; one looks like {LOOKS}")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -69,30 +132,22 @@ def open_store(
     except ValueError:
         host, port, db = None, None, 0
     if not host:
-        raise BackboneError(f"{safe_address(url)} is no address of a broker; one is {LOOKS}")
-    named = _stream_of(parts.query) or stream or DEFAULT_STREAM
-    if not _NAME.fullmatch(named):
+        raise BackboneError(f"{shown} is no address of a broker; one looks like {LOOKS}")
+    query = parse_qs(parts.query)
+    unknown = sorted(set(query) - {"stream"})
+    if unknown:
+        raise BackboneError(f"{shown}: {', '.join(unknown)}: not known here; only stream=NAME is")
+    stream = (query.get("stream") or [None])[0]  # type: ignore[list-item]
+    if stream is not None and not _NAME.fullmatch(stream):
         raise BackboneError(
-            f"stream {named!r}: a name has letters, digits, '.', '_' and '-', 64 at most"
+            f"{shown}: a stream's name has letters, digits, '.', '_' and '-', 64 at most"
         )
-    try:
-        from .backbone_redis import RedisStore
-    except ImportError:
-        raise BackboneError(
-            "a Redis backbone needs redis-py: pip install 'mt5dash[redis]'"
-        ) from None
-    return RedisStore(
+    return _Broker(
         host,
         port or 6379,
         db,
-        named,
-        username=unquote(parts.username) if parts.username else None,
-        password=(unquote(parts.password) if parts.password else None) or password,
-        tls=_TLS[scheme],
-        ca=ca,
-        where=safe_address(url),
+        stream,
+        unquote(parts.username) if parts.username else None,
+        unquote(parts.password) if parts.password else None,
+        _TLS[scheme],
     )
-
-
-def _stream_of(query: str) -> str:
-    return (parse_qs(query).get("stream") or [""])[0]

@@ -30,6 +30,11 @@ class Reader:
     Args:
         store: Where from; closed with the reader.
         since: Epoch and number of the last log event that the node has; ``None``: nothing.
+
+    Attributes:
+        where: The address, for people.
+        trouble: Why nothing can be read now, or ``None``.
+        heard_at: ``time.monotonic()`` of the writer's last sign of life; ``None``: none seen.
     """
 
     def __init__(self, store: Store, *, since: tuple[str, int] | None = None) -> None:
@@ -57,7 +62,8 @@ class Reader:
     async def close(self) -> None:
         """Let the store go."""
         try:
-            await asyncio.wait_for(self._store.close(), CLOSE_S)
+            async with asyncio.timeout(CLOSE_S):
+                await self._store.close()
         except TimeoutError:
             log.warning("%s: the connection did not close in time", self.where)
 
@@ -93,13 +99,12 @@ class Reader:
                 yield told
 
     def _heard(self, beat: int | None) -> None:
-        if beat is None or beat != self._beat:
-            if beat is not None:
-                # The first look says only that somebody wrote once.
-                known, self._beat = self._beat >= 0, beat
-                if not known and self.heard_at is None:
-                    return
+        if beat is None or beat == self._beat:
+            return
+        # The first look says only that somebody wrote once; so does what was read.
+        if self._beat >= 0:
             self.heard_at = time.monotonic()
+        self._beat = beat
 
     def _begin(self, joined: Joined, saved: Saved) -> Iterator[Told]:
         """Find the place in a stream that is new to this reader."""
@@ -124,10 +129,9 @@ class Reader:
         if found.term is not None:
             self._cursor = None
             return
+        self._heard(found.beat)
         if found.empty:
-            self._heard(found.beat)
             return
-        self._heard(None)
         seq, state = cursor.seq, cursor.state
         items: list[tuple[int, bytes]] = []
         again: list[tuple[int, bytes]] = []

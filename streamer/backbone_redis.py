@@ -6,6 +6,8 @@ it has. What belongs together is one script, which also refuses a writer that wa
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Sequence
 from typing import Any, cast
 
@@ -18,7 +20,6 @@ from redis.exceptions import (
     NoPermissionError,
     ReadOnlyError,
     RedisError,
-    ResponseError,
 )
 
 from .backbone import (
@@ -39,6 +40,9 @@ from .backbone import (
 CONNECT_S = 3.0
 TIMEOUT_S = 4.0
 """Longest wait for an answer; a read blocks for less (``backbone_reader.BLOCK_S``)."""
+
+LOOK_S = 1.0
+"""Between two looks for the writer's sign of life while events come."""
 
 # KEYS of both: mark, log, states, snapshot.
 # ARGV: writer, who, epoch, seq, seen, first, run of the broker.
@@ -158,24 +162,26 @@ class RedisStore:
             protocol=2,
             **security,
         )
+        self._looked_at = 0.0
         self._claim = self._redis.register_script(_CLAIM)
         self._write = self._redis.register_script(_WRITE)
         self._release = self._redis.register_script(_RELEASE)
 
     async def _ask(self, answer: Awaitable[Any]) -> Any:
+        task = asyncio.current_task()
+        before = task.cancelling() if task is not None else 0
         try:
-            return await answer
+            found = await answer
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreAway(_words(self.where, error)) from None
+        if task is not None and task.cancelling() > before:
+            # redis-py sends under `asyncio.wait_for`, which loses a cancel before Python 3.12.
+            raise asyncio.CancelledError
+        return found
 
     async def claim(self, claim: Claim) -> Held:
         """See ``Store.claim``."""
-        try:
-            server = await self._redis.info("server")
-        except ResponseError:  # a user that may not ask
-            server = {}
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreAway(_words(self.where, error)) from None
+        run = await self._ask(self._run_id())
         found = await self._ask(
             self._claim(
                 self._keys,
@@ -186,7 +192,7 @@ class RedisStore:
                     claim.seq,
                     "" if claim.seen is None else claim.seen,
                     int(claim.first),
-                    str(server.get("run_id", ""))[:8],
+                    run,
                 ],
             )
         )
@@ -204,6 +210,14 @@ class RedisStore:
             int(state),
             bool(renewed),
         )
+
+    async def _run_id(self) -> str:
+        """What the broker calls this run of itself; empty for a user that may not ask."""
+        try:
+            server = await self._redis.info("server")
+        except NoPermissionError:
+            return ""
+        return str(server.get("run_id", ""))[:8]
 
     async def write(self, writing: Writing, keep: int) -> int:
         """See ``Store.write``."""
@@ -272,11 +286,15 @@ class RedisStore:
                 block=max(1, int(block_s * 1000)),
             )
         )
-        if not found:
+        number: int | None = None
+        now = time.monotonic()
+        if not found or now - self._looked_at >= LOOK_S:
+            self._looked_at = now
             fields = cast(Awaitable[Any], self._redis.hmget(mark, "term", "beat"))
             term, beat = await self._ask(fields)
-            named = _text(term or b"")
-            return Found(term=None if named == cursor.term else named, beat=int(beat or 0))
+            named, number = _text(term or b""), int(beat or 0)
+            if not found or named != cursor.term:
+                return Found(term=None if named == cursor.term else named, beat=number)
         parts: dict[str, list[tuple[int, bytes]]] = {log: [], states: []}
         for key, entries in found:
             into = parts[_text(key)]
@@ -284,7 +302,7 @@ class RedisStore:
                 if _text(fields[b"t"]) != cursor.term:
                     return Found(term=_text(fields[b"t"]))
                 into.append((_number(entry), fields[b"e"]))
-        return Found(parts[log], parts[states])
+        return Found(parts[log], parts[states], beat=number)
 
     async def close(self) -> None:
         """See ``Store.close``."""

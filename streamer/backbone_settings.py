@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from .backbone import BackboneError
+from .backbone_open import check, password_from
 
 
 class BackboneSettings(BaseModel):
@@ -43,3 +46,23 @@ class BackboneSettings(BaseModel):
         ge=1000,
         description="Newest log events that the stream keeps for nodes that were away.",
     )
+
+    @field_validator("url")
+    @classmethod
+    def _usable(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value():
+            try:
+                check(url.get_secret_value())
+            except BackboneError as error:
+                raise ValueError(str(error)) from None
+        return url
+
+    @field_validator("password_file")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            try:
+                password_from(path)
+            except BackboneError as error:
+                raise ValueError(str(error)) from None
+        return path

@@ -114,7 +114,12 @@ class BackboneSource:
         return stop
 
     async def command(
-        self, name: str, args: Mapping[str, Any] | None = None, *, id: str | None = None
+        self,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        bot: str | None = None,
     ) -> CommandResult:
         """Refused, in words."""
         text = "a backbone carries events only; send commands to the bot's own feed (ws://)"
@@ -122,7 +127,7 @@ class BackboneSource:
 
     async def events(self) -> AsyncIterator[Wire]:
         """All frames from now on, snapshots included, instead of ``start``: reading waits for a
-        slow reader. A gap is told by the snapshot after it, which is not ``resumed``."""
+        slow reader. A gap shows in the numbers, and is told to ``on_gap`` before that."""
         async for told in self._reader.told():
             if isinstance(told, Snapshot):
                 yield self._load(told)
@@ -131,6 +136,9 @@ class BackboneSource:
                 log.error("%s: events %d-%d are missing: %s", self.url, *_gap(told))
                 if self._on_gap is not None:
                     self._on_gap(told)
+            elif told.again:
+                for _, raw in told.items:
+                    self.state.apply(decode(raw), time.monotonic())
             else:
                 for seq, raw in told.items:
                     yield self._take(seq, raw)

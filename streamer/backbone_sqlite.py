@@ -106,7 +106,8 @@ class SqliteStore:
             self._thread.start()
         self._jobs.put(work)
         try:
-            return await asyncio.wait_for(answer, limit)
+            async with asyncio.timeout(limit):
+                return await answer
         except TimeoutError:
             raise StoreAway(f"{self.where}: the disk does not answer") from None
 

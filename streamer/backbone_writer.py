@@ -171,7 +171,8 @@ class Writer:
         task.cancel()
         await asyncio.wait([task], timeout=timeout)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._store.close(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._store.close()
         if self.waiting:
             log.error("%s: %d events were not sent", self._store.where, self.waiting)
 
@@ -272,7 +273,8 @@ class Writer:
                 return
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), BEAT_S)
+                async with asyncio.timeout(BEAT_S):
+                    await self._wake.wait()
 
     def _next(self, held: Held) -> tuple[Writing, dict[tuple[str, str | None], tuple[bytes, bool]]]:
         """What goes out now; the state events are taken out of those that wait."""

@@ -29,6 +29,7 @@ from pydantic_settings import (
 from execution.settings import PaperSettings, TerminalSettings
 from strategy.settings import RiskSettings, StrategySettings
 from streamer.alerts_settings import AlertSettings
+from streamer.backbone_settings import BackboneSettings
 from streamer.relay_settings import RelaySettings
 from streamer.settings import FeedSettings, JournalSettings
 
@@ -95,6 +96,7 @@ class Settings(BaseSettings):
     strategy: StrategySettings = Field(default_factory=StrategySettings)
     risk: RiskSettings = Field(default_factory=RiskSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
+    backbone: BackboneSettings = Field(default_factory=lambda: BackboneSettings())
     relay: RelaySettings = Field(default_factory=RelaySettings)
     ui: UiSettings = Field(default_factory=lambda: UiSettings())
     log: LogSettings = Field(default_factory=lambda: LogSettings())
