@@ -25,6 +25,7 @@ from execution.terminal import TerminalError
 from strategy.book import Why
 from strategy.worker import Worker, build_strategy
 from streamer.alerts import Alerts
+from streamer.backbone_feed import Backbone
 from streamer.feed import Feed
 from streamer.health import HealthCheck
 from streamer.journal import Journal, JournalLocked
@@ -130,6 +131,7 @@ class Runtime:
         self.orders: Orders
         self.worker: Worker
         self.alerts: Alerts
+        self.backbone: Backbone | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping: asyncio.Task[None] | None = None
 
@@ -168,6 +170,8 @@ class Runtime:
             await self._build()
         except BaseException:
             await self.feed.close()
+            if self.backbone is not None:
+                await self.backbone.close()
             raise
         steps.end("feed", f"listening on {self.feed.url}")
         steps.begin("terminal", self._where())
@@ -185,7 +189,10 @@ class Runtime:
     async def _build(self) -> None:
         settings, feed = self.settings, self.feed
         assert self.journal is not None
-        halted, memory = await recall(self.journal)
+        if settings.backbone.url.get_secret_value():
+            self.backbone = Backbone(feed, settings.backbone)
+            await self.backbone.start()
+        halted, memory = await recall(self.journal, settings.feed.bot)
         if settings.terminal.backend == "paper" and settings.paper.state is None:
             memory = None  # the account begins anew, only the journal goes on
         terminal = settings.terminal
@@ -274,7 +281,7 @@ class Runtime:
 
     def _worker_health(self) -> HealthCheck:
         """The worker by what it last did: its state, and the age of its last word."""
-        state, at = self.feed.state.bot, self.feed.state.updated.get("bot")
+        state, at = self.feed.own.bot, self.feed.own.updated.get("bot")
         if state is None or at is None:
             return HealthCheck("degraded", "the worker has not spoken yet")
         age = time.monotonic() - at
@@ -302,3 +309,5 @@ class Runtime:
         await closing
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.feed.close(), FEED_STOP_S)
+        if self.backbone is not None:  # last: it takes what the feed said at the end
+            await self.backbone.close()
