@@ -118,17 +118,17 @@ Setting = dict[str, Any]
 def settings(chosen: list[str], clients: int, quick: bool) -> list[Setting]:
     """What is measured with this many clients, without compression."""
     found: list[Setting] = []
-    budget = 40_000 if quick else 100_000
+    budget = 30_000 if quick else 60_000
     if "fanout" in chosen:
-        for size in (350, 8192):
-            found.append({"size": size, "per_turn": 1, "gap": 0.0, "budget": budget})
+        alone: Setting = {"per_turn": 1, "gap": 0.0, "budget": budget}
+        found += [{"size": 350, **alone}, {"size": 8192, **alone}]
     if "burst" in chosen and clients >= 100:
         found.append({"size": 350, "per_turn": 10, "gap": 0.0, "budget": 2 * budget})
-        found.append({"size": 350, "per_turn": 10, "gap": 0.25, "budget": clients * 120})
+        found.append({"size": 350, "per_turn": 10, "gap": 0.25, "budget": clients * 80})
     return found
 
 
-DEFLATE: Setting = {"size": 8192, "per_turn": 1, "gap": 0.0, "budget": 40_000}
+DEFLATE: Setting = {"size": 8192, "per_turn": 1, "gap": 0.0, "budget": 20_000}
 DEFLATE_SUBJECTS = ["raw", "hub", "aiohttp", "broadcast", "fastapi", "fastapi_old"]
 
 

@@ -1,19 +1,23 @@
 """How long a log event waits for the disk, and how many a second get there.
 
-    python benchmarks/feed/journal.py [FOLDER]
+    python benchmarks/feed/journal.py [--folder FOLDER] [--rounds 5] [--save FILE]
 
 From ``publish`` to the watcher that hears of the event after its commit (synchronous=FULL), in
-one process with the loop that publishes.
+one process with the loop that publishes. How late that loop is, is measured with the journal
+and, as the measure of what the machine and the publisher do to it, without.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import report
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -28,9 +32,11 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-async def at_rate(folder: Path, rate: int) -> None:
-    journal = Journal(folder / f"{rate}.db", JournalSettings(waiting_events=100_000))
-    feed = Feed(FeedSettings(port=0), journal)
+async def at_rate(folder: Path, rate: int, journalled: bool = True) -> report.Row:
+    journal = Journal(
+        folder / f"{rate}-{time.time_ns()}.db", JournalSettings(waiting_events=100_000)
+    )
+    feed = Feed(FeedSettings(port=0), journal if journalled else None)
     await feed.start()
     sent_at: dict[int, float] = {}
     waits: list[float] = []
@@ -57,21 +63,32 @@ async def at_rate(folder: Path, rate: int) -> None:
         await asyncio.sleep(0.001)
     took = time.perf_counter() - started
     watcher.cancel()
-    print(
-        f"{rate}/s offered, {sent / took:.0f}/s on disk in {journal.commits} commits; wait ms "
-        f"p50 {percentile(waits, 0.5) * 1e3:.2f} p99 {percentile(waits, 0.99) * 1e3:.2f} "
-        f"max {max(waits) * 1e3:.1f}; loop late at most {worst * 1e3:.1f} ms",
-        flush=True,
-    )
+    commits = journal.commits
     await feed.close()
+    return {
+        "bench": "journal", "offered": rate, "rate": sent / took, "commits": commits,
+        "journalled": journalled, "p50_ms": percentile(waits, 0.5) * 1e3,
+        "p99_ms": percentile(waits, 0.99) * 1e3, "max_ms": max(waits) * 1e3,
+        "late_ms": worst * 1e3,
+    }  # fmt: skip
 
 
 async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, help="where; the disk that is measured")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--save", type=Path, help="a file that the results are added to")
+    options = parser.parse_args()
+    rows = []
     with contextlib.ExitStack() as stack:
-        folder = sys.argv[1] if len(sys.argv) > 1 else None
-        made = Path(folder or stack.enter_context(tempfile.TemporaryDirectory()))
-        for rate in (100, 1000, 10_000):
-            await at_rate(made, rate)
+        made = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for _ in range(options.rounds):
+            this = f"{time.time():.3f}"
+            for rate, journalled in ((100, True), (1000, True), (10_000, True), (10_000, False)):
+                rows.append({**await at_rate(made, rate, journalled), "round": this})
+                if options.save:
+                    report.save(options.save, rows[-1])
+    print(report.tables(rows))
 
 
 if __name__ == "__main__":

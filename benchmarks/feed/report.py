@@ -1,6 +1,6 @@
 """Tables and goals from what ``bench.py``, ``slow.py`` and ``journal.py`` saved.
 
-    python benchmarks/feed/report.py RESULTS... > docs/performance.md
+    python benchmarks/feed/report.py RESULTS... > docs/performance.md   # the whole page
 
 A saved line is one measurement; those of one round share its ``round``. Medians over rounds,
 ratios inside a round.
@@ -13,8 +13,9 @@ import json
 import os
 import platform
 import statistics
-import sys
-from collections.abc import Callable, Iterable
+import time
+import zlib
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -112,4 +113,180 @@ def tables(rows: list[Row]) -> str:
                 f"| {cell(median(found, 'kib_a_client'), 1)} |"
             )
         out.append("")
+    out += _slow([row for row in rows if row["bench"] == "slow"])
+    out += _push([row for row in rows if row["bench"] == "push"])
+    out += _journal([row for row in rows if row["bench"] == "journal"])
     return "\n".join(out)
+
+
+def _slow(rows: list[Row]) -> list[str]:
+    if not rows:
+        return []
+    out = [
+        f"### 10,000 events a second to two readers ({len({r['round'] for r in rows})} rounds)", "",
+        "| clients that never read | events/s | latency ms p50 | p99 | most | memory MiB | closed after s |",
+        "|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for stopped in sorted({row["stopped"] for row in rows}):
+        chosen = [row for row in rows if row["stopped"] == stopped]
+        gone = [row["closed_after_s"] for row in chosen if row["closed_after_s"] is not None]
+        out.append(
+            f"| {stopped} | {median(chosen, 'rate'):.0f} | {cell(median(chosen, 'p50_ms'))} "
+            f"| {cell(median(chosen, 'p99_ms'))} | {max(r['max_ms'] for r in chosen):.1f} "
+            f"| +{median(chosen, 'grown_mib'):.1f} "
+            f"| {cell(statistics.median(gone) if gone else None)} |"
+        )
+    return [*out, ""]
+
+
+def _push(rows: list[Row]) -> list[str]:
+    if not rows:
+        return []
+    out = [
+        f"### `push_update` from a thread ({len({r['round'] for r in rows})} rounds)", "",
+        "| stuck clients | us p50 | p99 | p99 of the worst round |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for stuck in sorted({row["stuck"] for row in rows}):
+        chosen = [row for row in rows if row["stuck"] == stuck]
+        out.append(
+            f"| {stuck} | {median(chosen, 'p50_us'):.1f} | {median(chosen, 'p99_us'):.1f} "
+            f"| {max(r['p99_us'] for r in chosen):.1f} |"
+        )
+    return [*out, ""]
+
+
+def _journal(rows: list[Row]) -> list[str]:
+    if not rows:
+        return []
+    out = [
+        f"### Journal, `synchronous=FULL` ({len({r['round'] for r in rows})} rounds)", "",
+        "| events/s offered | on disk | commits | wait ms p50 | p99 | p99 of the worst round | loop late at most, ms | in the worst round |",
+        "|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for offered, kept in sorted({(row["offered"], not row["journalled"]) for row in rows}):
+        chosen = [r for r in rows if r["offered"] == offered and r["journalled"] is not kept]
+        name = f"{offered}{', without a journal' if kept else ''}"
+        out.append(
+            f"| {name} | {median(chosen, 'rate'):.0f} | {median(chosen, 'commits'):.0f} "
+            f"| {cell(median(chosen, 'p50_ms'))} | {cell(median(chosen, 'p99_ms'))} "
+            f"| {max(r['p99_ms'] for r in chosen):.2f} | {median(chosen, 'late_ms'):.1f} "
+            f"| {max(r['late_ms'] for r in chosen):.1f} |"
+        )
+    return [*out, ""]
+
+
+Goal = tuple[str, float | None, str, float]
+
+
+def goals(rows: list[Row]) -> list[Goal]:
+    """What was promised: (what, the figure or ``None`` when not measured, relation, bound)."""
+
+    def fan(kind: str, clients: int, size: int, per_turn: int = 1, gap: float = 0.0,
+            deflate: bool = False) -> list[Row]:  # fmt: skip
+        wanted = (clients, size, per_turn, gap, deflate)
+        names = ("clients", "size", "per_turn", "gap", "deflate")
+        return [
+            row for row in rows
+            if row["bench"] == "fanout" and row["kind"] == kind
+            and tuple(row[name] for name in names) == wanted
+        ]  # fmt: skip
+
+    def over(above: str, below: str, *setting: Any) -> float | None:
+        return ratio(fan(above, *setting), fan(below, *setting), "cpu_us")
+
+    def middle(bench: str, key: str, **wanted: Any) -> float | None:
+        found = [
+            row for row in rows
+            if row["bench"] == bench and all(row[k] == v for k, v in wanted.items())
+        ]  # fmt: skip
+        return median(found, key) if found else None
+
+    storms = [row for row in rows if row["bench"] == "storm"]
+    by = by_kind(storms)
+    most = max((row["worst_ms"] for row in by.get("hub", [])), default=None)
+    squeezed = (1000, 8192, 1, 0.0, True)
+    return [
+        ("350 B, 1000 clients: over raw sockets", over("hub", "raw", 1000, 350), "<=", 1.3),
+        ("350 B, 1000 clients: FastAPI over it", over("fastapi", "hub", 1000, 350), ">=", 2.4),
+        ("350 B, 1000 clients: over picows", over("hub", "picows", 1000, 350), "<=", 1.1),
+        ("350 B, 100 clients: over raw sockets", over("hub", "raw", 100, 350), "<=", 1.4),
+        ("10 events in a turn, 1000 clients: FastAPI over it",
+         over("fastapi", "hub", 1000, 350, 10), ">=", 11),
+        ("the same with 100 clients", over("fastapi", "hub", 100, 350, 10), ">=", 11),
+        ("the same four times a second, 1000 clients: over raw sockets, joined bytes",
+         over("hub", "raw", 1000, 350, 10, 0.25), "<=", 1.4),
+        ("8 KB, permessage-deflate, 1000 clients: FastAPI over it",
+         over("fastapi", "hub", *squeezed), ">=", 20),
+        ("the same for `ws=\"websockets\"`, uvicorn's way before",
+         over("fastapi_old", "hub", *squeezed), ">=", 20),
+        ("1000 connect at once: seconds, of FastAPI's",
+         ratio(by.get("hub", []), by.get("fastapi", []), "seconds"), "<=", 0.6),
+        ("1000 connect at once: loop held at most, ms, in the worst round", most, "<=", 100),
+        ("KiB of memory for an idle client", middle("storm", "kib_a_client", kind="hub"), "<=", 20),
+        ("10,000 events/s, one reader stopped: the others' p99, ms",
+         middle("slow", "p99_ms", stopped=1), "<=", 10),
+        ("`push_update`: p99, us", middle("push", "p99_us", stuck=0), "<=", 50),
+        ("`push_update` with five stuck clients: p99, us",
+         middle("push", "p99_us", stuck=5), "<=", 50),
+        ("journal, 10,000 events/s: p99 until on disk, ms",
+         middle("journal", "p99_ms", offered=10_000, journalled=True), "<=", 20),
+        ("journal, 10,000 events/s: loop late at most, ms",
+         middle("journal", "late_ms", offered=10_000, journalled=True), "<=", 10),
+    ]  # fmt: skip
+
+
+def bound(rows: list[Row]) -> str:
+    """Why a goal with compression may be out of reach: what one write costs, in words."""
+    squeezed = [row for row in rows if row["bench"] == "fanout" and row["deflate"]]
+    kinds = by_kind([row for row in squeezed if row["clients"] == 1000])
+    most = ratio(kinds.get("fastapi", []), kinds.get("raw", []), "cpu_us")
+    if most is None:
+        return ""
+    return (
+        f"With compression nothing that writes to each client can be more than **{most:.1f} times** "
+        f"cheaper than FastAPI here: that is what raw sockets reach that write bytes compressed "
+        f"beforehand ({median(kinds['raw'], 'cpu_us'):.1f} us of kernel for one write of "
+        f"{median(kinds['raw'], 'bytes'):.0f} bytes), against {median(kinds['fastapi'], 'cpu_us'):.0f} "
+        f"us for FastAPI, most of them zlib's. The ratio is that of zlib's speed to the kernel's.\n"
+    )
+
+
+def page(rows: list[Row]) -> str:
+    """The whole document."""
+    parts = ["websockets", "uvicorn", "fastapi", "aiohttp", "picows", "msgspec"]
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in parts)
+    latest = max(float(row["round"]) for row in rows)
+    out = [
+        "# What the feed costs, beside others", "",
+        "Made by `benchmarks/feed/report.py` from what `bench.py`, `slow.py` and `journal.py` "
+        "measured; how to run them: [benchmarks/feed](../benchmarks/feed/README.md).", "",
+        f"{time.strftime('%Y-%m-%d', time.gmtime(latest))}; {os.cpu_count()} virtual cores, "
+        f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}, "
+        f"zlib {zlib.ZLIB_RUNTIME_VERSION}; {versions}.", "",
+        "The server has one core, the load (a C program) the other. `us a message` is the server's "
+        "CPU time for one message delivered to one client, making JSON from a dict included (not "
+        "for raw sockets: their bytes are made before the clock starts). Every message is counted at "
+        "the reader. All sockets have `TCP_NODELAY`. The next turn begins when nothing is buffered, "
+        "so that nobody gains by joining what waits. Events differ from each other as one scan from "
+        "the next. Medians over rounds; ratios are taken inside a round.", "",
+        "## Goals", "",
+        "| | goal | measured | |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for what, figure, relation, limit in goals(rows):
+        met = "not measured"
+        if figure is not None:
+            met = (
+                "met"
+                if (figure <= limit if relation == "<=" else figure >= limit)
+                else "**missed**"
+            )
+        sign = "at most" if relation == "<=" else "at least"
+        out.append(f"| {what} | {sign} {limit:g} | {cell(figure)} | {met} |")
+    out += ["", bound(rows), "## Measured", "", tables(rows)]
+    return "\n".join(out)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", nargs="+", type=Path)
+    print(page(load(parser.parse_args().results)), end="")

@@ -1,14 +1,15 @@
 """What others notice when one client stops reading, and what ``push_update`` costs a bot.
 
-    python benchmarks/feed/slow.py
+    python benchmarks/feed/slow.py [--rounds 7] [--save FILE]
 
 A feed at 10,000 log events a second in a process of its own; one client that never reads, and
-two that do. Printed: the readers' latency from ``publish`` to their socket, the feed's memory,
+two that do. Measured: the readers' latency from ``publish`` to their socket, the feed's memory,
 when the stopped one was closed; then the time of ``push_update`` from a thread.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -21,6 +22,8 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+
+import report
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -71,7 +74,7 @@ def serve(pipe: Any, core: int) -> None:
         await asyncio.sleep(1)
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         pipe.send({"grown_kib": after - before, "closed_after_s": closed_after,
-                   "closed": feed.hub.closed_slow, "rate": sent / (time.monotonic() - started - 1)})  # fmt: skip
+                   "closed": feed.hub.closed_slow, "sent": sent, "rate": sent / (time.monotonic() - started - 1)})  # fmt: skip
         await feed.close()
 
     asyncio.run(main())
@@ -130,38 +133,39 @@ def readers(port: int, pipe: Any) -> None:
     pipe.send((latencies, [count[0] for count in seen]))
 
 
-def slow_client() -> None:
-    for stuck in (0, 1):
-        ours, theirs = multiprocessing.Pipe()
-        server = multiprocessing.Process(target=serve, args=(theirs, 0), daemon=True)
-        server.start()
-        port = ours.recv()
-        held = []
-        for _ in range(stuck):
-            sock = open_socket(port)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            held.append(sock)
-        mine, other = multiprocessing.Pipe()
-        load = multiprocessing.Process(target=readers, args=(port, other), daemon=True)
-        load.start()
-        mine.recv()
-        ours.send("go")
-        facts = ours.recv()
-        latencies, seen = mine.recv()
-        print(
-            f"{stuck} stopped: {facts['rate']:.0f} events/s to {READERS} readers, "
-            f"{min(seen)}-{max(seen)} each; latency ms p50 {percentile(latencies, 0.5) * 1e3:.2f} "
-            f"p99 {percentile(latencies, 0.99) * 1e3:.2f} max {max(latencies) * 1e3:.1f}; "
-            f"memory +{facts['grown_kib'] / 1024:.1f} MiB; closed {facts['closed']} "
-            f"after {facts['closed_after_s']}",
-            flush=True,
-        )
-        server.join(5)
-        for sock in held:
-            sock.close()
+def slow_client(stopped: int) -> report.Row:
+    """A run with so many clients that never read."""
+    ours, theirs = multiprocessing.Pipe()
+    server = multiprocessing.Process(target=serve, args=(theirs, 0), daemon=True)
+    server.start()
+    port = ours.recv()
+    held = []
+    for _ in range(stopped):
+        sock = open_socket(port)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        held.append(sock)
+    mine, other = multiprocessing.Pipe()
+    load = multiprocessing.Process(target=readers, args=(port, other), daemon=True)
+    load.start()
+    mine.recv()
+    ours.send("go")
+    facts = ours.recv()
+    latencies, seen = mine.recv()
+    if set(seen) != {facts["sent"]}:
+        raise RuntimeError(f"the readers got {seen} of {facts['sent']} events")
+    server.join(5)
+    for sock in held:
+        sock.close()
+    return {
+        "bench": "slow", "stopped": stopped, "rate": facts["rate"],
+        "p50_ms": percentile(latencies, 0.5) * 1e3, "p99_ms": percentile(latencies, 0.99) * 1e3,
+        "max_ms": max(latencies) * 1e3, "grown_mib": facts["grown_kib"] / 1024,
+        "closed": facts["closed"], "closed_after_s": facts["closed_after_s"],
+    }  # fmt: skip
 
 
-def push_cost() -> None:
+def push_cost(stuck: int) -> report.Row:
+    """What a call costs a bot's thread while so many clients are stuck."""
     from streamer.background import push_update, start_server, stop_server
     from streamer.settings import FeedSettings
 
@@ -169,27 +173,39 @@ def push_cost() -> None:
     event = json.loads(
         '{"type":"SCAN_SUMMARY","symbols":{"EURUSD":"Low Score"},"count":12,"candidates":0}'
     )
-    for stuck in (0, 5):
-        held = [open_socket(port) for _ in range(stuck)]
-        time.sleep(0.2)
-        times = []
-        for number in range(20_000):
-            started = time.perf_counter()
-            push_update(event)
-            times.append(time.perf_counter() - started)
-            if number % 10 == 0:
-                time.sleep(0.001)
-        print(
-            f"push_update with {stuck} stuck clients: p50 {percentile(times, 0.5) * 1e6:.1f} us, "
-            f"p99 {percentile(times, 0.99) * 1e6:.1f} us, max {max(times) * 1e6:.0f} us",
-            flush=True,
-        )
-        for sock in held:
-            sock.close()
+    held = [open_socket(port) for _ in range(stuck)]
+    time.sleep(0.2)
+    times = []
+    for number in range(20_000):
+        started = time.perf_counter()
+        push_update(event)
+        times.append(time.perf_counter() - started)
+        if number % 10 == 0:
+            time.sleep(0.001)
+    for sock in held:
+        sock.close()
     stop_server()
+    return {
+        "bench": "push", "stuck": stuck, "p50_us": percentile(times, 0.5) * 1e6,
+        "p99_us": percentile(times, 0.99) * 1e6, "max_us": max(times) * 1e6,
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--save", type=Path, help="a file that the results are added to")
+    options = parser.parse_args()
+    rows = []
+    for _ in range(options.rounds):
+        this = f"{time.time():.3f}"
+        for found in (slow_client(0), slow_client(1), push_cost(0), push_cost(5)):
+            rows.append({**found, "round": this})
+            if options.save:
+                report.save(options.save, rows[-1])
+    print(report.tables(rows))
 
 
 if __name__ == "__main__":
     multiprocessing.set_start_method("spawn")
-    slow_client()
-    push_cost()
+    main()
