@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .alerts_channels import Channel, Message, NotDelivered, channels, fetch
@@ -21,6 +22,7 @@ from .alerts_rules import Alert, Rules
 from .alerts_settings import AlertSettings
 from .health import HealthCheck
 from .protocol import RiskAlert
+from .state import bot_of
 from .wire import now_iso
 
 if TYPE_CHECKING:
@@ -34,6 +36,21 @@ ALIVE_S = 10.0
 TELL_S = 60.0
 """A channel that fails is told on the feed once in so long."""
 CLOSE_S = 1.0
+
+
+@dataclass
+class _Watched:
+    """One bot of the feed; ``name`` is empty for the feed's own."""
+
+    rules: Rules
+    name: str
+    away_since: float | None = None
+
+    def named(self, alert: Alert) -> Alert:
+        """The alert as it is told: another bot's says whose it is."""
+        if not self.name:
+            return alert
+        return replace(alert, key=f"{self.name} {alert.key}", text=f"{self.name}: {alert.text}")
 
 
 class Alerts:
@@ -63,11 +80,10 @@ class Alerts:
             for way in (channels(settings) if ways is None else ways)
         ]
         self._feed = feed
-        self._rules = Rules(settings)
+        self._bots: dict[str, _Watched] = {}
         self._gate = Gate(settings)
         self._clock = clock
         self._told: dict[str, float] = {}
-        self._away_since: float | None = None
         self._well_at = 0.0
         self._unwatch: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -116,14 +132,22 @@ class Alerts:
     # -- on the loop ----------------------------------------------------------------------
 
     def _heard(self, event: dict[str, Any]) -> None:
+        watched = self._watched(bot_of(event) or self._feed.bots.speaker.name)
         if event.get("type") == "TERMINAL_STATUS":
             away = event.get("state") != "connected"
             if not away:
-                self._away_since = None
-            elif self._away_since is None:
-                self._away_since = time.monotonic()
-        for alert in self._rules.heard(event):
-            self._take(alert)
+                watched.away_since = None
+            elif watched.away_since is None:
+                watched.away_since = time.monotonic()
+        for alert in watched.rules.heard(event):
+            self._take(watched.named(alert))
+
+    def _watched(self, name: str) -> _Watched:
+        found = self._bots.get(name)
+        if found is None:
+            own = name == self._feed.bots.speaker.name
+            found = self._bots[name] = _Watched(Rules(self.settings), "" if own else name)
+        return found
 
     def _take(self, alert: Alert) -> None:
         for due in self._gate.take(alert, self._clock()):
@@ -139,18 +163,20 @@ class Alerts:
 
     def _once(self) -> None:
         feed, now = self._feed, time.monotonic()
-        seen = feed.state.updated.get("account")
-        for alert in self._rules.looked(
-            terminal=feed.state.terminal,
-            away_s=0.0 if self._away_since is None else now - self._away_since,
-            data_s=None if seen is None else now - seen,
-            journal=feed.journal_trouble,
-        ):
-            self._take(alert)
+        for bot in (feed.bots.speaker, *(bot for bot in feed.bots if not bot.own)):
+            watched = self._watched(bot.name)
+            seen = bot.state.updated.get("account")
+            for alert in watched.rules.looked(
+                terminal=bot.state.terminal,
+                away_s=0.0 if watched.away_since is None else now - watched.away_since,
+                data_s=None if seen is None else now - seen,
+                journal=None if watched.name else feed.journal_trouble,
+            ):
+                self._take(watched.named(alert))
         for alert in self._gate.due(self._clock()):
             self._send(alert)
-        bot = feed.state.bot
-        if feed.health.report()["status"] != "down" and (bot or {}).get("state") != "error":
+        said = feed.own.bot
+        if feed.health.report()["status"] != "down" and (said or {}).get("state") != "error":
             self._well_at = now
 
     def _send(self, alert: Alert) -> None:

@@ -17,8 +17,8 @@ from websockets.protocol import OPEN
 from .access import Grant, Refusal
 
 if TYPE_CHECKING:
-    from .hub import Subscriber
     from .server import FeedServer
+    from .subscriber import Subscriber
 
 NOTSENT_LOWAT = 128 * 1024
 """Bytes that the kernel holds for a client before it says "full": what a client that stalls

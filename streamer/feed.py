@@ -17,7 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from .access import Access, TokenStore, default_tokens_file
-from .bots import Bot, Bots
+from .bots import Bots
 from .commands import Commander, Commands
 from .frames import Item, Ring, symbol_of
 from .health import Health, register_checks
@@ -35,6 +35,7 @@ from .settings import FeedSettings
 from .snapshots import Snapshots
 from .source import Link, Wire
 from .state import FeedState
+from .waiting import Waiting
 from .wire import Refused, pack, unpack
 
 log = logging.getLogger("mt5dash.feed")
@@ -43,7 +44,6 @@ BarsProvider = Callable[[str, str, int], Awaitable[list[dict[str, Any]] | None]]
 
 EARLY_MAX = 1000
 TICK_S = 0.5
-COMMIT_SLICE_S = 0.003
 _NOT_PUBLISHED = frozenset({"HEARTBEAT"})
 _NOT_FOREIGN = frozenset({"COMMAND_AUDIT"})
 
@@ -94,7 +94,8 @@ class Feed:
         self._clock = clock
         self._inbox = Inbox(self._take_inbox)
         self._watchers: list[Callable[[Wire], None]] = []
-        self._waiting: deque[tuple[Item, Wire]] = deque()
+        most = 0 if journal is None else journal.settings.waiting_events
+        self._waiting = Waiting(most, self.bots, self._emit)
         self._outgoing: deque[tuple[Item, Wire]] = deque()
         self._emitting = False
         self._early: deque[tuple[bytes, str]] = deque(maxlen=EARLY_MAX)
@@ -102,8 +103,6 @@ class Feed:
         self._running = False
         self._closed = False
         self._journal_trouble: str | None = None
-        self._on_disk = 0
-        self._draining = False
         self._recorded_at = 0.0
         self._samples_dropped = 0
         self._last_refusal = 0.0
@@ -155,7 +154,7 @@ class Feed:
             if self._running:
                 self._record(self.journal)
             await self.journal.close(0.5)
-            self._drain(math.inf)
+            self._waiting.drain(math.inf)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.2):
                 await asyncio.sleep(0)
@@ -287,7 +286,8 @@ class Feed:
             if kind in STATE_TYPES:
                 item = Item(kind, raw + b"}", bot=bot.name)
             else:
-                self._check_room(bot, foreign)
+                if self.journal is not None:
+                    self._waiting.check_room(bot, foreign=foreign)
                 seq = event["seq"] = self._seq + 1
                 raw += b',"seq":%d}' % seq
                 item = Item(kind, raw, seq, symbol_of(event), bot.name)
@@ -302,8 +302,7 @@ class Feed:
         bot.heard = self.moment()
         bot.lost = None
         if item.seq and self.journal is not None:
-            bot.waiting += 1
-            self._waiting.append((item, event))
+            self._waiting.add(bot, item, event)
             self.journal.append(item.seq, kind, item.raw, self._clock())
         else:
             self._emit(item, event)
@@ -317,36 +316,9 @@ class Feed:
                 with contextlib.suppress(Refused):
                     self._take(bot.held.pop(kind), bot.name)
 
-    def _check_room(self, bot: Bot, foreign: bool) -> None:
-        if self.journal is None:
-            return
-        room = self.journal.settings.waiting_events
-        if len(self._waiting) >= room:
-            raise Refused(f"{len(self._waiting)} events wait for the journal already")
-        if foreign and not bot.own and bot.waiting >= self.bots.waiting_share(room):
-            bot.refused += 1
-            raise Refused(f"{bot.waiting} events of {bot.name} wait for the journal already")
-
     def journal_committed(self, seq: int) -> None:
         """The journal has everything up to ``seq`` on disk: send it."""
-        self._on_disk = seq
-        if not self._draining:
-            self._drain()
-
-    def _drain(self, slice_s: float = COMMIT_SLICE_S) -> None:
-        """Send what is on disk, a slice at a time: a large commit does not hold the loop."""
-        waiting, until = self._waiting, time.perf_counter() + slice_s
-        self._draining = False
-        while waiting and waiting[0][0].seq <= self._on_disk:
-            if time.perf_counter() > until:
-                self._draining = True
-                asyncio.get_running_loop().call_soon(self._drain)
-                return
-            item, event = waiting.popleft()
-            bot = self.bots.get(item.bot)
-            if bot is not None:
-                bot.waiting -= 1
-            self._emit(item, event)
+        self._waiting.committed(seq)
 
     def journal_status(self, trouble: str | None) -> None:
         """The journal cannot write (why), or can again (``None``)."""

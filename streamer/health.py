@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from .bots import Bot
     from .feed import Feed
+    from .state import FeedState
 
 log = logging.getLogger("mt5dash.feed")
 
@@ -93,25 +95,10 @@ def register_checks(feed: Feed) -> None:
         return HealthCheck("ok", f"{feed.waiting} events wait", age, feed.waiting)
 
     def data() -> HealthCheck:
-        at = feed.state.updated.get("account")
-        if at is None:
-            return HealthCheck("degraded", "no account has been seen yet")
-        age = feed.moment() - at
-        return HealthCheck("ok" if age < STALE_S else "degraded", "age of the account", age)
+        return data_check(feed.own, feed.moment())
 
     def terminal() -> HealthCheck:
-        known = feed.state.terminal
-        if known is None:
-            return HealthCheck("degraded", "no terminal has reported yet")
-        at = feed.state.updated.get("terminal")
-        age = None if at is None else feed.moment() - at
-        state = str(known.get("state"))
-        status: Status = "down"
-        if state in ("connected", "stale"):
-            status = "ok" if state == "connected" else "degraded"
-        error = known.get("last_error")
-        text = f"{state}: {error.get('text')}" if isinstance(error, dict) else state
-        return HealthCheck(status, text, age)
+        return terminal_check(feed.own, feed.moment())
 
     for name, check in (
         ("loop", loop),
@@ -120,3 +107,80 @@ def register_checks(feed: Feed) -> None:
         ("terminal", terminal),
     ):
         feed.health.register(name, check)
+
+
+def data_check(state: FeedState, now: float) -> HealthCheck:
+    """How old a bot's account is."""
+    at = state.updated.get("account")
+    if at is None:
+        return HealthCheck("degraded", "no account has been seen yet")
+    age = now - at
+    return HealthCheck("ok" if age < STALE_S else "degraded", "age of the account", age)
+
+
+def terminal_check(state: FeedState, now: float) -> HealthCheck:
+    """How a bot's terminal is."""
+    known = state.terminal
+    if known is None:
+        return HealthCheck("degraded", "no terminal has reported yet")
+    at = state.updated.get("terminal")
+    age = None if at is None else now - at
+    word = str(known.get("state"))
+    status: Status = "down"
+    if word in ("connected", "stale"):
+        status = "ok" if word == "connected" else "degraded"
+    error = known.get("last_error")
+    text = f"{word}: {error.get('text')}" if isinstance(error, dict) else word
+    return HealthCheck(status, text, age)
+
+
+def bots_report(feed: Feed) -> dict[str, Any]:
+    """Each bot of a feed by name: whether it is heard of, its account, what was refused."""
+    now = feed.moment()
+    found: dict[str, Any] = {}
+    for bot in feed.bots:
+        heard = None if bot.heard is None else now - bot.heard
+        check = heard_check(bot, now)
+        found[bot.name] = {
+            "own": bot.own,
+            "chosen": bot.name == feed.bots.chosen,
+            "status": check.status,
+            "text": check.text,
+            "account": bot.account or None,
+            "heard_s": None if heard is None else round(heard, 3),
+            "data_age_s": None if (age := bot.age(now)) is None else round(age, 3),
+            "published": bot.published,
+            "refused": bot.refused,
+            "lost": bot.lost,
+        }
+    return found
+
+
+def heard_check(bot: Bot, now: float) -> HealthCheck:
+    """Whether a bot is heard of: one that is silent is not well, whatever it said last."""
+    if bot.lost is not None:
+        return HealthCheck("down", f"its source is lost: {bot.lost}")
+    if bot.heard is None:
+        return HealthCheck("degraded", "not heard of since the feed began")
+    age = now - bot.heard
+    status: Status = "ok" if age < STALE_S else "degraded"
+    return HealthCheck(status, "since anything came from it", age)
+
+
+def health_of(feed: Feed, bot: Bot, report: dict[str, Any]) -> dict[str, Any]:
+    """The health of a feed as it is for one of its bots: the feed's own parts, and that bot's
+    data and terminal instead of the own bot's."""
+    if bot.own:
+        return report
+    now = feed.moment()
+    health = Health()
+    health.register("heard", lambda: heard_check(bot, now))
+    health.register("data", lambda: data_check(bot.state, now))
+    health.register("terminal", lambda: terminal_check(bot.state, now))
+    theirs = health.report()
+    shared = {
+        name: report["checks"][name] for name in ("loop", "journal") if name in report["checks"]
+    }
+    checks = {**shared, **theirs["checks"]}
+    worst = max((check["status"] for check in checks.values()), key=_RANK.__getitem__)
+    return {"status": worst, "checks": checks}

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .hub import Subscriber
 from .protocol import BotPulse, Heartbeat
+from .subscriber import Subscriber
 from .wire import encode, now_iso
 
 if TYPE_CHECKING:

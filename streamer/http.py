@@ -15,8 +15,11 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from .access import Access, Grant, Refusal
+from .bots import Bot
+from .health import bots_report, health_of
 from .metrics import metrics_text
 from .schema import schema_json
+from .state import FeedState, bot_of
 from .wire import decode, encode
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ Answer = tuple[int, str, bytes]
 JSON = "application/json"
 BARS_DEADLINE_S = 2.0
 EVENTS_MAX = 1000
+EVERY = "*"
+"""As ``bot``: all of them."""
 _PAGE_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; "
@@ -110,6 +115,10 @@ def _word(query: Query, name: str) -> str:
     return values[-1]
 
 
+class NoBot(LookupError):
+    """A bot that this feed does not know."""
+
+
 class Routes:
     """All paths of one feed."""
 
@@ -118,20 +127,21 @@ class Routes:
         self._access = access
         self._pages: dict[str, tuple[str, bytes]] | None = None
         self._now: dict[str, Callable[[Query], Answer]] = {
-            "/api/account": lambda _: self._json(feed.state.account),
-            "/api/positions": lambda _: self._json(feed.state.positions),
-            "/api/trades": lambda _: self._json(feed.state.recent_trades),
-            "/api/scan": lambda _: self._json(feed.state.scan_summary),
-            "/api/orders": lambda _: self._json(feed.state.orders),
-            "/api/equity": lambda _: self._json(feed.state.equity),
-            "/api/state": lambda _: (200, JSON, feed.snapshots.body()),
+            "/api/account": lambda q: self._json(self._state(q).account),
+            "/api/positions": lambda q: self._json(self._state(q).positions),
+            "/api/trades": lambda q: self._json(self._state(q).recent_trades),
+            "/api/scan": lambda q: self._json(self._state(q).scan_summary),
+            "/api/orders": lambda q: self._json(self._state(q).orders),
+            "/api/equity": lambda q: self._json(self._state(q).equity),
+            "/api/state": self._whole_state,
+            "/api/bots": lambda _: self._json(bots_report(feed)),
             "/api/quote": self._quote,
-            "/api/journal/daily": lambda _: self._json(feed.ledger.daily(self._day())),
+            "/api/journal/daily": lambda q: self._json(self._bot(q).ledger.daily(self._day(q))),
             "/api/journal/confluence": lambda q: self._json(
-                feed.ledger.confluence(_count(q, "limit", 200, 10_000))
+                self._bot(q).ledger.confluence(_count(q, "limit", 200, 10_000))
             ),
             "/api/journal/trades": lambda q: self._json(
-                feed.ledger.newest(_count(q, "limit", 50, 1000))
+                self._bot(q).ledger.newest(_count(q, "limit", 50, 1000))
             ),
             "/api/health": self._health,
             "/api/schema": self._schema,
@@ -204,6 +214,8 @@ class Routes:
             answer = make(*args)
         except BadQuery as bad:
             answer = error(400, "BAD_QUERY", str(bad))
+        except NoBot as unknown:
+            answer = error(404, "NO_BOT", str(unknown))
         except Exception:
             log.exception("%s failed", request.path.partition("?")[0])
             answer = error(500, "INTERNAL", "this failed; the log says why")
@@ -220,6 +232,8 @@ class Routes:
             answer = await make(query)
         except BadQuery as bad:
             answer = error(400, "BAD_QUERY", str(bad))
+        except NoBot as unknown:
+            answer = error(404, "NO_BOT", str(unknown))
         except TimeoutError:
             answer = error(504, "TIMEOUT", "no answer in time")
         except Exception:
@@ -231,6 +245,29 @@ class Routes:
 
     def _json(self, value: Any) -> Answer:
         return 200, JSON, encode(value)
+
+    def _bot(self, query: Query) -> Bot:
+        """The bot that is asked about: ``bot=NAME``, or the chosen one.
+
+        Raises:
+            NoBot: it is not known here.
+        """
+        bots = self._feed.bots
+        name = query.get("bot", [""])[-1]
+        found = bots.get(name or bots.chosen)
+        if found is None and name:
+            known = ", ".join(bots.names) or "none yet"
+            raise NoBot(f"no bot {name[:40]!r} on this feed; there are: {known}")
+        return found or bots.speaker
+
+    def _state(self, query: Query) -> FeedState:
+        return self._bot(query).state
+
+    def _whole_state(self, query: Query) -> Answer:
+        snapshots = self._feed.snapshots
+        if query.get("bot", [""])[-1] == EVERY:
+            return 200, JSON, snapshots.body(None, None)
+        return 200, JSON, snapshots.body(self._bot(query).state.name)
 
     def _root(self) -> Answer:
         return self._json(
@@ -247,7 +284,7 @@ class Routes:
 
     def _quote(self, query: Query) -> Answer:
         symbol = _word(query, "symbol")
-        quote = self._feed.state.quotes.get(symbol)
+        quote = self._state(query).quotes.get(symbol)
         if quote is None:
             return error(404, "NO_SYMBOL", "this symbol has never been quoted here")
         bid, ask = quote.get("bid"), quote.get("ask")
@@ -256,12 +293,14 @@ class Routes:
             body["stale"] = True
         return self._json(body)
 
-    def _day(self) -> str:
+    def _day(self, query: Query) -> str:
         """The trading day: of the market's own clock where it is known."""
-        return (self._feed.state.server_time or datetime.now(UTC).isoformat())[:10]
+        return (self._state(query).server_time or datetime.now(UTC).isoformat())[:10]
 
-    def _health(self, _: Query) -> Answer:
+    def _health(self, query: Query) -> Answer:
         report = self._feed.health.report()
+        if "bot" in query:
+            report = health_of(self._feed, self._bot(query), report)
         return (503 if report["status"] == "down" else 200), JSON, encode(report)
 
     def _schema(self, _: Query) -> Answer:
@@ -283,21 +322,27 @@ class Routes:
             after = int(number)
         else:
             after = max(feed.state.seq - limit, feed.ring.first - 1)
-        raws: list[bytes] = []
+        every = query.get("bot", [""])[-1] == EVERY
+        bot = "" if every or (len(feed.bots) < 2 and "bot" not in query) else self._bot(query).name
+        found: list[tuple[int, bytes]] = []
         if after + 1 < feed.ring.first and feed.journal is not None:
-            raws = [raw for _, raw in await feed.journal.read(after, limit)]
+            found = await feed.journal.read(after, limit)
         else:
             seq = after + 1
-            while len(raws) < limit and (item := feed.ring.get(seq)) is not None:
-                raws.append(item.raw)
+            while len(found) < limit and (item := feed.ring.get(seq)) is not None:
+                found.append((seq, item.raw))
                 seq += 1
-        last = decode(raws[-1])["seq"] if raws else after
+        last = found[-1][0] if found else after
+        raws = [raw for _, raw in found if not bot or bot_of(decode(raw)) in (bot, "")]
         head = encode({"epoch": feed.state.epoch, "last": last})
         return 200, JSON, head[:-1] + b',"events":[' + b",".join(raws) + b"]}"
 
     async def _bars(self, query: Query) -> Answer:
         symbol, timeframe = _word(query, "symbol"), _word(query, "timeframe")
         count = _count(query, "count", 200, 5000)
+        bot = self._bot(query)
+        if bot.name != self._feed.bots.speaker.name:
+            return error(404, "NO_BARS", f"only the feed of {bot.name}'s own program has its bars")
         if self._feed.bars is None:
             return error(404, "NO_BARS", "this feed has no bars")
         async with asyncio.timeout(BARS_DEADLINE_S):

@@ -49,6 +49,22 @@ class _FeedCollector(Collector):
         for reason, count in feed.server.refused.items():
             refused.add_metric([reason.lower()], count)
         yield refused
+        events = CounterMetricFamily(
+            "mt5dash_bot_events", "Events taken in from a bot.", labels=["bot"]
+        )
+        too_many = CounterMetricFamily(
+            "mt5dash_bot_events_refused", "Events of a bot that were too many.", labels=["bot"]
+        )
+        silent = GaugeMetricFamily(
+            "mt5dash_bot_silent_seconds", "Since anything came from a bot.", labels=["bot"]
+        )
+        now = feed.moment()
+        for bot in feed.bots:
+            events.add_metric([bot.name], bot.published)
+            too_many.add_metric([bot.name], bot.refused)
+            if bot.heard is not None:
+                silent.add_metric([bot.name], now - bot.heard)
+        yield from (events, too_many, silent)
         health = GaugeMetricFamily(
             "mt5dash_health", "1 when the check says ok.", labels=["check", "status"]
         )

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .state import MAX_EQUITY, MAX_EVENTS, SECTIONS, FeedState
+from .state import MAX_EQUITY, MAX_EVENTS, SECTIONS, FeedState, bot_of
 from .wire import decode, encode
 
 EVERY_S = 1.0
@@ -76,6 +77,8 @@ class Recorder:
         if whole:
             data["bot_name"] = self._state.name
             data["bots"] = found
+            if found:
+                data["log"] = {state.name: _numbers(state) for state in self._state.each()}
             self._left = WHOLE_EVERY
         else:
             bots = {name: part for name, part in found.items() if part}
@@ -85,6 +88,11 @@ class Recorder:
         if not data:
             return None
         return Sample(at, self._state.seq, whole, encode(data))
+
+
+def _numbers(state: FeedState) -> list[int]:
+    """Of a bot's log: a loud one pushes the others' events far back in the journal."""
+    return [event["seq"] for event in state.events if type(event.get("seq")) is int]
 
 
 class _Told:
@@ -268,6 +276,8 @@ class Moment:
     """Events and samples that could not be read, and were left out."""
     tail: list[tuple[int, bytes]] = field(default_factory=list)
     """The last log events as they were written, oldest first."""
+    recent: dict[str, deque[tuple[int, bytes]]] = field(default_factory=dict)
+    """The last log events of each bot."""
     trades: list[bytes] = field(default_factory=list)
     """Events that a ledger of this moment is made from; filled where it is needed."""
 
@@ -291,12 +301,16 @@ def rebuild(db: sqlite3.Connection, seq: int, sample: int, epoch: str = "") -> M
         "SELECT seq, at, body FROM ev WHERE seq > ? AND seq <= ? ORDER BY seq",
         (from_seq - back, seq),
     ).fetchall()
+    if base:
+        events = _far_back(db, first, from_seq - back) + events
     samples = db.execute(
         "SELECT id, at, seq, whole, body FROM sample WHERE id >= ? AND id <= ? AND seq <= ? "
         "ORDER BY id",
         (first, sample, seq),
     ).fetchall()
-    found.tail = [(int(number), bytes(body)) for number, _, body in events[-MAX_EVENTS:]]
+    found.tail = [
+        (int(n), bytes(body)) for n, _, body in events[-MAX_EVENTS:] if n > from_seq - back
+    ]
     index = 0
     for _, at, upto, whole, body in samples:
         while index < len(events) and events[index][0] <= upto:
@@ -315,6 +329,20 @@ def rebuild(db: sqlite3.Connection, seq: int, sample: int, epoch: str = "") -> M
     return found
 
 
+def _far_back(db: sqlite3.Connection, sample: int, until: int) -> list[tuple[int, float, bytes]]:
+    """Events up to number ``until`` that a whole sample names as some bot's last ones."""
+    body = db.execute("SELECT body FROM sample WHERE id = ?", (sample,)).fetchone()[0]
+    try:
+        log = open_body(body).get("log")
+    except ValueError:
+        return []
+    lists = log.values() if isinstance(log, dict) else ()
+    wanted = sorted({n for numbers in lists for n in numbers if type(n) is int and n <= until})
+    marks = ",".join("?" * len(wanted))
+    sql = f"SELECT seq, at, body FROM ev WHERE seq IN ({marks}) ORDER BY seq"
+    return db.execute(sql, wanted).fetchall()
+
+
 def _apply_event(found: Moment, row: tuple[int, float, bytes]) -> None:
     try:
         event = decode(row[2])
@@ -322,4 +350,6 @@ def _apply_event(found: Moment, row: tuple[int, float, bytes]) -> None:
         found.damaged += 1
         return
     found.state.apply(event, row[1])
+    recent = found.recent.setdefault(bot_of(event), deque(maxlen=MAX_EVENTS))
+    recent.append((int(row[0]), bytes(row[2])))
     found.at = max(found.at, row[1])

@@ -97,6 +97,10 @@ class ReplayFeed(Feed):
         self.bots.meet_all()
         curves = {state.name: _points(state) for state in self.state.each()}
         self._curve_to = {name: points[-1] for name, points in curves.items() if points}
+        for seq, raw in sorted(row for rows in moment.recent.values() for row in rows):
+            if seq < first:
+                event = decode(raw)
+                self.ring.remember(Item(event["type"], raw, seq, symbol_of(event), bot_of(event)))
         for seq, raw in moment.tail:
             event = decode(raw)
             if seq != self.ring.last + 1:

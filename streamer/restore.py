@@ -44,11 +44,15 @@ async def restore(feed: Feed, journal: Journal, at: float) -> tuple[int, list[st
             _meet(feed, known.name)
     first = restored.tail[0][0] if restored.tail else restored.seq + 1
     feed.ring.reset(first - 1)
-    for seq, raw in restored.tail:
+    for seq, raw in [*_before(moment, first), *restored.tail]:
         event = decode(raw)
         bot = _meet(feed, bot_of(event))
         name = bot_of(event) if bot is None else bot.name
-        feed.ring.add(Item(event["type"], raw, seq, symbol_of(event), name))
+        item = Item(event["type"], raw, seq, symbol_of(event), name)
+        if seq >= first:
+            feed.ring.add(item)
+        else:
+            feed.ring.remember(item)
         if bot is not None:
             state.apply({**event, "bot": name} if name else event)
     await feed.commands.restore_from(journal, restored.seq, at)
@@ -64,6 +68,13 @@ async def restore(feed: Feed, journal: Journal, at: float) -> tuple[int, list[st
         if moment is not None:
             _history(bot, moment)
     return restored.seq, restored.notes
+
+
+def _before(moment: Moment | None, first: int) -> list[tuple[int, bytes]]:
+    """The last log events of each bot that are older than event ``first``."""
+    if moment is None or len(moment.recent) < 2:
+        return []
+    return sorted(row for rows in moment.recent.values() for row in rows if row[0] < first)
 
 
 def _history(bot: Bot, moment: Moment) -> None:

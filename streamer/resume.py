@@ -7,9 +7,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from .frames import Item, symbol_of
-from .hub import Subscriber
 from .journal import JournalError
 from .state import bot_of
+from .subscriber import Subscriber
 from .wire import decode
 
 if TYPE_CHECKING:

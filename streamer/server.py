@@ -25,7 +25,7 @@ from .asking import bearer_subprotocol, in_order, listed, some
 from .command_args import refusal
 from .connection import FeedConnection
 from .frames import SharedDeflate
-from .hub import Hub, Subscriber
+from .hub import Hub
 from .intake import TooFast
 from .ports import BACKLOG, PortTaken, take_port
 from .protocol import (
@@ -38,6 +38,7 @@ from .protocol import (
     Subscribe,
 )
 from .resume import admit
+from .subscriber import Subscriber
 from .wire import Refused, decode, encode, pack
 
 if TYPE_CHECKING:

@@ -61,6 +61,10 @@ def cmd(
         str | None,
         typer.Option(metavar="ID", help="Name of this command: given again, it acts once."),
     ] = None,
+    bot: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Which bot of the feed is to act [the feed's own]."),
+    ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Answer the feed's question with yes.")
     ] = False,
@@ -89,7 +93,7 @@ def cmd(
 
     key = id or uuid4().hex
     try:
-        result = asyncio.run(run_command(feed_url(url), token, name, args, key, confirm))
+        result = asyncio.run(run_command(feed_url(url), token, name, args, key, confirm, bot))
     except KeyboardInterrupt:
         raise fail(
             f"ended before the answer came; ask for it with the same command and --id {key}",
@@ -155,6 +159,7 @@ async def run_command(
     args: dict[str, Any],
     id: str,
     confirm: Callable[[Confirm], Awaitable[bool]],
+    bot: str | None = None,
 ) -> CommandResult:
     """Join the feed, give the command, and ask again where the answer was lost on the way."""
     from streamer.client import FeedClient
@@ -166,7 +171,7 @@ async def run_command(
                 if attempt:
                     return refusal(id, "OUTCOME_UNKNOWN", f"the link was lost: {trouble}")
                 return refusal(id, "NOT_CONNECTED", f"{url}: {trouble}; nothing was sent")
-            result = await client.command(name, args, id=id)
+            result = await client.command(name, args, id=id, bot=bot)
             lost = result.error is not None and result.error.code == "OUTCOME_UNKNOWN"
             if not lost or client.link.state == "live":
                 break

@@ -40,12 +40,22 @@ def token_list(
     if as_json:
         print(
             json.dumps(
-                [{"id": t.id, "role": t.role, "name": t.name, "created": t.created} for t in tokens]
+                [
+                    {
+                        "id": t.id,
+                        "role": t.role,
+                        "name": t.name,
+                        "created": t.created,
+                        "bot": t.bot or None,
+                    }
+                    for t in tokens
+                ]
             )
         )
         return
     for t in tokens:
-        print(f"{t.id}  {t.role:<8} {t.created}  {t.name}")
+        whose = f"as {t.bot}  " if t.bot else ""
+        print(f"{t.id}  {t.role:<8} {t.created}  {whose}{t.name}".rstrip())
     if not tokens:
         print("no tokens; make one with `mt5dash token new --role view`", file=sys.stderr)
 
@@ -54,19 +64,34 @@ def token_list(
 def token_new(
     role: Annotated[str, typer.Option(help="view, control or publish.")] = "view",
     name: Annotated[str, typer.Option(help="What it is for.")] = "",
+    bot: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="With --role publish: the bot whose events it publishes [the feed's own].",
+        ),
+    ] = "",
     config: Config = None,
 ) -> None:
     """Make a token. Its text is printed once, to standard output, and kept nowhere."""
     from streamer.access import ROLES, AccessError
+    from streamer.settings import GIVEN_NAME
 
     if role not in ROLES:
         raise fail(f"--role {role}: one of {', '.join(ROLES)}", USAGE)
+    if bot and role != "publish":
+        raise fail("--bot goes with --role publish", USAGE)
+    if bot and not GIVEN_NAME.fullmatch(bot):
+        raise fail(
+            f"--bot {bot}: 1 to 32 letters, digits, dots, _ or -, a letter or digit first", USAGE
+        )
     try:
-        text, made = _store(config).new(role, name)
+        text, made = _store(config).new(role, name, bot=bot)
     except AccessError as error:
         raise fail(str(error)) from None
     print(text)
-    print(f"mt5dash: token {made.id} ({role}); it is shown only now", file=sys.stderr)
+    whose = f" as {bot}" if bot else ""
+    print(f"mt5dash: token {made.id} ({role}{whose}); it is shown only now", file=sys.stderr)
 
 
 @token.command("revoke")

@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import typer
 
@@ -41,6 +41,10 @@ class NoAnswer(Exception):
     """The feed did not answer, or not as a feed does. The text is for people."""
 
 
+class NoSuchBot(Exception):
+    """The feed does not know this bot. The text is for people."""
+
+
 class NotAllowed(Exception):
     """The feed answers, but not to this token. The text is for people."""
 
@@ -62,6 +66,8 @@ def get(base: str, path: str, token: str | None, timeout: float) -> dict[str, An
         with error:
             if error.code in (401, 403):
                 raise NotAllowed(_refusal(base, error, token)) from None
+            if error.code == 404 and "bot=" in path:
+                raise NoSuchBot(_message(error)) from None
             if error.code != 503:
                 raise NoAnswer(
                     f"{base}{path}: HTTP {error.code}; is this a mt5dash feed?"
@@ -79,6 +85,22 @@ def get(base: str, path: str, token: str | None, timeout: float) -> dict[str, An
     if not isinstance(found, dict):
         raise NoAnswer(f"{base}{path}: the answer is no JSON object; is this a mt5dash feed?")
     return found
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    """What the feed says is wrong."""
+    try:
+        return clean(str(json.loads(error.read(ANSWER_MAX))["error"]["message"]), 300)
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {error.code}"
+
+
+def others(base: str, token: str | None, timeout: float) -> dict[str, Any]:
+    """The bots of a feed by name; none of a feed that does not know the question."""
+    try:
+        return get(base, "/api/bots", token, timeout)
+    except NoAnswer:
+        return {}
 
 
 def _refusal(base: str, error: urllib.error.HTTPError, token: str | None) -> str:
@@ -127,6 +149,9 @@ def status(
         str | None,
         typer.Argument(help="The feed [first that answers of 127.0.0.1:8000-8009]."),
     ] = None,
+    bot: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which bot of the feed [its own].")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Status, health and the whole state as JSON.")
     ] = False,
@@ -144,21 +169,26 @@ def status(
     named = None if url is None else base_of(url)
     try:
         base = named or find(min(timeout, 1.0))
-        health = get(base, "/api/health", token, timeout)
-        state = get(base, "/api/state", token, timeout)
+        which = "" if bot is None else f"?{urlencode({'bot': bot})}"
+        health = get(base, f"/api/health{which}", token, timeout)
+        state = get(base, f"/api/state{which}", token, timeout)
+        bots = others(base, token, timeout)
         word = health.get("status")
         if not isinstance(word, str) or word not in EXIT:
             raise NoAnswer(f"{base}: its health names no status; is this a mt5dash feed?")
-    except NotAllowed as refused:
+    except (NotAllowed, NoSuchBot) as refused:
         raise fail(str(refused), USAGE) from None
     except NoAnswer as silent:
         if as_json:
             print(json.dumps({"status": "unreachable", "url": named, "error": str(silent)}))
         raise fail(str(silent), UNREACHABLE) from None
     if as_json:
-        print(json.dumps({"status": word, "url": base, "health": health, "state": state}))
+        found = {"status": word, "url": base, "health": health, "state": state, "bots": bots}
+        print(json.dumps(found))
     else:
         for line in words(base, health, state, time.time()):
+            print(line.rstrip())
+        for line in bot_words(bots, str(state.get("bot_name"))):
             print(line.rstrip())
     raise typer.Exit(EXIT[word])
 
@@ -212,6 +242,20 @@ def words(
         yield "Limits   " + ", ".join(limits)
     yield "Bot      " + _bot(_dict(state.get("bot")), _dict(state.get("scan_summary")), now)
     yield from _open(_rows(state.get("positions")), _rows(state.get("orders")))
+
+
+def bot_words(bots: Mapping[str, Any], shown: str) -> Iterator[str]:
+    """A line for each other bot of the feed."""
+    for name, value in bots.items():
+        found = _dict(value)
+        if name == shown:
+            continue
+        heard = f.known(found.get("heard_s"))
+        ago = "not heard of yet" if heard is None else f"heard {f.whole_age(heard)} ago"
+        lost = f", {_t(found['lost'], 80)}" if found.get("lost") else ""
+        refused = f"  {found['refused']} events refused" if found.get("refused") else ""
+        word = _t(found.get("status")).upper()
+        yield f"Also     {_t(name, 32)}  {word}  {_t(found.get('account'))}  {ago}{lost}{refused}"
 
 
 def _limit(name: str, limit: Mapping[str, Any]) -> str:

@@ -27,15 +27,28 @@ _NOT_BEGUN = frozenset({"OBSERVE", "NO_COMMANDER", "BAD_ARGS"})
 """Refusals of a ``halt`` before anything was done."""
 
 
-async def recall(journal: Journal) -> tuple[str | None, RiskMemory | None]:
+_STATUS = (
+    "SELECT body FROM ev WHERE type IN ('BOT_STATUS', 'COMMAND_AUDIT') AND "
+    "coalesce(json_extract(CAST(body AS TEXT), '$.bot'), ?1) {whose} ?1 ORDER BY seq DESC LIMIT ?2"
+)
+
+
+async def recall(journal: Journal, bot: str) -> tuple[str | None, RiskMemory | None]:
     """Why the kill switch was on when the last run ended (``None``: it was off), and what
-    that run knew of the risk limits."""
+    that run knew of the risk limits.
+
+    Args:
+        journal: Of this feed; other bots that publish on it are in it too.
+        bot: Name of the feed's own bot. A journal that knows it only by other names was its
+            own under one of them: then every halt in it counts.
+    """
     try:
-        rows = await journal.query(
-            "SELECT body FROM ev WHERE type IN ('BOT_STATUS', 'COMMAND_AUDIT') "
-            "ORDER BY seq DESC LIMIT ?",
-            (NEWEST,),
-        )
+        rows = await journal.query(_STATUS.format(whose="="), (bot, NEWEST))
+        events = [decode(bytes(row[0])) for row in rows]
+        if not any(event.get("type") == "BOT_STATUS" for event in events):
+            rows = await journal.query(_STATUS.format(whose="<>"), (bot, NEWEST))
+            others = [decode(bytes(row[0])) for row in rows]
+            return _renamed(others) or halted(events), memory(others)
     except JournalError as error:
         log.error("the last run's kill switch: %s", error)
         return (
@@ -43,8 +56,19 @@ async def recall(journal: Journal) -> tuple[str | None, RiskMemory | None]:
             "journal; release it once you have looked",
             None,
         )
-    events = [decode(bytes(row[0])) for row in rows]
     return halted(events), memory(events)
+
+
+def _renamed(newest_first: Iterable[Mapping[str, Any]]) -> str | None:
+    """Why any of the bots in these events was halted."""
+    by_bot: dict[str, list[Mapping[str, Any]]] = {}
+    for event in newest_first:
+        by_bot.setdefault(str(event.get("bot")), []).append(event)
+    for name, events in by_bot.items():
+        reason = halted(events)
+        if reason is not None:
+            return f"{reason} (said by {name}, before this bot had its name)"
+    return None
 
 
 def halted(newest_first: Iterable[Mapping[str, Any]]) -> str | None:

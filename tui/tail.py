@@ -18,12 +18,14 @@ async def _print(
     token: str | None,
     types: Iterable[str] | None,
     symbols: Iterable[str] | None,
+    bots: Iterable[str] | None,
     since: str | None,
     count: int | None,
 ) -> None:
     out = sys.stdout.buffer
     left = count
-    async for frame in tail(url, token=token, types=types, symbols=symbols, since=since):
+    wanted = {"types": types, "symbols": symbols, "bots": bots}
+    async for frame in tail(url, token=token, since=since, **wanted):
         out.write(encode(frame) + b"\n")
         out.flush()
         if left is not None:
@@ -37,6 +39,7 @@ def run_tail(
     *,
     types: Iterable[str] | None = None,
     symbols: Iterable[str] | None = None,
+    bots: Iterable[str] | None = None,
     since: str | None = None,
     count: int | None = None,
     token: str | None = None,
@@ -44,7 +47,15 @@ def run_tail(
     """Print until interrupted, ``count`` frames, or refused for good. Returns the exit code."""
     try:
         asyncio.run(
-            _print(url, token=token, types=types, symbols=symbols, since=since, count=count)
+            _print(
+                url,
+                token=token,
+                types=types,
+                symbols=symbols,
+                bots=bots,
+                since=since,
+                count=count,
+            )
         )
     except FeedLost as error:
         print(f"mt5dash: {url}: {error}", file=sys.stderr)

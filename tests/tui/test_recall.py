@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,52 @@ async def test_a_journal_gives_back_what_was_told_in_it(tmp_path: Path) -> None:
         return feed, journal
 
     feed, journal = await opened()
-    assert await recall(journal) == (None, None)
+    assert await recall(journal, "main") == (None, None)
     reason = Reason(code="KILL_SWITCH", text="enough")
     feed.publish(BotStatus(state="halted", reason=reason, risk=memory))
     feed.publish(BotStatus(state="stopped", reason=reason))
     await feed.close()
     feed, journal = await opened()
-    assert await recall(journal) == ("enough", memory)
+    assert await recall(journal, "main") == ("enough", memory)
+    await feed.close()
+
+
+async def test_another_bots_word_neither_halts_nor_releases_this_one(tmp_path: Path) -> None:
+    async def opened(bot: str) -> tuple[Feed, Journal]:
+        journal = Journal(tmp_path / "j.db")
+        store = TokenStore(tmp_path / "t.json")
+        feed = Feed(FeedSettings(port=0, bot=bot), journal, tokens=store)
+        await feed.start()
+        return feed, journal
+
+    feed, journal = await opened("main")
+    memory = RiskMemory(login=5, server="S", peak_equity=9.0)
+    reason = Reason(code="KILL_SWITCH", text="enough")
+    feed.publish(BotStatus(state="halted", reason=reason, risk=memory))
+    for _ in range(450):  # more than are looked through
+        feed.publish(BotStatus(state="waiting"), bot="beta")
+    other = Reason(code="KILL_SWITCH", text="beta's own affair")
+    feed.publish(BotStatus(state="halted", reason=other), bot="gamma")
+    await feed.close()
+    feed, journal = await opened("main")
+    assert await recall(journal, "main") == ("enough", memory)
+    assert (await recall(journal, "beta"))[0] is None
+    assert (await recall(journal, "gamma"))[0] == "beta's own affair"
+    await feed.close()
+
+
+async def test_a_bot_that_gets_another_name_stays_halted(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    feed = Feed(FeedSettings(port=0), journal, tokens=TokenStore(tmp_path / "t.json"))
+    await feed.start()
+    memory = RiskMemory(login=5, server="S", peak_equity=9.0)
+    reason = Reason(code="KILL_SWITCH", text="enough")
+    feed.publish(BotStatus(state="halted", reason=reason, risk=memory))
+    while feed.waiting:
+        await asyncio.sleep(0.01)
+    why, known = await recall(journal, "renamed")
+    assert why == "enough (said by main, before this bot had its name)"
+    assert known == memory
     await feed.close()
 
 
@@ -82,7 +122,7 @@ async def test_a_journal_that_cannot_be_read_releases_nothing(
 
     journal = Journal(tmp_path / "j.db")
     monkeypatch.setattr(journal, "query", broken)
-    why, memory = await recall(journal)
+    why, memory = await recall(journal, "main")
     assert why is not None
     assert "release it once you have looked" in why
     assert memory is None
