@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from . import first_frame
 from .cli_common import (
@@ -69,6 +69,16 @@ def _load(name: str) -> Any:
 class Commands(TyperGroup):
     """The commands, those of other modules loaded when they are asked for."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # Before the arguments are looked at: that alone takes typer a tenth of a second.
+        screen = args[:1] == ["tui"] and not {"--help", "--no-ui"}.intersection(args)
+        if screen and first_frame.has_terminal():
+            attached = any(word.split("=")[0] == "--connect" for word in args)
+            steps = Steps("settings", "screen", *(() if attached else ("feed", "terminal")))
+            steps.begin("settings", "reading")
+            first_frame.show(steps, ascii_only="--ascii" in args or plain_wanted(args))
+        return super().parse_args(ctx, args)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in ELSEWHERE and cmd_name not in self.commands:
             self.commands[cmd_name] = _load(cmd_name)
@@ -81,6 +91,17 @@ class Commands(TyperGroup):
         for name in ELSEWHERE:
             self.get_command(ctx, name)
         return super().list_commands(ctx)
+
+
+class Screened(TyperCommand):
+    """The command with a screen: what is wrong with its arguments is told without one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except BaseException:
+            first_frame.leave()
+            raise
 
 
 app = typer.Typer(
@@ -112,7 +133,7 @@ def common(
     """Live monitor and WebSocket feed for MetaTrader 5 trading bots."""
 
 
-@app.command()
+@app.command(cls=Screened)
 def tui(
     no_ui: Annotated[bool, typer.Option("--no-ui", help="Bot and feed without a screen.")] = False,
     connect: Annotated[
@@ -177,10 +198,14 @@ def tui(
     ascii_only: Annotated[
         bool | None, typer.Option("--ascii", help="Only ASCII characters on the screen.")
     ] = None,
+    calm: Annotated[
+        bool | None, typer.Option("--calm", help="Nothing flashes on the screen.")
+    ] = None,
     config: Config = None,
 ) -> None:
     """Run the bot, its feed and the screen (--no-ui: without the screen)."""
-    looked_at = first_frame.has_terminal()
+    # A terminal that went away since the first frame is the screen's to notice.
+    looked_at = first_frame.steps() is not None or first_frame.has_terminal()
     if connect and no_ui:
         raise fail("--connect draws a screen; use `mt5dash tail URL` for frames", USAGE)
     if connect and not looked_at:
@@ -215,23 +240,14 @@ def tui(
             "balance": balance,
             "state": state,
         },
-        "ui": {"theme": theme, "ascii": ascii_only},
+        "ui": {"theme": theme, "ascii": ascii_only, "calm": calm},
     }
-    steps = Steps("settings", "screen", *(() if connect else ("feed", "terminal")))
-    quick_start()
-    if screen:
-        first_frame.show(steps, ascii_only=bool(ascii_only) or plain_wanted(config))
-    try:
-        steps.begin("settings", "reading")
-        loaded = load_settings(flags, config)
-        steps.end("settings", str(loaded.file or "defaults"))
-        if connect:
-            code = _run_attached(loaded, connect, token_file, steps)
-        else:
-            code = _run_bot(loaded, steps, screen=screen)
-    finally:
-        first_frame.leave()
-    raise typer.Exit(code)
+    steps = first_frame.steps() or Steps("settings", "feed", "terminal")
+    loaded = load_settings(flags, config)
+    steps.end("settings", str(loaded.file or "defaults"))
+    if connect:
+        raise typer.Exit(_run_attached(loaded, connect, token_file, steps))
+    raise typer.Exit(_run_bot(loaded, steps, screen=screen))
 
 
 def _exit_code(error: Exception) -> int | None:
@@ -309,6 +325,9 @@ def tail(
         str | None, typer.Option(metavar="A,B", help="Only these event types.")
     ] = None,
     symbols: Annotated[str | None, typer.Option(metavar="A,B", help="Only these symbols.")] = None,
+    bot: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only these bots of the feed.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="EPOCH:SEQ", help="Resume after this event.")
     ] = None,
@@ -325,6 +344,7 @@ def tail(
             feed_url(url),
             types=types.split(",") if types else None,
             symbols=symbols.split(",") if symbols else None,
+            bots=bot.split(",") if bot else None,
             since=since,
             count=count,
             token=token_from(token_file),
@@ -367,4 +387,9 @@ def config(
 
 def main() -> None:
     """Entry point of the ``mt5dash`` script."""
-    app()
+    if sys.argv[1:2] == ["tui"]:
+        quick_start()
+    try:
+        app()
+    finally:
+        first_frame.leave()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -37,15 +38,20 @@ def fail(text: str, code: int = FAILED) -> typer.Exit:
     return typer.Exit(code)
 
 
-def plain_wanted(config: Path | None) -> bool:
+def plain_wanted(args: Sequence[str]) -> bool:
     """Whether environment or settings file ask for ASCII; only for the first frame, which comes
-    before the settings are read in full. What cannot be read asks for nothing here."""
+    before arguments and settings are read in full. What cannot be read asks for nothing here."""
     said = os.environ.get("MT5DASH_UI__ASCII")
     if said is not None:
         return said.strip().lower() in ("1", "true", "yes", "on", "y", "t")
+    named = os.environ.get("MT5DASH_CONFIG")
+    for word, after in zip(args, [*args[1:], ""], strict=True):
+        if word == "--config":
+            named = after
+        elif word.startswith("--config="):
+            named = word.partition("=")[2]
     import platformdirs
 
-    named = config or os.environ.get("MT5DASH_CONFIG")
     file = Path(named or platformdirs.user_config_path("mt5dash", appauthor=False) / FILE_NAME)
     try:
         text = file.read_text(encoding="utf-8")

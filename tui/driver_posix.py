@@ -126,7 +126,11 @@ class TerminalDriver(NeverWaits, LinuxDriver):
     def _start(self) -> None:
         signal.signal(signal.SIGWINCH, self._on_winch)
         output = self.fileno if self.input_tty or self._file is None else self._file.fileno()
-        first = first_frame.take() if self.input_tty else None
+        first = first_frame.take()
+        if first is not None and not self.input_tty:
+            self._begin_output(None, first.writer)
+            self._note_loss("hung up while the program was loading")
+            return
         if first is None:
             self._begin_output(TtySink(output))
             self._enter_raw_mode()

@@ -41,8 +41,8 @@ def has_terminal() -> bool:
         return False
 
 
-def show(steps: Steps, *, ascii_only: bool = False) -> None:
-    """Take the terminal over and paint; from now on every change of ``steps`` is painted.
+def show(shown: Steps, *, ascii_only: bool = False) -> None:
+    """Take the terminal over and paint; from now on every change of ``shown`` is painted.
 
     Where the terminal cannot be taken over (Windows, a stream that is none) a word is printed.
     """
@@ -51,11 +51,16 @@ def show(steps: Steps, *, ascii_only: bool = False) -> None:
         import termios
 
         try:
-            _open = FirstFrame(steps, ascii_only)
+            _open = FirstFrame(shown, ascii_only)
         except (OSError, termios.error):
             pass
     if _open is None:
         print("mt5dash: starting", flush=True)
+
+
+def steps() -> Steps | None:
+    """The steps that the first frame shows; None when there is none."""
+    return _open.shown if _open is not None else None
 
 
 def leave() -> None:
@@ -79,19 +84,20 @@ class FirstFrame:
     """The terminal while the program loads.
 
     Attributes:
+        shown: the steps that it shows.
         writer: what writes to the terminal; the driver goes on with it.
         attributes: the terminal's modes as they were found.
     """
 
     writer: TtyWriter
 
-    def __init__(self, steps: Steps, ascii_only: bool) -> None:
+    def __init__(self, shown: Steps, ascii_only: bool) -> None:
         import signal
         import termios
 
         from .tty_writer import TtySink, TtyWriter
 
-        self._steps = steps
+        self.shown = shown
         self._ascii = ascii_only
         self._fd = sys.stdin.fileno()
         self.attributes = termios.tcgetattr(self._fd)
@@ -105,12 +111,12 @@ class FirstFrame:
         self.writer = TtyWriter(TtySink(self._fd), on_lost=_ignore, on_behind=_ignore)
         self._painted: list[str] = []
         self.paint()
-        steps.on_change = self.paint
+        shown.on_change = self.paint
 
     def paint(self) -> None:
         """Paint the lines that changed; the writer never waits."""
         cells, rows = self._size
-        lines = [paint_line(line, self._ascii) for line in frame_lines(self._steps, cells, rows)]
+        lines = [paint_line(line, self._ascii) for line in frame_lines(self.shown, cells, rows)]
         out = [] if self._painted else [ENTER, "\x1b[2J"]
         for y, line in enumerate(lines):
             if y >= len(self._painted) or self._painted[y] != line:
@@ -123,14 +129,14 @@ class FirstFrame:
 
     def hand_on(self) -> None:
         """No more of this: the driver paints from now on. Signals are the loop's."""
-        self._steps.on_change = None
+        self.shown.on_change = None
 
     def close(self) -> None:
         """Leave the terminal as it was found."""
         import signal
         import termios
 
-        self._steps.on_change = None
+        self.shown.on_change = None
         self.writer.finish(LEAVE)
         self.writer.close()
         try:
@@ -198,12 +204,12 @@ def frame_lines(steps: Steps, cells: int, rows: int) -> list[list[Piece]]:
     out: list[list[Piece]] = [[("  mt5dash  ", "bold"), ("starting", "text")]]
     out += [[]] * (head - 1)
     # The first row is the heading's: nothing moves when the screen itself stands.
-    told = [[], *steps.lines((cells if narrow else cells * 3 // 5) - 4)]
+    told = [[], *steps.lines((cells if narrow else cells * 58 // 100) - 4)]
     if narrow:
         out += _box(PANELS[0], cells, upper, told)
         out += _box(" │ ".join(PANELS[1:]), cells, board - upper, [])
     else:
-        left = cells * 3 // 5
+        left = cells * 58 // 100
         for titles, high, body in ((PANELS[:2], upper, told), (PANELS[2:], board - upper, [])):
             pair = zip(
                 _box(titles[0], left, high, body),

@@ -35,7 +35,10 @@ LEVELS = {
 
 def announce(feed: Feed, mode: str) -> None:
     """Print where the feed listens; called only once it does."""
-    print(f"mt5dash {program_version()} {mode} feed listening on {feed.url}", flush=True)
+    try:
+        print(f"mt5dash {program_version()} {mode} feed listening on {feed.url}", flush=True)
+    except OSError as error:  # nobody is there any more to hear it; the bot works all the same
+        log.warning("feed listening on %s; standard output: %s", feed.url, error)
 
 
 def log_events(feed: Feed) -> None:
