@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import sqlite3
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from typing import IO, Any
 
 from . import journal_file as file
 from .ledger import Ledger
+from .recorder import open_body
+from .state import bot_of
 from .wire import decode, encode
 
 FORMATS = ("jsonl", "csv", "parquet")
@@ -42,18 +45,34 @@ def events(db: sqlite3.Connection, begin: float | None, end: float | None) -> It
                 yield bytes(body)
 
 
-def ledger_of(db: sqlite3.Connection) -> Ledger:
-    """The trades of a journal."""
-    ledger = Ledger()
+def own_bot(db: sqlite3.Connection) -> str:
+    """The name of the feed's own bot; empty in a journal of before bots had names."""
+    row = db.execute(
+        "SELECT body FROM sample WHERE whole = 1 ORDER BY seq DESC, id DESC"
+    ).fetchone()
+    if row is not None:
+        with contextlib.suppress(ValueError):
+            name = open_body(row[0]).get("bot_name")
+            return name if isinstance(name, str) else ""
+    return ""
+
+
+def ledgers_of(db: sqlite3.Connection) -> dict[str, Ledger]:
+    """The trades of a journal by bot, the feed's own first: tickets of two accounts may be the
+    same number. Events that name no bot are the own one's."""
+    own = own_bot(db)
+    found = {own: Ledger()}
     for raw in file.ledger_events(db, 1 << 62):
-        ledger.apply(decode(raw))
-    return ledger
+        event = decode(raw)
+        found.setdefault(bot_of(event) or own, Ledger()).apply(event)
+    return found
 
 
 def trade_rows(db: sqlite3.Connection) -> Iterator[dict[str, Any]]:
-    """Trades in the order they were opened."""
-    for trade in ledger_of(db):
-        yield trade.row()
+    """Trades in the order they were opened, bot by bot."""
+    for name, ledger in ledgers_of(db).items():
+        for trade in ledger:
+            yield {"bot": name, **trade.row()}
 
 
 def event_row(raw: bytes) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
-from .journal_export import ledger_of
-from .ledger import Trade
+import msgspec
+
+from .journal_export import ledgers_of
+from .journal_file import JournalError
+from .ledger import Ledger, Trade
 from .recorder import open_body
-from .state import epoch_seconds
+from .state import bot_of, epoch_seconds
 from .wire import decode
 
 CURVE_S = 55 * 60
@@ -45,6 +47,10 @@ class Report:
 
     begin: float
     end: float
+    bot: str = ""
+    """Whose it is; empty where bots have no names."""
+    others: list[str] = field(default_factory=list)
+    """Bots that the journal holds too; their money may be another account's."""
     currency: str = ""
     equity: list[tuple[int, float]] = field(default_factory=list)
     drawdown: float | None = None
@@ -62,11 +68,16 @@ class Report:
     gates: list[tuple[str, int]] = field(default_factory=list)
     """Gate -> symbol-scans that it stopped, the most first."""
     scans: int = 0
-    events: Counter[str] = field(default_factory=Counter)
     trades: list[Trade] = field(default_factory=list)
 
 
-def build(db: sqlite3.Connection, begin: float, end: float, sessions_at: SessionsAt) -> Report:
+def build(
+    db: sqlite3.Connection,
+    begin: float,
+    end: float,
+    sessions_at: SessionsAt,
+    bot: str | None = None,
+) -> Report:
     """Put a report together.
 
     Args:
@@ -74,14 +85,22 @@ def build(db: sqlite3.Connection, begin: float, end: float, sessions_at: Session
         begin, end: Epoch seconds; trades count when their close was told in between.
         sessions_at: Names of the trading sessions open at a time. Asked with the market's own
             clock at the entry.
+        bot: Which bot's, of a feed that tells of several; ``None``: the feed's own.
 
     Raises:
         sqlite3.Error, ValueError: the journal cannot be read.
+        JournalError: it knows no such bot.
     """
-    report = Report(begin, end)
+    ledgers = ledgers_of(db)
+    own = next(iter(ledgers))
+    names = _names(db, ledgers)
+    report = Report(begin, end, own if bot is None else bot)
+    if report.bot not in names:
+        raise JournalError(f"no bot {bot} in it; it has {', '.join(filter(None, names)) or 'none'}")
+    report.others = [name for name in names if name != report.bot]
     trades = [
         trade
-        for trade in ledger_of(db)
+        for trade in ledgers.get(report.bot, Ledger())
         if trade.closed
         and trade.profit is not None
         and (at := epoch_seconds(trade.told_at)) is not None
@@ -102,9 +121,18 @@ def build(db: sqlite3.Connection, begin: float, end: float, sessions_at: Session
         return [] if at is None else sorted(sessions_at(at)) or ["none open"]
 
     report.by_session = groups(trades, open_sessions)
-    _read_curve(db, report)
-    _read_events(db, report)
+    _read_curve(db, report, own)
+    _read_scans(db, report, own)
     return report
+
+
+def _names(db: sqlite3.Connection, ledgers: Iterable[str]) -> list[str]:
+    """All bots: those with trades, and those of the newest whole sample."""
+    row = db.execute(
+        "SELECT body FROM sample WHERE whole = 1 ORDER BY seq DESC, id DESC"
+    ).fetchone()
+    bots = open_body(row[0]).get("bots") if row is not None else None
+    return list(dict.fromkeys([*ledgers, *(bots if isinstance(bots, dict) else ())]))
 
 
 def _profit(trade: Trade) -> float:
@@ -137,7 +165,7 @@ def groups(trades: list[Trade], names: Callable[[Trade], Iterable[str]]) -> list
     return sorted(made, key=lambda g: (-g.profit, g.name))
 
 
-def _read_curve(db: sqlite3.Connection, report: Report) -> None:
+def _read_curve(db: sqlite3.Connection, report: Report, own: str) -> None:
     points: dict[int, float] = {}
     wholes = db.execute(
         "SELECT id, at FROM sample WHERE whole = 1 AND at >= ? AND at < ? ORDER BY id",
@@ -164,6 +192,8 @@ def _read_curve(db: sqlite3.Connection, report: Report) -> None:
     for number in chosen:
         row = db.execute("SELECT body FROM sample WHERE id = ?", (number,)).fetchone()
         data = open_body(row[0])
+        if report.bot != data.get("bot_name", own):
+            data = (data.get("bots") or {}).get(report.bot) or {}
         report.currency = (data.get("account") or {}).get("currency") or report.currency
         curve = data.get("equity") or {}
         pairs = zip(curve.get("time", ()), curve.get("value", ()), strict=False)
@@ -178,23 +208,41 @@ def _read_curve(db: sqlite3.Connection, report: Report) -> None:
             report.drawdown_pct = 100.0 * fall / high if high > 0 else None
 
 
-def _read_events(db: sqlite3.Connection, report: Report) -> None:
+class _Detail(msgspec.Struct):
+    gate: str | None = None
+
+
+class _Scan(msgspec.Struct):
+    bot: str = ""
+    details: dict[str, _Detail] = {}
+
+
+_SCAN = msgspec.json.Decoder(_Scan)
+"""Reads of a scan what is counted, and steps over the rest of it."""
+
+
+def _read_scans(db: sqlite3.Connection, report: Report, own: str) -> None:
     span = (report.begin, report.end)
-    report.events.update(
-        dict(
-            db.execute("SELECT type, count(*) FROM ev WHERE at >= ? AND at < ? GROUP BY type", span)
-        )
-    )
+    first, last = db.execute(
+        "SELECT min(seq), max(seq) FROM ev INDEXED BY ev_at WHERE at >= ? AND at < ?", span
+    ).fetchone()
     gates: Counter[str] = Counter()
+    # Along the table and not along the index: the scans of a month are a gigabyte.
     for (body,) in db.execute(
-        "SELECT body FROM ev WHERE at >= ? AND at < ? AND type = 'SCAN_SUMMARY'", span
+        "SELECT body FROM ev NOT INDEXED WHERE seq BETWEEN ? AND ? AND at >= ? AND at < ? "
+        "AND type = 'SCAN_SUMMARY'",
+        (first, last, *span),
     ):
+        try:
+            scan = _SCAN.decode(body)
+        except msgspec.ValidationError:
+            scan = _Scan(bot_of(decode(body)))  # of another make: counted, not looked into
+        if (scan.bot or own) != report.bot:
+            continue
         report.scans += 1
-        details: Any = decode(body).get("details")
-        for detail in details.values() if isinstance(details, dict) else ():
-            gate = detail.get("gate") if isinstance(detail, dict) else None
-            if gate:
-                gates[str(gate)] += 1
+        for detail in scan.details.values():
+            if detail.gate:
+                gates[detail.gate] += 1
     report.gates = gates.most_common()
 
 
@@ -254,9 +302,18 @@ def spark(report: Report, cells: int = 64) -> str:
     return "".join(SPARKS[min(7, int((v - low) / span * 8))] for v in picked)
 
 
+def heading_of(report: Report) -> str:
+    """When it was, and whose it is where there are several."""
+    text = f"{moment(report.begin)} to {moment(report.end)} UTC"
+    if report.others:
+        others = ", ".join(name or "?" for name in report.others)
+        text += f"; bot {report.bot or '?'} (also in this journal: {others})"
+    return text
+
+
 def as_text(report: Report) -> str:
     """The report for a terminal."""
-    lines = [f"{moment(report.begin)} to {moment(report.end)} UTC", ""]
+    lines = [heading_of(report), ""]
     lines += [f"{name:<18} {value}" for name, value in summary(report)]
     if curve := spark(report):
         lines += ["", curve]

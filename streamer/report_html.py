@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from .report import Report, moment, number, summary, tables
+from .report import Report, heading_of, moment, number, summary, tables
 
 WIDTH, HEIGHT, POINTS = 880, 220, 880
 
@@ -30,7 +30,7 @@ def as_html(report: Report, title: str) -> str:
     """The whole page. All text of the feed is escaped."""
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>{moment(report.begin)} to {moment(report.end)} UTC</p>",
+        f"<p>{escape(heading_of(report))}</p>",
         _table(("", ""), ((name, value) for name, value in summary(report))),
     ]
     if len(report.equity) > 1:

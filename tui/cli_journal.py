@@ -311,6 +311,9 @@ def report(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page instead.")
     ] = None,
+    bot: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which bot's, of several [the feed's own].")
+    ] = None,
     db: Db = None,
     config: Config = None,
 ) -> None:
@@ -329,7 +332,8 @@ def report(
     with told():
         source = file.read_only(path)
     try:
-        found = made.build(source, begin.timestamp(), end.timestamp(), sessions_at)
+        with told():
+            found = made.build(source, begin.timestamp(), end.timestamp(), sessions_at, bot)
     except (sqlite3.Error, ValueError) as error:
         raise fail(f"{path}: {error}; `mt5dash journal verify` names what is damaged") from None
     finally:
