@@ -88,6 +88,9 @@ class Feed:
         self.server = FeedServer(self, self.hub, self.access)
         self.commands = Commands(self.publish, self.state, own=self.settings.bot)
         self.bars: BarsProvider | None = None
+        self.keeps_values = False
+        """Whether account, positions and prices of the journal count after a restart, with their
+        age: where nobody is there to ask for them anew."""
         self.published = 0
         self.refused = 0
         self.loop_lag_ms = 0.0

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from .feed import Feed
-from .health import HealthCheck
+from .health import HealthCheck, Measure
 from .protocol import Event, RiskAlert
 from .relay_commands import Passing
 from .relay_positions import Positions, place_of
@@ -49,6 +49,7 @@ class Relay:
 
     def __init__(self, feed: Feed, upstreams: Sequence[tuple[str, str | None]]) -> None:
         self.feed = feed
+        feed.keeps_values = True
         self.positions = Positions(feed.journal)
         self.passing = Passing(self)
         self.upstreams = [Upstream(self, url, token) for url, token in upstreams]
@@ -73,6 +74,21 @@ class Relay:
             feed.health.remove(name)
         for upstream in self.upstreams:
             feed.health.register(f"upstream {upstream.label}", _check(upstream))
+        feed.health.measures |= {
+            "relay_events": Measure(
+                "Log events taken from upstreams.",
+                lambda: sum(u.told for u in self.upstreams),
+                counter=True,
+            ),
+            "relay_missing": Measure(
+                "Log events of upstreams that are known to be missing.",
+                lambda: sum(u.missing for u in self.upstreams),
+                counter=True,
+            ),
+            "relay_upstreams_live": Measure(
+                "Upstreams whose events come in.", lambda: sum(u.live for u in self.upstreams)
+            ),
+        }
         await feed.start()
         feed.snapshots.path = ()
         feed.watch(self._emitted)
@@ -235,10 +251,17 @@ class Relay:
     def lost(self, upstream: Upstream, why: str) -> None:
         """An upstream tells nothing now: its bots' values stay, and say since when."""
         text = f"no link from the relay to {upstream.label}: {why}"
+        names = list(filter(None, upstream.bots.values())) or self._unclaimed()
         self.tell(upstream, RiskAlert(code="UPSTREAM", level="critical", text=text))
-        for name in filter(None, upstream.bots.values()):
+        for name in names:
             self._terminal_gone(name, text)
             self.feed.bots.lost(name, text)
+
+    def _unclaimed(self) -> list[str]:
+        """Bots that the journal knows, and no upstream has brought since the start."""
+        here = {name for upstream in self.upstreams for name in upstream.bots.values()}
+        bots = self.feed.bots
+        return [bot.name for bot in bots if bot.name and bot.name not in here and not bot.lost]
 
     def _terminal_gone(self, name: str, text: str) -> None:
         bot = self.feed.bots.get(name)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .client import FeedClient
 from .command_args import COMMANDS, BadCommand, parse, refusal, two_steps
 from .protocol import Command, CommandResult
 from .relay_upstream import answered
@@ -51,7 +52,7 @@ class Passing:
             text = f"no link from the relay to {upstream.label} ({text}); nothing was sent"
             return refusal(command.id, "UPSTREAM_DOWN", text)
         client = upstream.client
-        if client.role != "control":
+        if isinstance(client, FeedClient) and client.role != "control":
             return refusal(
                 command.id,
                 "UPSTREAM_ROLE",

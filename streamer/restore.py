@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from .bots import Bot
 from .frames import Item, symbol_of
 from .journal import Journal
 from .recorder import Moment
-from .state import bot_of
+from .state import FeedState, bot_of
 from .wire import Refused, decode
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ log = logging.getLogger("mt5dash.feed")
 async def restore(feed: Feed, journal: Journal, at: float) -> tuple[int, list[str]]:
     """Open a feed's journal and bring back the log, the trades and the history of each bot.
 
-    Account, positions and prices are asked for anew; what bot and terminal said before the stop
-    is not how they are now.
+    Account, positions and prices are asked for anew, unless the feed ``keeps_values``; what bot
+    and terminal said before the stop is not how they are now.
 
     Args:
         feed: Not started yet.
@@ -67,6 +68,8 @@ async def restore(feed: Feed, journal: Journal, at: float) -> tuple[int, list[st
         bot.state.bot = bot.state.terminal = None
         if moment is not None:
             _history(bot, moment)
+            if feed.keeps_values:
+                _values(bot.state, moment.state.of(bot.name), at)
     return restored.seq, restored.notes
 
 
@@ -89,6 +92,20 @@ def _history(bot: Bot, moment: Moment) -> None:
     if len(past.recent_trades) > len(state.recent_trades):
         state.recent_trades = past.recent_trades
     bot.ledger.marks = moment.marks.get(past.name, {})
+
+
+def _values(state: FeedState, past: FeedState | None, at: float) -> None:
+    """Take over what was known at the end, and how old it is."""
+    if past is None:
+        return
+    now = time.monotonic()
+    for section in ("account", "positions", "orders", "quotes"):
+        if section in past.updated:
+            setattr(state, section, getattr(past, section))
+            state.updated[section] = now - max(0.0, at - past.updated[section])
+            state.revisions[section] += 1
+    state.server_time, state.speed = past.server_time, past.speed
+    state.revision += 1
 
 
 def _meet(feed: Feed, name: str) -> Bot | None:

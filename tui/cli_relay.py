@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -91,7 +90,12 @@ def relay(
 
 
 def upstreams_of(settings: Settings) -> list[Address]:
-    """The upstreams with their tokens; ends the program when they cannot be used."""
+    """The upstreams with their tokens; ends the program when they cannot be used.
+
+    What stands for all of them is for feeds: a broker's password is its own.
+    """
+    from streamer.backbone_open import is_backbone
+
     urls = [upstream_url(url) for url in settings.relay.upstreams]
     if not urls:
         raise fail("name the feed to relay: --upstream ws://HOST:PORT/ws", USAGE)
@@ -103,25 +107,31 @@ def upstreams_of(settings: Settings) -> list[Address]:
             USAGE,
         )
     tokens: list[str | None] = []
-    for number in range(len(urls)):
+    for number, url in enumerate(urls):
         own = os.environ.get(f"MT5DASH_TOKEN_{number + 1}")
-        if files:
-            tokens.append(token_from(files[number] if len(files) > 1 else files[0]))
+        if len(files) == len(urls):
+            tokens.append(token_from(files[number]))
+        elif own or is_backbone(url):
+            tokens.append(own or None)
         else:
-            tokens.append(own or token_from(None))
+            tokens.append(token_from(files[0] if files else None))
     return list(zip(urls, tokens, strict=True))
 
 
 def upstream_url(url: str) -> str:
     """An address as people type it; ends the program when it is none, or holds a token."""
-    if re.match(r"(rediss?|sqlite|memory):", url):
-        return url
-    url = feed_url(url)
-    parts = urlsplit(url)
+    from streamer.backbone_open import is_backbone
+
+    if not is_backbone(url):
+        url = feed_url(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise fail(f"an upstream's address cannot be used: {error}", USAGE) from None
     if parts.password or parts.username or "token=" in parts.query:
         raise fail(
             f"{parts.hostname}: a token in an address is seen by many; put it in a file and "
-            "give --token-file, or in MT5DASH_TOKEN",
+            "give --token-file, or in the environment (MT5DASH_TOKEN_1 is the first upstream's)",
             USAGE,
         )
     return url
@@ -159,6 +169,7 @@ def build(settings: Settings, addresses: Sequence[Address]) -> Relay:
 
 def _run(loaded: Loaded, addresses: Sequence[Address]) -> int:
     from streamer.access import AccessError
+    from streamer.backbone import BackboneError
     from streamer.journal import JournalError
     from streamer.server import PortTaken
 
@@ -170,7 +181,7 @@ def _run(loaded: Loaded, addresses: Sequence[Address]) -> int:
         return asyncio.run(run_relay(settings, addresses))
     except (PortTaken, JournalError) as error:
         raise fail(str(error), IN_USE) from None
-    except (AccessError, ValueError) as error:
+    except (AccessError, BackboneError, ValueError) as error:
         raise fail(str(error), USAGE) from None
     except OSError as error:
         raise fail(
@@ -219,9 +230,14 @@ async def run_relay(settings: Settings, addresses: Sequence[Address]) -> int:
 
 async def run_check(settings: Settings, addresses: Sequence[Address]) -> int:
     """Say of each part whether it would work. Returns the exit code."""
+    from streamer.backbone import BackboneError
+
     from .doctor import SIGNS, access_check, port_check
 
-    relay = build(settings, addresses)
+    try:
+        relay = build(settings, addresses)
+    except (BackboneError, ValueError) as error:
+        raise fail(str(error), USAGE) from None
     ok = True
     for check in (await port_check(settings), access_check(settings)):
         print(f"{SIGNS[check.result]:<5} {check.name:<10} {check.text}", flush=True)

@@ -315,3 +315,32 @@ async def test_history_from_before_the_relay_is_taken_over(
         data = (await frame(ws))["data"]
     assert len(data["recent_trades"]) == 20
     assert data["equity"] == feed.state.equity
+
+
+async def test_a_restarted_relay_shows_the_last_values_with_their_age_until_its_upstream_is_back(
+    open_feed: OpenFeed, tmp_path: Path
+) -> None:
+    feed = await open_feed("bot.db")
+    relay = make_relay(tmp_path, feed.url)
+    await relay.start()
+    feed.publish(AccountUpdate(account=Account(equity=5.0)))
+    feed.publish({"type": "POSITION_UPDATE", "positions": [{"ticket": 1}]})
+    await until(lambda: relay.feed.state.positions)
+    await relay.close()
+    await feed.close()
+    await asyncio.sleep(0.5)
+    again = make_relay(tmp_path, feed.url, heartbeat_s=0.1)
+    await again.start()
+    async with await join(again.feed) as ws:
+        data = (await frame(ws))["data"]
+    assert data["positions"] == [{"ticket": 1}], "not told as flat"
+    assert data["account"]["equity"] == 5.0
+    viewer = await Viewer(again.feed.url).start()
+    await until(lambda: viewer.beats)
+    assert viewer.beats[0]["bots"]["main"]["data_age_s"] >= 0.5
+    state = again.feed.state
+    await until(lambda: state.terminal is not None)
+    assert state.terminal["state"] == "disconnected"
+    assert state.terminal["last_error"]["code"] == "UPSTREAM_LOST"
+    await viewer.client.close()
+    await again.close()
