@@ -18,6 +18,7 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     NoPermissionError,
+    OutOfMemoryError,
     ReadOnlyError,
     RedisError,
 )
@@ -163,21 +164,31 @@ class RedisStore:
             **security,
         )
         self._looked_at = 0.0
+        self._left: set[asyncio.Future[Any]] = set()
         self._claim = self._redis.register_script(_CLAIM)
         self._write = self._redis.register_script(_WRITE)
         self._release = self._redis.register_script(_RELEASE)
 
     async def _ask(self, answer: Awaitable[Any]) -> Any:
-        task = asyncio.current_task()
-        before = task.cancelling() if task is not None else 0
+        # In a task of its own: redis-py sends under `asyncio.wait_for`, which forgets a
+        # cancellation now and then before Python 3.12, and would go on to wait for the answer.
+        asked = asyncio.ensure_future(answer)
         try:
-            found = await answer
+            await asyncio.wait({asked})
+        except asyncio.CancelledError:
+            self._left.add(asked)
+            asked.add_done_callback(self._forget)
+            asked.cancel()
+            raise
+        try:
+            return asked.result()
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreAway(_words(self.where, error)) from None
-        if task is not None and task.cancelling() > before:
-            # redis-py sends under `asyncio.wait_for`, which loses a cancel before Python 3.12.
-            raise asyncio.CancelledError
-        return found
+
+    def _forget(self, asked: asyncio.Future[Any]) -> None:
+        self._left.discard(asked)
+        if not asked.cancelled():
+            asked.exception()
 
     async def claim(self, claim: Claim) -> Held:
         """See ``Store.claim``."""
@@ -327,6 +338,7 @@ def _words(where: str, error: Exception) -> str:
         (AuthenticationError, "check the password ([backbone] password_file)"),
         (NoPermissionError, "give this user the commands in docs/backbone.md"),
         (ReadOnlyError, "this is a replica: name the primary"),
+        (OutOfMemoryError, "give the broker more memory, or set a lower keep_events"),
         (BusyLoadingError, "it is reading its data; it is tried again"),
     )
     for kind, hint in hints:
@@ -334,8 +346,6 @@ def _words(where: str, error: Exception) -> str:
             return f"{where}: {said}; {hint}"
     if "NOAUTH" in said or "WRONGPASS" in said:
         return f"{where}: {said}; check the password ([backbone] password_file)"
-    if said.startswith("OOM"):
-        return f"{where}: {said}; give the broker more memory, or set a lower keep_events"
     if "WRONGTYPE" in said:
         return f"{where}: {said}; another program uses these keys: choose another stream name"
     return f"{where}: {said}"

@@ -13,7 +13,7 @@ from .backbone_open import check, password_from
 class BackboneSettings(BaseModel):
     """Where the feed hands its events, for nodes that serve them elsewhere (``mt5dash relay``)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     url: SecretStr = Field(
         default=SecretStr(""),
