@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from execution import constants as c
 from strategy.base import Bars, Bools, Context, Floats, Ints, Setup
-from strategy.features import Features, Series, as_features, fold
-from strategy.history import PAGE, anchor
+from strategy.features import Features, Series, as_features, fold, look_back
+from strategy.history import PAGE
 from strategy.institutional import TRIGGER_AGE, Ceiling, InstitutionalStrategy
 from strategy.settings import TIMEFRAME_SECONDS
 from strategy.structure import breaks
@@ -38,13 +38,25 @@ class _Stretch(NamedTuple):
     """The loaded ticks: another array means that others were loaded."""
     bars: Bars
     opens: Ints
+    pages_at: Ints
+    """The number of the first bar of each bar's page."""
     near: Bools
     """Whether a swing was broken on the bar or little before, either way: else there is no
     trigger, whatever else is seen."""
-    pages: dict[int, Floats]
-    """Numbers of the bars of a page, (bars, rows), by the number of its first bar."""
     known: dict[int, Features]
     """Features by the number of the newest closed bar."""
+
+
+class _Page(NamedTuple):
+    """Numbers of the bars of a page, as far as they were loaded."""
+
+    opened: int
+    """Server time of the first bar that the scanner keeps."""
+    until: int
+    """Server time of the newest bar computed."""
+    numbers: Floats
+    """(bars, rows), from the first bar of the page on."""
+    left: Floats | None
 
 
 class Ahead:
@@ -64,6 +76,7 @@ class Ahead:
         self._strategy, self._tapes, self._count = strategy, tapes, count
         self._utc_offset = utc_offset
         self._stretches: dict[tuple[str, str], _Stretch] = {}
+        self._pages: dict[tuple[str, str], _Page] = {}
         self._ceilings: dict[str, tuple[tuple[int, ...], Ceiling]] = {}
 
     # -- as a strategy ----------------------------------------------------------------------
@@ -147,45 +160,57 @@ class Ahead:
             present = int(np.searchsorted(rates["time"], tape.quote_ms // 1000, side="right"))
             rates = rates[max(present - self._count - PAGE - 2, 0) :]
             bars = Bars.from_rates(symbol, timeframe, rates, self._utc_offset)
+            page = bars.time // (TIMEFRAME_SECONDS[timeframe] * PAGE)
+            pages_at = np.searchsorted(page, page)
             fired = breaks(bars.high, bars.low, bars.close, self._strategy.settings.swing_bars)
             near = fired.copy()
             for age in range(1, TRIGGER_AGE):
                 near[age:] |= fired[:-age]
-            stretch = self._stretches[key] = _Stretch(tape.time_ms, bars, bars.time, near, {}, {})
+            stretch = self._stretches[key] = _Stretch(
+                tape.time_ms, bars, bars.time, pages_at, near, {}
+            )
             self._ceilings.pop(symbol, None)
         return stretch
 
     def _start(self, stretch: _Stretch, number: int) -> int | None:
-        """The first bar that the scanner keeps when this one is the newest; ``None`` where it
-        keeps fewer than ``count`` before the page."""
-        page = self._page(stretch, number)
+        """The first bar that the scanner keeps when this one is the newest (as
+        :func:`strategy.history.anchor`); ``None`` where it keeps fewer than ``count`` before
+        the page."""
+        page = int(stretch.pages_at[number])
         return page - self._count if page >= self._count else None
-
-    def _page(self, stretch: _Stretch, number: int) -> int:
-        seconds = TIMEFRAME_SECONDS[stretch.bars.timeframe]
-        return anchor(stretch.opens[: number + 1], seconds, 0)
 
     def _features(self, stretch: _Stretch, number: int) -> Features:
         """Features of the bars that end with this one; a whole page is computed at once, for
         its bars all begin at the same one."""
         found = stretch.known.get(number)
         if found is None:
-            page = self._page(stretch, number)
-            numbers = stretch.pages.get(page)
-            if numbers is None:
-                stretch.pages.clear()  # time goes on only
-                stretch.known.clear()
-                numbers = stretch.pages[page] = self._compute(stretch, page)
-            column, time = numbers[number - page], int(stretch.opens[number])
-            found = stretch.known[number] = as_features(column, time)
+            key = (stretch.bars.symbol, stretch.bars.timeframe)
+            page, time = int(stretch.pages_at[number]), int(stretch.opens[number])
+            known = self._pages.get(key)
+            opened = int(stretch.opens[page - self._count])
+            if known is not None and known.opened != opened:
+                known = None
+            if known is None or known.until < time:
+                stretch.known.clear()  # time goes on only
+                known = self._pages[key] = self._compute(stretch, page, known)
+            found = stretch.known[number] = as_features(known.numbers[number - page], time)
         return found
 
-    def _compute(self, stretch: _Stretch, page: int) -> Floats:
-        seconds = TIMEFRAME_SECONDS[stretch.bars.timeframe]
-        after = (int(stretch.opens[page]) // (seconds * PAGE) + 1) * seconds * PAGE
+    def _compute(self, stretch: _Stretch, page: int, known: _Page | None) -> _Page:
+        """The page as far as it is loaded; what is known of it is gone on from."""
+        bars, opens, k = stretch.bars, stretch.opens, self._strategy.settings.swing_bars
+        seconds = TIMEFRAME_SECONDS[bars.timeframe]
+        after = (int(opens[page]) // (seconds * PAGE) + 1) * seconds * PAGE
         # the last bar is not proved to be closed
-        stop = min(int(np.searchsorted(stretch.opens, after)), len(stretch.opens) - 1)
-        leveled = [stretch.bars.timeframe == self.timeframes[1]]
-        series = Series.of([stretch.bars], leveled, page - self._count, stop)
-        numbers, _ = fold(series, self._strategy.settings.swing_bars, tail=stop - page)
-        return numbers[:, :, 0]
+        stop = min(int(np.searchsorted(opens, after)), len(opens) - 1)
+        leveled = [bars.timeframe == self.timeframes[1]]
+        if known is None or known.left is None:
+            series = Series.of([bars], leveled, page - self._count, stop)
+            numbers, left = fold(series, k, tail=stop - page)
+            opened, numbers = int(opens[page - self._count]), numbers[:, :, 0]
+        else:
+            done, opened = int(np.searchsorted(opens, known.until)) + 1, known.opened
+            series = Series.of([bars], leveled, done - look_back(k), stop)
+            more, left = fold(series, k, known.left, tail=stop - done)
+            numbers = np.concatenate((known.numbers, more[:, :, 0]))
+        return _Page(opened, int(opens[stop - 1]), numbers, left)
