@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from .backbone import Store
 from .backbone_open import open_store, password_from
 from .backbone_settings import BackboneSettings
 from .backbone_writer import Writer
@@ -46,15 +47,10 @@ class Backbone:
     def __init__(self, feed: Feed, settings: BackboneSettings) -> None:
         self._feed = feed
         self._settings = settings
-        self._store = open_store(
-            settings.url.get_secret_value(),
-            stream=settings.stream,
-            password=_password(settings),
-            ca=str(settings.tls_ca) if settings.tls_ca is not None else None,
-        )
-        self.where = self._store.where
+        store = store_for(settings)
+        self.where = store.where
         self.writer = Writer(
-            self._store,
+            store,
             snapshot=self._snapshot,
             fresh=self._fresh,
             queue_events=settings.queue_events,
@@ -189,7 +185,18 @@ class Backbone:
         return HealthCheck("ok", text, age, writer.waiting)
 
 
-def _password(settings: BackboneSettings) -> str | None:
+def store_for(settings: BackboneSettings) -> Store:
+    """The store that the settings name; nothing is connected yet.
+
+    Raises:
+        BackboneError: they cannot be used; the text says what to do.
+    """
+    password = settings.password.get_secret_value() or None
     if settings.password_file is not None:
-        return password_from(settings.password_file)
-    return settings.password.get_secret_value() or None
+        password = password_from(settings.password_file)
+    return open_store(
+        settings.url.get_secret_value(),
+        stream=settings.stream,
+        password=password,
+        ca=str(settings.tls_ca) if settings.tls_ca is not None else None,
+    )

@@ -13,6 +13,8 @@ from typing import Any
 
 from execution.doctor import Check, examine
 from streamer.access import Access, AccessError, TokenStore, default_tokens_file
+from streamer.backbone import BackboneError, StoreAway
+from streamer.backbone_feed import store_for
 from streamer.journal import Journal, JournalError
 from streamer.ports import PortTaken, take_port
 
@@ -86,6 +88,24 @@ async def journal_check(settings: Settings) -> Check:
     return Check("journal", "ok", f"{path}, {restored.seq:,} events")
 
 
+async def backbone_check(settings: Settings) -> Check:
+    """Whether the backbone answers, and what its stream holds."""
+    try:
+        store = store_for(settings.backbone)
+    except BackboneError as error:
+        return Check("backbone", "failed", str(error), "correct [backbone] in the settings")
+    try:
+        found = await store.join()
+    except StoreAway as error:
+        return Check("backbone", "failed", str(error), "the bot trades without it; nodes wait")
+    finally:
+        await store.close()
+    if found is None:
+        return Check("backbone", "ok", f"{store.where}: reachable, nothing was written there yet")
+    text = f"events {found.first:,}-{found.last:,}" if found.last else "no events yet"
+    return Check("backbone", "ok", f"{store.where}: {text} of run {found.epoch}")
+
+
 async def checks(loaded: Loaded) -> AsyncIterator[Check]:
     """All checks, each as soon as it is known."""
     settings = loaded.settings
@@ -93,6 +113,8 @@ async def checks(loaded: Loaded) -> AsyncIterator[Check]:
     yield await port_check(settings)
     yield access_check(settings)
     yield await journal_check(settings)
+    if settings.backbone.url.get_secret_value():
+        yield await backbone_check(settings)
     async for check in examine(settings.terminal, settings.paper, intents=intents_path(settings)):
         yield check
 

@@ -1,0 +1,77 @@
+"""The real program and its backbone: killed and started again, no event is missing or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backbone_kit import Broker, until
+from program import ROOT, environment, running
+
+from streamer.backbone import Gap
+from streamer.backbone_source import BackboneSource
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+
+
+async def doctor(home: Path, *args: str) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tui", "doctor", "--json", *args),
+        env=environment(home), cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    return {check["name"]: check for check in json.loads(out)}
+
+
+async def test_a_bot_that_is_killed_and_comes_back_goes_on_in_its_stream(tmp_path: Path) -> None:
+    broker = Broker(tmp_path / "redis", "--requirepass", "s3cret-word")
+    broker.start()
+    secret = tmp_path / "password"
+    secret.write_text("s3cret-word\n")
+    file = tmp_path / "bot.toml"
+    file.write_text(
+        f'[backbone]\nurl = "{broker.url}"\nstream = "desk"\npassword_file = "{secret}"\n'
+        f'[journal]\npath = "{tmp_path / "j.db"}"\n[strategy]\nmin_score = 100\n'
+    )
+    args = ("--port", "0", "--speed", "1", "--config", str(file))
+    seqs: list[int] = []
+    gaps: list[Gap] = []
+
+    def hear(event: dict[str, Any]) -> None:
+        if event["type"] != "STATE_SNAPSHOT" and isinstance(event.get("seq"), int):
+            seqs.append(event["seq"])
+
+    url = f"{broker.url}?stream=desk"
+    node = BackboneSource(url, token="s3cret-word", on_gap=gaps.append)
+    node.watch(hear)
+    async with node:
+        async with running(tmp_path, *args) as program:
+            await until(lambda: node.state.account and len(seqs) > 2, 40)
+            _, _, health = await program.get("/api/health")
+            assert health["checks"]["backbone"]["status"] == "ok"
+            _, _, whole = await program.get("/api/state")
+            assert node.state.account["login"] == whole["account"]["login"]
+            program.process.send_signal(signal.SIGKILL)
+            await program.process.wait()
+        before = len(seqs)
+        async with running(tmp_path, *args) as program:
+            await until(lambda: len(seqs) > before + 2, 40)
+            assert await program.stop() == 0
+        await until(lambda: node.state.seq == seqs[-1])
+        first = seqs[0]
+        assert seqs == list(range(first, first + len(seqs)))
+        assert gaps == []
+    found = await doctor(tmp_path, "--config", str(file))
+    assert found["backbone"]["result"] == "ok"
+    assert f"-{seqs[-1]:,} of run {node.state.epoch}" in found["backbone"]["text"]
+    broker.kill()
+    found = await doctor(tmp_path, "--config", str(file))
+    assert found["backbone"]["result"] == "failed"
+    assert "s3cret" not in json.dumps(found)
+    log = b"".join(p.read_bytes() for p in tmp_path.rglob("*.log"))
+    assert b"s3cret" not in log
