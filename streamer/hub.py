@@ -29,7 +29,7 @@ BLOB_MAX = 128 * 1024
 CLOSE_GRACE_S = 1.0
 STALL_S = 3.0
 REPLIES_MAX = 64
-AT_ONCE = 16
+AT_ONCE = 32
 """Clients that are served between two looks at the clock."""
 
 
@@ -108,6 +108,11 @@ class Hub:
     def idle(self) -> bool:
         """Whether everything published has been offered to every client."""
         return self._round is None and not self._pending
+
+    @property
+    def stalled(self) -> int:
+        """Clients whose socket takes no more."""
+        return sum(client.paused for client in self._alone)
 
     def choose(self, bot: str) -> None:
         """Name the bot that legacy clients see; they see everything while there is none."""

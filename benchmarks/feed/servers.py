@@ -186,7 +186,7 @@ class Hub(Subject):
             await asyncio.sleep(0)
 
     async def idle(self) -> None:
-        while any(client.paused for client in self.feed.hub):
+        while self.feed.hub.stalled:
             await asyncio.sleep(0.001)
 
     def clients(self) -> int:
