@@ -57,11 +57,16 @@ class Event(msgspec.Struct, kw_only=True, tag_field="type"):
 
     It also writes whose event it is: ``bot``, the bot's name, and (but on ACCOUNT_UPDATE, whose
     ``account`` is an object) ``account``, ``LOGIN@SERVER`` of its account once that is known.
+
+    A relay adds ``origin`` to a log event: its place, ``EPOCH:SEQ``, on the feed that numbered it
+    first; and ``via``, its place on the feed that it was taken from, when that is another.
     """
 
     timestamp: str | UnsetType = UNSET
     seq: int | UnsetType = UNSET
     bot: str | UnsetType = UNSET
+    origin: str | UnsetType = UNSET
+    via: str | UnsetType = UNSET
 
 
 class AccountUpdate(Event, tag="ACCOUNT_UPDATE"):

@@ -33,7 +33,14 @@ def _content(status: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in status.items() if key not in _BOOKKEEPING}
 
 
-def differences(state: FeedState, data: Mapping[str, Any], timestamp: str) -> Iterator[Wire]:
+def copied(state: FeedState) -> Wire:
+    """What a snapshot holds of one bot, as it is now."""
+    part = state.sections()
+    curve = {name: list(values) for name, values in state.equity.items()}
+    return {**part, "recent_trades": list(state.recent_trades), "equity": curve}
+
+
+def differences(state: FeedState, data: Mapping[str, Any]) -> Iterator[Wire]:
     """State events that bring ``state`` to what a snapshot's ``data`` shows.
 
     A feed that has not seen its account yet does not know its positions either: what it shows
@@ -44,28 +51,27 @@ def differences(state: FeedState, data: Mapping[str, Any], timestamp: str) -> It
         new = {key: quote for key, quote in quotes.items() if state.quotes.get(key) != quote}
         clock = {key: data.get(key) for key in ("server_time", "speed") if data.get(key)}
         if new:
-            yield {"type": "QUOTE_UPDATE", "quotes": new, **clock, "timestamp": timestamp}
+            yield {"type": "QUOTE_UPDATE", "quotes": new, **clock}
     if not isinstance(account, dict) or not account:
         return
     if any(state.account.get(key) != value for key, value in account.items()):
-        seen = _last_time(data.get("equity")) or timestamp
-        yield {"type": "ACCOUNT_UPDATE", "account": account, "timestamp": seen}
+        yield {"type": "ACCOUNT_UPDATE", "account": account, **_seen(data.get("equity"))}
     for section, kind in (("positions", "POSITION_UPDATE"), ("orders", "ORDERS_UPDATE")):
         rows = data.get(section)
         known = getattr(state, section)
         if isinstance(rows, list) and (rows != known or section not in state.updated):
-            yield {"type": kind, section: rows, "timestamp": timestamp}
+            yield {"type": kind, section: rows}
 
 
-def _last_time(curve: Any) -> str | None:
-    """When the account was seen last: its curve ends there."""
+def _seen(curve: Any) -> dict[str, str]:
+    """When the account was seen last, as the event's timestamp: its curve ends there."""
     times = curve.get("time") if isinstance(curve, dict) else None
     if not isinstance(times, list) or not times or type(times[-1]) is not int:
-        return None
+        return {}
     try:
-        return iso(datetime.fromtimestamp(times[-1], UTC))
+        return {"timestamp": iso(datetime.fromtimestamp(times[-1], UTC))}
     except (ValueError, OverflowError, OSError):
-        return None
+        return {}
 
 
 def fill_history(state: FeedState, data: Mapping[str, Any], epoch: str) -> bool:

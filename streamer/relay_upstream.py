@@ -22,7 +22,7 @@ from .backbone_source import BackboneSource
 from .client import FeedClient, FeedLost
 from .journal import JournalError
 from .protocol import STATE_TYPES, Confirm, RiskAlert
-from .relay_mirror import STATUS, differences, fill_history, same_status
+from .relay_mirror import STATUS, copied, differences, fill_history, same_status
 from .relay_positions import place_of
 from .source import Link, Wire
 from .state import bot_of
@@ -101,7 +101,9 @@ class Upstream:
         self.client = self._client(None)
         self._relay = relay
         self._run = ""
-        self._behind: tuple[int, Parts] | None = None
+        self._behind: tuple[int, Parts | None] | None = None
+        """Number up to which a snapshot goes, and what it holds; ``None`` for what its source
+        holds once it is there."""
         self._status: dict[tuple[str, str], Wire] = {}
         self._away: float | None = None
         self._heartbeat: Wire = {}
@@ -203,15 +205,15 @@ class Upstream:
         last = await self._relay.positions.last(epoch)
         before, self._run = self._run, epoch
         if not frame.get("resumed"):
-            if last is not None and last < seq and before != epoch:
+            if last is not None and last != seq and before != epoch:
                 return f"{epoch}:{last}"
             await self._begin(epoch, seq, last, parts)
         self.epoch = epoch
-        for name, part in parts.items():
-            state = self._relay.state_of(self, name)
-            for event in differences(state, part, str(frame.get("timestamp") or "")):
-                self._put({**event, "bot": name})
-        self._behind = (seq, parts)
+        if isinstance(self.client, FeedClient):
+            self._take_values(parts)
+            self._behind = (seq, parts)
+        else:  # a stream's snapshot is some seconds old: what follows brings it up to date
+            self._behind = (max(seq, last or 0), None)
         self._caught_up()
         self._found()
         return None
@@ -248,6 +250,11 @@ class Upstream:
                 None,
             )
 
+    def _take_values(self, parts: Parts) -> None:
+        for name, part in parts.items():
+            for event in differences(self._relay.state_of(self, name), part):
+                self._put({**event, "bot": name})
+
     def _caught_up(self) -> None:
         """Once the snapshot's own events are published: what it knows beyond them."""
         if self._behind is None:
@@ -255,6 +262,11 @@ class Upstream:
         seq, parts = self._behind
         if (self._relay.positions.known(self._run) or 0) < seq:
             return
+        if parts is None:
+            if self.client.state.seq < seq:
+                return
+            parts = {state.name: copied(state) for state in self.client.state.each()}
+            self._take_values(parts)
         self._behind = None
         for name, part in parts.items():
             for kind, section in STATUS.items():
@@ -342,7 +354,10 @@ class Upstream:
     def watch_link(self) -> None:
         """Look at the link; called a few times a second."""
         link = self.link
-        if self.refused is not None or link.state == "live":
+        if self.refused is not None:
+            return
+        if link.state == "live":
+            self._caught_up()
             return
         if time.monotonic() - link.since >= LOST_AFTER_S:
             self._lost(link.detail or link.state)

@@ -58,6 +58,11 @@ _SNAPSHOT: dict[str, Any] = {
         "timestamp": {"type": "string", "format": "date-time"},
         "role": {"enum": ["view", "control", "publish"]},
         "resumed": {"type": "boolean"},
+        "path": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Of a relay: epochs of the feeds that its events come from.",
+        },
         "data": {
             "type": "object",
             "properties": {
