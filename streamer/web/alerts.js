@@ -46,10 +46,10 @@ export class Alerts {
     }
   }
 
-  /** A new event. @param {Wire} event */
-  event(event) {
+  /** A new event. @param {Wire} event @param {string} bot whose, when it is not the shown one's */
+  event(event, bot = '') {
     if (!alerting(event)) return;
-    this.raise(`${tag(event)} ${text(event)}`, level(event) === 'error' || level(event) === 'warn');
+    this.raise(`${bot && `${bot}: `}${tag(event)} ${text(event)}`, level(event) === 'error' || level(event) === 'warn');
   }
 
   /** @param {string} words @param {boolean} urgent */

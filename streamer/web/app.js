@@ -3,6 +3,7 @@
 
 import { AccountView } from './account.js';
 import { Alerts } from './alerts.js';
+import { BotChooser } from './bots.js';
 import { EquityChart, PriceChart, barsOf } from './charts.js';
 import { Control } from './control.js';
 import { Dialogs, facts } from './dialogs.js';
@@ -35,7 +36,7 @@ class Page {
     this.dialogs = new Dialogs();
     this.alerts = new Alerts();
     this.link = new FeedLink(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`, {
-      onLog: (events, missed) => this.log.reset(events, missed),
+      onLog: (_, missed) => this.log.reset(this.link.reducer.events, missed),
       onEvent: (event) => this.onEvent(event),
       onState: () => this.changed(),
       onLink: () => this.onLink(),
@@ -44,6 +45,7 @@ class Page {
       say: (text) => this.say(text),
       chart: (symbol) => this.showSymbol(symbol),
     });
+    this.bots = new BotChooser(this.link, () => this.onBot());
     this.account = new AccountView();
     this.positions = new PositionsView({
       onPosition: (row) => this.control.position(row),
@@ -88,10 +90,24 @@ class Page {
 
   /** @param {Wire} event */
   onEvent(event) {
-    this.log.add(event);
-    this.alerts.event(event);
-    if (event.type === 'POSITION_CLOSED' || event.type === 'POSITION_OPENED') this.trades.refresh();
+    const shown = this.link.shows(event);
+    this.alerts.event(event, shown ? '' : words(event.bot));
+    if (shown) {
+      this.log.add(event);
+      if (event.type === 'POSITION_CLOSED' || event.type === 'POSITION_OPENED') this.trades.refresh();
+    }
     this.changed();
+  }
+
+  /** Another bot is shown: everything is drawn anew. */
+  onBot() {
+    this.drawn = {};
+    this.healthAt = this.barsAt = -Infinity;
+    this.log.reset([...this.link.reducer.events], '');
+    this.bars = [];
+    this.barsFor = '';
+    this.trades.refresh();
+    this.tick();
   }
 
   onLink() {
@@ -166,6 +182,7 @@ class Page {
   tick() {
     if (document.hidden) return;
     this.account.tick(this.link);
+    this.bots.draw();
     this.scanner.tick(this.link);
     if (this.link.status === 'lost') this.banner();
     const now = performance.now();
@@ -203,7 +220,7 @@ class Page {
     /** @type {Record<string, string>} */
     const headers = this.link.token ? { Authorization: `Bearer ${this.link.token}` } : {};
     try {
-      const answer = await fetch(path, { headers });
+      const answer = await fetch(this.link.about(path), { headers });
       return answer.ok || answer.status === 503 ? await answer.json() : null;
     } catch {
       return null;

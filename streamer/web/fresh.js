@@ -31,7 +31,7 @@ function accountAge(link) {
   if (at === undefined) return null;
   const now = link.now();
   if (at > link.joinedAt) return (now - at) / 1000;
-  const told = link.heartbeatAt > link.joinedAt ? known(link.heartbeat.data_age_s) : null;
+  const told = link.heartbeatAt > link.joinedAt ? known((link.feed.bots.size ? link.pulse(link.reducer.name) : link.heartbeat).data_age_s) : null;
   return told === null ? null : told + (now - link.heartbeatAt) / 1000;
 }
 
@@ -46,6 +46,8 @@ export function terminal(link) {
   const status = link.reducer.terminal;
   const detail = said(status?.last_error);
   const age = accountAge(link);
+  const { lost } = link.pulse(link.reducer.name);
+  if (typeof lost === 'string') return badge('LOST', 'crit', age, words(lost));
   if (connecting(status)) return badge('JOINING', 'warn', null, detail);
   if (status?.state === 'disconnected') return badge('GONE', 'crit', age, detail || 'the terminal does not answer');
   if (Object.keys(link.reducer.account).length === 0) return badge('WAITING', 'dim', null, 'no account data yet');

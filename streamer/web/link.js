@@ -4,7 +4,7 @@
  * come back. It owns the state; the page is told what changed.
  */
 
-import { FeedState, STATE_TYPES } from './state.js';
+import { FeedState, STATE_TYPES, botOf } from './state.js';
 
 /** @typedef {import('./state.js').Wire} Wire */
 /** @typedef {'connecting' | 'live' | 'lost' | 'refused' | 'asleep'} LinkState */
@@ -43,7 +43,10 @@ export class FeedLink {
     this.token = token;
     this.random = random;
     this.now = now;
-    this.reducer = new FeedState();
+    /** All that is known of the feed: its chosen bot, and the others in `bots`. */
+    this.feed = new FeedState();
+    /** The bot that is shown; '' for the one that the feed has chosen. */
+    this.bot = '';
     /** @type {LinkState} */ this.status = 'connecting';
     this.detail = '';
     this.closeCode = 0;
@@ -72,14 +75,46 @@ export class FeedLink {
     this.commands = new Map();
   }
 
+  /** What is known of the bot that is shown. */
+  get reducer() {
+    return (this.bot && this.feed.of(this.bot)) || this.feed;
+  }
+
+  /** All bots of the feed, the chosen one first. @returns {string[]} */
+  names() {
+    return [this.feed.name, ...this.feed.bots.keys()].filter(Boolean);
+  }
+
+  /** Show another bot. @param {string} name */
+  show(name) {
+    this.bot = name === this.feed.name ? '' : name;
+  }
+
+  /** Whether an event is the shown bot's, or about the feed. @param {Wire} event */
+  shows(event) {
+    return (botOf(event) || this.feed.name) === this.reducer.name;
+  }
+
+  /** How a bot is, by the last heartbeat. @param {string} name @returns {Wire} */
+  pulse(name) {
+    const { bots } = this.heartbeat;
+    return (bots && typeof bots === 'object' && Object.hasOwn(bots, name) && bots[name]) || {};
+  }
+
+  /** A route's address, about the bot that is shown. @param {string} path */
+  about(path) {
+    if (this.feed.bots.size === 0) return path;
+    return `${path}${path.includes('?') ? '&' : '?'}bot=${encodeURIComponent(this.reducer.name)}`;
+  }
+
   /** Join. Also after `sleep` or a refusal. */
   start() {
     clearTimeout(this.timer);
     this.drop();
     this.retryAt = 0;
     this.role = 'view';
-    const resume = this.hadSnapshot && this.resumable && this.reducer.epoch !== '';
-    const url = resume ? `${this.url}?since=${this.reducer.epoch}:${this.logSeq}` : this.url;
+    const resume = this.hadSnapshot && this.resumable && this.feed.epoch !== '';
+    const url = resume ? `${this.url}?since=${this.feed.epoch}:${this.logSeq}` : this.url;
     this.tell('connecting', this.hadSnapshot ? 'joining again' : 'joining');
     const socket = new WebSocket(url, [PROTOCOL]);
     this.socket = socket;
@@ -205,12 +240,12 @@ export class FeedLink {
       case 'HEARTBEAT':
         this.heartbeat = frame;
         this.heartbeatAt = this.lastFrame;
-        this.reducer.apply(frame, this.lastFrame);
+        this.feed.apply(frame, this.lastFrame);
         this.listener.onState();
         return;
     }
     if (STATE_TYPES.has(frame.type)) {
-      this.reducer.apply(frame, this.lastFrame);
+      this.feed.apply(frame, this.lastFrame);
       this.listener.onState();
     } else if (typeof frame.type === 'string') {
       this.log(frame);
@@ -219,16 +254,16 @@ export class FeedLink {
 
   /** @param {Wire} frame */
   join(frame) {
-    const { epoch } = this.reducer;
+    const { epoch } = this.feed;
     const last = this.logSeq;
     const sameRun = this.hadSnapshot && frame.epoch === epoch;
-    this.reducer.load(frame, this.lastFrame);
-    this.inState = this.reducer.seq;
+    this.feed.load(frame, this.lastFrame);
+    this.inState = this.feed.seq;
     this.joinedAt = this.lastFrame;
     if (frame.resumed === true && sameRun) {
       this.resumes += 1;
     } else {
-      this.logSeq = this.reducer.seq;
+      this.logSeq = this.feed.seq;
       this.listener.onLog(this.reducer.events, this.missed(sameRun, last));
     }
     this.resumable = true;
@@ -245,9 +280,10 @@ export class FeedLink {
   missed(sameRun, last) {
     if (!this.hadSnapshot) return '';
     if (!sameRun) return 'the feed began a new run of numbers';
-    const first = this.reducer.events[0]?.seq;
+    const firsts = [this.feed, ...this.feed.bots.values()].map((state) => state.events[0]?.seq);
+    const first = firsts.filter(Number.isInteger).sort((a, b) => a - b)[0];
     if (Number.isInteger(first) && first <= last + 1) return '';
-    return `events ${last + 1} to ${(first ?? this.reducer.seq + 1) - 1} are no longer kept`;
+    return `events ${last + 1} to ${(first ?? this.feed.seq + 1) - 1} are no longer kept`;
   }
 
   /** @param {Wire} event */
@@ -266,7 +302,7 @@ export class FeedLink {
       this.logSeq = seq;
     }
     if (!Number.isInteger(seq) || seq > this.inState) {
-      this.reducer.apply(event, this.lastFrame);
+      this.feed.apply(event, this.lastFrame);
       this.listener.onState();
     }
     this.listener.onEvent(event);
@@ -280,7 +316,8 @@ export class FeedLink {
    * @returns {Promise<Result>}
    */
   command(name, args = {}) {
-    return this.ask({ type: 'COMMAND', id: newId(), name, args });
+    const bot = this.feed.bots.size ? { bot: this.reducer.name } : {};
+    return this.ask({ type: 'COMMAND', id: newId(), name, args, ...bot });
   }
 
   /**
@@ -302,14 +339,14 @@ export class FeedLink {
         this.commands.delete(id);
         resolve(result.confirm ? { ...result, question: frame } : result);
       };
-      this.commands.set(id, { frame, epoch: this.reducer.epoch, done: finish });
+      this.commands.set(id, { frame, epoch: this.feed.epoch, done: finish });
       if (this.status === 'live') this.sendCommands();
     });
   }
 
   sendCommands() {
     for (const command of this.commands.values()) {
-      if (command.epoch !== this.reducer.epoch) {
+      if (command.epoch !== this.feed.epoch) {
         command.done(UNANSWERED);
       } else if (this.socket?.readyState === WebSocket.OPEN) {
         this.socket.send(command.frame);

@@ -567,3 +567,47 @@ async def test_no_accessibility_violation(
     await page.evaluate("document.querySelector('#dialog-buttons button').textContent = ''")
     with pytest.raises(AssertionError):
         await look("a button without a name")
+
+
+async def test_a_feed_with_several_bots_has_a_chooser_and_each_bot_its_own_page(
+    open_feed: Any, browser: Any
+) -> None:
+    feed = await open_feed(heartbeat_s=0.1)
+    given: list[str | None] = []
+
+    async def act(command: Command, actor: str) -> CommandResult:
+        given.append(command.bot)
+        return CommandResult(id=command.id, ok=True)
+
+    feed.set_commander(act)
+    feed.publish({"type": "ACCOUNT_UPDATE", "account": {"login": 11, "server": "S", "equity": 1}})
+    feed.publish({"type": "OF_MAIN", "text": "first"})
+    text, _ = feed.tokens.new("control")
+    page = await open_page(browser, feed, f"/#token={text}")
+    await expect(page.locator("#ident")).to_contain_text("11")
+    await expect(page.locator("#bots")).to_be_hidden()
+    feed.publish(
+        {"type": "ACCOUNT_UPDATE", "account": {"login": 22, "server": "S", "equity": 2}}, bot="beta"
+    )
+    feed.publish({"type": "OF_BETA", "text": "second"}, bot="beta")
+    feed.publish({"type": "POSITION_UPDATE", "positions": [position()]}, bot="beta")
+    await expect(page.locator("#bots")).to_be_visible()
+    await expect(page.locator("#ident")).to_contain_text("11")
+    await expect(page.locator("#events-list")).to_contain_text("OF_MAIN")
+    await expect(page.locator("#events-list")).not_to_contain_text("OF_BETA")
+    await expect(page.locator("#positions-table")).not_to_contain_text("EURUSD")
+    await page.select_option("#bot-chosen", "beta")
+    await expect(page.locator("#ident")).to_contain_text("22")
+    await expect(page.locator("#events-list")).to_contain_text("OF_BETA")
+    await expect(page.locator("#events-list")).not_to_contain_text("OF_MAIN")
+    await expect(page.locator("#positions-table")).to_contain_text("EURUSD")
+    beta = feed.bots.meet("beta")
+    beta.heard -= 60.0
+    await page.select_option("#bot-chosen", "main")
+    await expect(page.locator("#bots")).to_have_attribute("data-tone", "error")
+    assert "beta for 1" in str(await page.locator("#bots").get_attribute("title"))
+    await expect(page.locator("#bot-chosen option").nth(1)).to_have_text("✕ beta")
+    await expect(page.locator("#ident")).to_contain_text("11")
+    await expect(page.locator("#badge-terminal")).to_contain_text("LIVE")
+    # Bars are held by a bot's own feed only, and the browser tells of each answer with 404.
+    assert all("404" in told for told in page.seen.complaints)
