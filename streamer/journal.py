@@ -238,8 +238,9 @@ class Journal:
             self._shut()
             if not isinstance(error, JournalError):
                 error = JournalError(
-                    f"{self.path}: cannot open the journal ({error}). Check the folder's rights "
-                    "and free space, or choose another file in [journal] path."
+                    f"{self.path}: cannot open the journal ({error}{file.no_room(self.path)}). "
+                    "Check the folder's rights and free space, or choose another file in "
+                    "[journal] path."
                 )
             self._answer(opened, error)
             return

@@ -16,6 +16,7 @@ import hashlib
 import logging
 import os
 import secrets
+import shutil
 import sqlite3
 import struct
 import time
@@ -31,6 +32,7 @@ SCHEMA_VERSION = 2
 APPLICATION_ID = 0x6D743564  # "mt5d"
 LEDGER_TYPES = ("POSITION_OPENED", "POSITION_MODIFIED", "POSITION_CLOSED")
 QUICK_CHECK_S = 1.0
+LEAST_ROOM = 256 * 1024
 
 _SAMPLES = """
 CREATE TABLE sample(
@@ -158,8 +160,18 @@ def read_only(path: Path) -> sqlite3.Connection:
             db.close()
             raise
     except sqlite3.Error as error:
-        raise JournalError(f"{path}: cannot be read: {error}") from None
+        raise JournalError(f"{path}: cannot be read: {error}{no_room(path)}") from None
     return db
+
+
+def no_room(path: Path) -> str:
+    """That there is no room beside a file, for an error; empty when there is some. SQLite needs
+    a little beside a journal also to read it, and says only "disk I/O error"."""
+    try:
+        free = shutil.disk_usage(path.absolute().parent).free
+    except OSError:
+        return ""
+    return "" if free > LEAST_ROOM else f"; the disk is full ({free // 1024} kB free)"
 
 
 def check_version(path: Path, db: sqlite3.Connection, version: int) -> None:
