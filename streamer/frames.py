@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
+import msgspec
 from websockets.exceptions import NegotiationError
 from websockets.extensions.permessage_deflate import (
     PerMessageDeflate,
@@ -77,37 +78,33 @@ def symbol_of(event: Mapping[str, Any]) -> str | None:
     return symbol if isinstance(symbol, str) else None
 
 
-class Item:
+class Item(msgspec.Struct, gc=False, eq=False):
     """One event, encoded once.
+
+    The garbage collector does not look at it: thousands are kept for those that resume, none
+    refers to another, and each look at all of them would hold the loop.
 
     Attributes:
         kind: Its type.
+        raw: The JSON bytes.
         seq: Its number; 0 for a state event.
         symbol: The symbol it is about, when it names one.
         bot: The bot it is from; empty for the feed itself.
-        raw: The JSON bytes.
         frame: The whole WebSocket message.
         end: Bytes of all log events up to and with this one (kept by the ring).
     """
 
-    __slots__ = ("_deflated", "bot", "end", "frame", "kind", "raw", "seq", "symbol")
+    kind: str
+    raw: bytes
+    seq: int = 0
+    symbol: str | None = None
+    bot: str = ""
+    frame: bytes = b""
+    end: int = 0
+    _deflated: bytes | None = None
 
-    def __init__(
-        self,
-        kind: str,
-        raw: bytes,
-        seq: int = 0,
-        symbol: str | None = None,
-        bot: str = "",
-    ) -> None:
-        self.kind = kind
-        self.seq = seq
-        self.symbol = symbol
-        self.bot = bot
-        self.raw = raw
-        self.frame = text_frame(raw)
-        self.end = 0
-        self._deflated: bytes | None = None
+    def __post_init__(self) -> None:
+        self.frame = text_frame(self.raw)
 
     def deflated(self) -> bytes:
         """The compressed message, made when the first client needs it."""
