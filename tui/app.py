@@ -36,7 +36,9 @@ SOONEST, IDLE = 0.8, 1.5
 """In periods of ``hz``: the least time between two frames, and the quiet after which one is
 drawn for the ages alone. Less than 1, so that frames fall into step with a feed that beats at
 the same rate, and show its changes at once."""
-TOGETHER_S = 0.005
+TOLD_S, READ_PER_S = 3.0, 20.0
+"""A message stays so long, and a second more for so many characters."""
+TOGETHER_S = 0.003
 """Events that come so close together are drawn together."""
 
 

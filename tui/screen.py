@@ -21,7 +21,7 @@ from streamer.protocol import Confirm
 from . import first_frame, life
 from .about import program_version
 from .app import DashApp
-from .driver import restore_terminal, screen_driver
+from .driver import TERMINAL_LOST, restore_terminal, screen_driver
 from .headless import wait_for_signal
 from .logs import default_log_file
 from .options import Clock, Memory
@@ -97,7 +97,8 @@ async def run_screen(loaded: Loaded, steps: Steps | None = None) -> int:
 
     undo = life.on_stop_signal(received)
     bot = asyncio.create_task(start.run(), name="start")
-    result = await app.run_async()
+    # A terminal that went away while the program was loading gets no screen.
+    result = await app.run_async() if first_frame.has_terminal() else TERMINAL_LOST
     start.painted.set()  # a screen that never stood must not keep the bot waiting
     if ending:
         await ending[0]

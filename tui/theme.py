@@ -6,8 +6,6 @@ colours from the theme. No meaning is told by colour alone: signs and words say 
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from rich.style import Style
 from textual.theme import Theme
 from textual.widget import Widget
@@ -110,10 +108,14 @@ FALLBACK_VARIABLES = {"faint": "#6b7280", "soft": "#9aa3b2"}
 """For themes that are not ours."""
 
 
+STYLE_CLASSES = {f"dash--{name}" for name in STYLE_NAMES}
+"""Component classes of the screens: one set each. A set for every widget would be most of what
+opening a screen costs, as Textual works each of them out several times."""
+
+
 class Painted(Widget):
     """A widget that paints lines: it knows the styles by name, and forgets them in time."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"dash--{name}" for name in STYLE_NAMES}
     ALLOW_SELECT = False
 
     _ink: Ink | None = None
@@ -122,9 +124,9 @@ class Painted(Widget):
     def ink(self) -> Ink:
         """The styles of this widget, resolved once for each theme."""
         if self._ink is None:
-            base = self.rich_style
+            base, screen = self.rich_style, self.screen
             styles = {
-                name: self.get_component_rich_style(f"dash--{name}", partial=True)
+                name: screen.get_component_rich_style(f"dash--{name}", partial=True)
                 for name in STYLE_NAMES
             }
             styles[""] = Style.null()

@@ -17,6 +17,8 @@ from ..panels.base import LineView, Styled
 from ..panels.header import mode_badge
 from ..view import View
 
+from ..panels.status import message_line
+from ..theme import STYLE_CLASSES
 if TYPE_CHECKING:
     from ..app import DashApp
 
@@ -26,6 +28,8 @@ class Looking(Screen[Any]):
 
     @property
     def dash(self) -> DashApp:
+    COMPONENT_CLASSES: ClassVar[set[str]] = STYLE_CLASSES
+
         return cast("DashApp", self.app)
 
     def look(self, view: View) -> None:
