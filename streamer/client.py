@@ -89,6 +89,8 @@ class FeedClient:
         self.pulses: dict[str, Wire] = {}
         """How each bot is, by the last heartbeat: see ``protocol.BotPulse``."""
         self.token = token
+        self.most_delay_s: float | None = None
+        """Longest wait between two tries to reconnect, seconds; ``None``: 15."""
         self._confirm = confirm
         self._types = sorted(set(types)) if types is not None else None
         self._symbols = sorted(set(symbols)) if symbols is not None else None
@@ -247,7 +249,7 @@ class FeedClient:
                 if time.monotonic() - started > 30:
                     delay = FIRST_DELAY_S
                 pause = max(wait, delay * (0.5 + random.random()))
-                delay = min(delay * 2, MAX_DELAY_S)
+                delay = min(delay * 2, self.most_delay_s or MAX_DELAY_S)
                 await asyncio.sleep(pause)
         finally:
             self._end()

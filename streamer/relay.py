@@ -134,28 +134,52 @@ class Relay:
                 for other in self.upstreams[: self.upstreams.index(upstream)]:
                     await other.named.wait()
 
-    def name_bots(self, upstream: Upstream, names: Sequence[str], *, relayed: bool) -> None:
-        """Give the bots of an upstream their names here."""
-        if not relayed and "" in names and "" not in upstream.bots:
-            upstream.bots[""] = here = self._free_name(upstream, "main")
-            self.feed.set_commander(self.passing.command, here)
+    async def name_bots(
+        self, upstream: Upstream, epochs: Sequence[str], names: Sequence[str], *, relayed: bool
+    ) -> None:
+        """Give the bots of an upstream their names here: those that the journal knows them by.
+
+        Args:
+            upstream: Whose they are.
+            epochs: Its own, and those of the feeds behind it.
+            names: What they are called there; empty for the bot of a feed that does not say.
+            relayed: Whether it is a relay: what has no name there is then about no bot.
+        """
         for name in names:
-            self.name_of(upstream, name)
+            if name in upstream.bots or (relayed and not name):
+                continue
+            here = name or "main"
+            if len(self.upstreams) > 1 and not await self._is_free(upstream, here, epochs):
+                here = self._longer(upstream, here)
+            self._name(upstream, name, here)
+
+    async def _is_free(self, upstream: Upstream, name: str, epochs: Sequence[str]) -> bool:
+        """Whether a bot may have this name: no other upstream's has it, or had it before the
+        relay was started again and may be back."""
+        others = [other for other in self.upstreams if other is not upstream]
+        if any(name in other.bots.values() for other in others):
+            return False
+        if await self.positions.comes_from(self._longer(upstream, name), epochs):
+            return False
+        if await self.positions.comes_from(name, epochs) is not False:
+            return True
+        return all(other.named.is_set() for other in others)
+
+    def _longer(self, upstream: Upstream, name: str) -> str:
+        return f"{name}@{_NOT_IN_NAMES.sub('-', upstream.label)}"[:96]
+
+    def _name(self, upstream: Upstream, there: str, here: str) -> None:
+        upstream.bots[there] = here
+        self.feed.set_commander(self.passing.command, here)
 
     def name_of(self, upstream: Upstream, name: str) -> str:
         """What a bot of an upstream is called here; empty for what is about no bot."""
-        known = upstream.bots.get(name)
-        if known is None:
-            known = upstream.bots[name] = self._free_name(upstream, name) if name else ""
-            if known:
-                self.feed.set_commander(self.passing.command, known)
-        return known
-
-    def _free_name(self, upstream: Upstream, name: str) -> str:
-        taken = {n for u in self.upstreams if u is not upstream for n in u.bots.values()}
-        if name not in taken:
-            return name
-        return f"{name}@{_NOT_IN_NAMES.sub('-', upstream.label)}"[:96]
+        if not name and name not in upstream.bots:
+            return ""
+        if name not in upstream.bots:
+            taken = {n for u in self.upstreams if u is not upstream for n in u.bots.values()}
+            self._name(upstream, name, self._longer(upstream, name) if name in taken else name)
+        return upstream.bots[name]
 
     def upstream_of(self, bot: str) -> Upstream | None:
         """Where a bot comes from."""

@@ -17,7 +17,7 @@ import msgspec
 from .client import FeedClient
 from .command_args import COMMANDS, BadCommand, parse, refusal, two_steps
 from .protocol import Command, CommandResult
-from .relay_upstream import answered
+from .relay_join import answered
 from .source import Wire
 
 if TYPE_CHECKING:

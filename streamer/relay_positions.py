@@ -5,6 +5,7 @@ There is no second file: what is in the journal was published, and nothing else 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .journal import Journal
@@ -106,3 +107,17 @@ class Positions:
             (RANGE, b'"bot":' + encode(bot), b'"origin":"'),
         )
         return bytes(rows[0][0]) if rows else None
+
+    async def comes_from(self, bot: str, epochs: Sequence[str]) -> bool | None:
+        """Whether the newest event of a bot came from one of these feeds; ``None`` when the
+        journal has none.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        raw = await self.newest(bot)
+        if raw is None:
+            return None
+        event = decode(raw)
+        places = (place_of(event.get("origin")), place_of(event.get("via")))
+        return any(place is not None and place[0] in epochs for place in places)

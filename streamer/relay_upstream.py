@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
-from .backbone import BackboneError
-from .backbone_open import is_backbone, safe_address
-from .backbone_source import BackboneSource
 from .client import FeedClient, FeedLost
 from .journal import JournalError
-from .protocol import STATE_TYPES, Confirm, RiskAlert
+from .protocol import STATE_TYPES, RiskAlert
+from .relay_join import Client, frames_of, label_of, open_client, sections
 from .relay_mirror import STATUS, copied, differences, fill_history, same_status
 from .relay_positions import place_of
 from .source import Link, Wire
@@ -40,31 +35,12 @@ JOURNAL_RETRY_S = 1.0
 LOST_AFTER_S = 1.0
 """A link that is back within this time was not lost: nobody is told."""
 
-Client = FeedClient | BackboneSource
 Parts = dict[str, Wire]
 """What a snapshot tells of each bot, by its name there."""
-
-answered = contextvars.ContextVar("answered", default=False)
-"""Whether the caller of the relay has answered the question for the command being passed on."""
 
 
 class Refusal(Exception):
     """An upstream that cannot be one; the text says why and what to do."""
-
-
-def label_of(url: str) -> str:
-    """What an upstream is called: ``HOST:PORT``, with the stream's name behind a broker's; a
-    file's name."""
-    if is_backbone(url):
-        url = safe_address(url)
-        if url.startswith(("sqlite:", "memory:")):
-            return url.partition(":")[2].rpartition("/")[2]
-    parts = urlsplit(url)
-    usual = {"wss": 443, "ws": 80}.get(parts.scheme, 6379)
-    host = parts.hostname or "?"
-    name = f"[{host}]" if ":" in host else host
-    stream = parse_qs(parts.query).get("stream", [""])[-1] if is_backbone(url) else ""
-    return f"{name}:{parts.port or usual}" + (f"/{stream}" if stream else "")
 
 
 class Upstream:
@@ -98,7 +74,7 @@ class Upstream:
         self.named = asyncio.Event()
         """Set once its bots have their names here, or it is not tried any more."""
         self._token = token
-        self.client = self._client(None)
+        self.client = open_client(url, token)
         self._relay = relay
         self._run = ""
         self._behind: tuple[int, Parts | None] | None = None
@@ -107,11 +83,6 @@ class Upstream:
         self._status: dict[tuple[str, str], Wire] = {}
         self._away: float | None = None
         self._heartbeat: Wire = {}
-
-    def _client(self, since: str | None) -> Client:
-        if is_backbone(self.url):
-            return BackboneSource(self.url, token=self._token, since=since)
-        return FeedClient(self.url, token=self._token, since=since, confirm=_confirm)
 
     @property
     def link(self) -> Link:
@@ -140,7 +111,7 @@ class Upstream:
         since: str | None = None
         while self.refused is None:
             self._run = "" if since is None else since.rpartition(":")[0]
-            self.client = self._client(since)
+            self.client = open_client(self.url, self._token, since)
             try:
                 since = await self._follow(self.client)
             except (FeedLost, Refusal) as error:
@@ -155,7 +126,7 @@ class Upstream:
     async def _follow(self, client: Client) -> str:
         """Take in what comes; returns where to join again to go on without a hole."""
         turn = 0
-        async with contextlib.aclosing(_frames(client)) as frames:
+        async with contextlib.aclosing(frames_of(client)) as frames:
             async for frame in frames:
                 if client.legacy:
                     raise Refusal(
@@ -184,7 +155,7 @@ class Upstream:
         log.error("%s is no upstream any more: %s", self.label, text)
         self.joined.set()
         self.named.set()
-        self._lost(f"{text} (not tried again)")
+        self._lost(f"{text} (not tried again: mend it and restart the relay)")
         self._relay.refused(self)
 
     # -- snapshots ------------------------------------------------------------------------
@@ -200,7 +171,9 @@ class Upstream:
         await self._relay.turn(self)
         self._relay.claim(self, epoch, *self.path)
         parts = dict(sections(frame.get("data")))
-        self._relay.name_bots(self, list(parts), relayed=path is not None)
+        await self._relay.name_bots(
+            self, (epoch, *self.path), list(parts), relayed=path is not None
+        )
         self.named.set()
         last = await self._relay.positions.last(epoch)
         before, self._run = self._run, epoch
@@ -380,67 +353,6 @@ class Upstream:
         if self._away is not None:
             away, self._away = time.monotonic() - self._away, None
             self._relay.found(self, away)
-
-    # -- looking --------------------------------------------------------------------------
-
-    async def look(self, seconds: float) -> tuple[bool, str, str]:
-        """Join once without relaying anything: whether it works, what was found, and what is
-        to be done about it."""
-        client = self._client(None)
-        try:
-            async with asyncio.timeout(seconds), contextlib.aclosing(_frames(client)) as frames:
-                async for frame in frames:
-                    if frame["type"] == "STATE_SNAPSHOT":
-                        return self._seen(client, frame)
-        except TimeoutError:
-            text = client.link.detail or "no answer"
-            return False, text, "check the address, and that the feed runs and can be reached"
-        except (FeedLost, BackboneError) as error:
-            return False, str(error), "check the token for it (--token-file)"
-        finally:
-            await client.close()
-        return False, "it ended", "look at its log"
-
-    def _seen(self, client: Client, frame: Wire) -> tuple[bool, str, str]:
-        if client.legacy:
-            return False, "it speaks the old protocol, without numbers", "relay a feed of mt5dash"
-        bots = ", ".join(filter(None, dict(sections(frame.get("data"))))) or "no bot yet"
-        text = f"{bots}; event {frame.get('seq')}; role {client.role}"
-        todo = ""
-        if client.role != "control":
-            todo = "viewing works; for commands give it a control token (--token-file)"
-        return True, text, todo
-
-
-async def _frames(client: Client) -> AsyncGenerator[Wire, None]:
-    """All frames of a client that is started here: none can come before they are read."""
-    frames = client.events()
-    if isinstance(client, FeedClient):
-        await client.start()
-    try:
-        async for frame in frames:
-            yield frame
-    finally:
-        await frames.aclose()  # type: ignore[attr-defined]
-
-
-async def _confirm(question: Confirm) -> bool:
-    """The caller was asked by the relay already, for commands that the relay knows."""
-    return answered.get()
-
-
-def sections(data: Any) -> Iterator[tuple[str, Wire]]:
-    """What a snapshot's ``data`` tells of each bot, by its name there; a feed that names none
-    has one of the empty name."""
-    if not isinstance(data, dict):
-        return
-    name = data.get("bot_name")
-    yield (name if isinstance(name, str) else ""), data
-    others = data.get("bots")
-    if isinstance(others, dict):
-        for other, part in others.items():
-            if isinstance(part, dict):
-                yield other, part
 
 
 def _events(part: Wire) -> list[Wire]:

@@ -231,6 +231,7 @@ async def run_relay(settings: Settings, addresses: Sequence[Address]) -> int:
 async def run_check(settings: Settings, addresses: Sequence[Address]) -> int:
     """Say of each part whether it would work. Returns the exit code."""
     from streamer.backbone import BackboneError
+    from streamer.relay_join import look
 
     from .doctor import SIGNS, access_check, port_check
 
@@ -244,8 +245,8 @@ async def run_check(settings: Settings, addresses: Sequence[Address]) -> int:
         if check.result == "failed":
             ok = False
             print(f"{'':<16} -> {check.todo}", flush=True)
-    for upstream in relay.upstreams:
-        found, text, todo = await upstream.look(CHECK_S)
+    for upstream, (url, token) in zip(relay.upstreams, addresses, strict=True):
+        found, text, todo = await look(url, token, CHECK_S)
         sign = "ok" if found and not todo else "WARN" if found else "FAIL"
         print(f"{sign:<5} {'upstream':<10} {upstream.label}: {text}", flush=True)
         if todo:

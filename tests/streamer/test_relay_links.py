@@ -344,3 +344,36 @@ async def test_a_restarted_relay_shows_the_last_values_with_their_age_until_its_
     assert state.terminal["last_error"]["code"] == "UPSTREAM_LOST"
     await viewer.client.close()
     await again.close()
+
+
+async def test_a_bots_name_stays_its_own_when_the_relay_starts_without_the_other(
+    open_feed: OpenFeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.relay.NAMING_S", 0.2)
+    one, two = await open_feed("one.db"), await open_feed("two.db")
+    urls = (one.url, two.url)
+    second = f"main@127.0.0.1:{two.port}"
+    relay = make_relay(tmp_path, *urls)
+    await relay.start()
+    one.publish({"type": "X", "n": 1})
+    two.publish({"type": "X", "n": 2})
+    await until(lambda: sum(upstream.told for upstream in relay.upstreams) == 2)
+    await relay.close()
+    port = one.port
+    await one.close()
+    again = make_relay(tmp_path, *urls)
+    await again.start()
+    await until(lambda: again.upstreams[1].live)
+    assert again.upstreams[1].bots == {"main": second}, "not the name of the one that is away"
+    two.publish({"type": "X", "n": 3})
+    back = await open_feed("one.db", port=port)
+    back.publish({"type": "X", "n": 4})
+    await until(lambda: again.upstreams[0].told == 1 and again.upstreams[1].told == 1)
+    assert again.upstreams[0].bots == {"main": "main"}
+    journal = again.feed.journal
+    assert journal is not None
+    await until(lambda: again.feed.waiting == 0)
+    raws = [json.loads(raw) for _, raw in await journal.read(0, 100)]
+    told = {event["n"]: event["bot"] for event in raws if event["type"] == "X"}
+    assert told == {1: "main", 2: second, 3: second, 4: "main"}
+    await again.close()
