@@ -36,8 +36,6 @@ SOONEST, IDLE = 0.8, 1.5
 """In periods of ``hz``: the least time between two frames, and the quiet after which one is
 drawn for the ages alone. Less than 1, so that frames fall into step with a feed that beats at
 the same rate, and show its changes at once."""
-TOLD_S, READ_PER_S = 3.0, 20.0
-"""A message stays so long, and a second more for so many characters."""
 TOGETHER_S = 0.003
 """Events that come so close together are drawn together."""
 
@@ -63,9 +61,9 @@ class DashApp(Past):
         memory: Memory | None = None,
         clock: Clock | None = None,
         values: Sequence[Any] = (),
+        steps: Steps | None = None,
     ) -> None:
         """
-        steps: Steps | None = None,
         Args:
             source: What is drawn; several sources become tabs and a portfolio.
             settings: How it looks and how often it is drawn.
@@ -75,9 +73,9 @@ class DashApp(Past):
             memory: Columns, sort order, theme and unit of the last time (already loaded).
             clock: The clocks; tests give frozen ones.
             values: Settings in force with their sources (``tui.settings.Value``), to be shown.
+            steps: What is still being done before there is anything to draw.
         """
         super().__init__(driver_class=driver_class)
-            steps: What is still being done before there is anything to draw.
         self.options: UiOptions = settings or Defaults()
         sources = list(source) if isinstance(source, Sequence) else [source]
         self.clock = clock or Clock()
@@ -106,13 +104,10 @@ class DashApp(Past):
         self._drawn_at = 0.0
         self._due: float | None = None
         self._late: list[tuple[float, float]] = []
-
-    # -- start and end ---------------------------------------------------------------------
         self.on_painted: Callable[[], object] | None = None
         """Called once, when the main screen stands for the first time."""
-        self.said: tuple[str, bool] | None = None
-        """The last short message, and whether it tells of something that went wrong."""
-        self._said_until = -1e9
+
+    # -- start and end ---------------------------------------------------------------------
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return FALLBACK_VARIABLES
@@ -128,8 +123,6 @@ class DashApp(Past):
         self.push_screen(MainScreen())
         self._timer = self.set_interval(1 / self.hz, self.beat, name="draw")
 
-    def on_unmount(self) -> None:
-        if self._soon is not None:
     def post_display_hook(self) -> None:
         if self.on_painted is not None and isinstance(self.screen, MainScreen):
             told, self.on_painted = self.on_painted, None
@@ -148,6 +141,8 @@ class DashApp(Past):
             session.open()
         self.refresh_rows()
 
+    def on_unmount(self) -> None:
+        if self._soon is not None:
             self._soon.cancel()
         for session in self.sessions:
             session.close()
@@ -275,12 +270,12 @@ class DashApp(Past):
 
     def bot_runs(self) -> bool:
         """Whether leaving would stop a bot: this process has one and it is not known to stand."""
+        if self.session.source.link.state == "starting":
+            return False
         bot: Any = self.session.state.bot or {}
         return self.owns_bot and bot.get("state") != "stopped"
 
     def action_leave(self) -> None:
-        if self.session.source.link.state == "starting":
-            return False
         if isinstance(self.screen, QuitDialog):
             self.exit("quit")
             return

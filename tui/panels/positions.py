@@ -324,15 +324,15 @@ class PositionsPanel(TablePanel[Row]):
 
     def empty(self, view: View) -> str:
         # An empty list before the first answer is not "flat".
+        known = "positions" in view.session.state.updated
+        return "flat: no open position" if known else "positions are not known yet"
+
     def waiting(self, view: View, cells: int) -> list[Line]:
         """The steps of the start, until the account is known."""
         steps = view.session.steps
         if steps is None or "account" in view.session.state.updated:
             return []
         return steps.lines(cells, view.session.clock.mono())
-
-        known = "positions" in view.session.state.updated
-        return "flat: no open position" if known else "positions are not known yet"
 
     def fill(self, view: View, cells: int, rows: int) -> Sequence[Line]:
         """Candles of the symbol under the cursor, where there is room for them."""

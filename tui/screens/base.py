@@ -15,10 +15,9 @@ from .. import freshness
 from ..lines import Line, clip, fit_line, line_width
 from ..panels.base import LineView, Styled
 from ..panels.header import mode_badge
+from ..theme import STYLE_CLASSES
 from ..view import View
 
-from ..panels.status import message_line
-from ..theme import STYLE_CLASSES
 if TYPE_CHECKING:
     from ..app import DashApp
 
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
 class Looking(Screen[Any]):
     """A screen that the app shows the feed to, a few times a second while it is in front."""
 
-    @property
-    def dash(self) -> DashApp:
     COMPONENT_CLASSES: ClassVar[set[str]] = STYLE_CLASSES
 
+    @property
+    def dash(self) -> DashApp:
         return cast("DashApp", self.app)
 
     def look(self, view: View) -> None:
