@@ -11,6 +11,7 @@ from typing import cast
 from execution.paper import PaperTerminal, open_paper
 from execution.paper.clock import SteppedClock
 from execution.paper.opening import moment
+from execution.paper.replay import ReplayMarket
 from strategy.backtest import Report, run
 from strategy.base import load
 
@@ -44,6 +45,8 @@ async def run_backtest(
     poll_s: float = 5.0,
     every: bool = False,
     go_on: Callable[[float, int], bool] = lambda now, trades: True,
+    opening: Callable[[str, int, int], None] | None = None,
+    opened: Callable[[float], None] = lambda seconds: None,
 ) -> Done:
     """Open a new paper account and trade from the market's start. A kept account
     (``paper.state``) is not touched.
@@ -52,6 +55,8 @@ async def run_backtest(
         hours: Market hours; without it to the end of recorded quotes, 24 of generated ones.
         to: Server time of the end, instead of ``hours``.
         every, go_on: See :func:`strategy.backtest.run`.
+        opening: Hears how far the opening of the market is: what is done, how many of how many.
+        opened: Hears how many seconds of market time the run can take at most.
 
     Raises:
         BacktestError: hours, end or symbols do not fit the market.
@@ -64,7 +69,7 @@ async def run_backtest(
     paper = settings.paper.model_copy(update={"state": None})
     if paper.market is None and paper.start is None:
         paper = paper.model_copy(update={"start": GENERATED_START})
-    terminal = open_paper(paper, SteppedClock)
+    terminal = open_paper(paper, SteppedClock, tell=opening)
     began = terminal.server_now()
     if end is not None:
         if end <= began:
@@ -74,6 +79,10 @@ async def run_backtest(
         until = math.inf
     else:
         until = began + (GENERATED_HOURS if hours is None else hours) * 3600.0
+    last = until
+    if isinstance(terminal.market, ReplayMarket):
+        last = min(until, terminal.market.last_s + terminal.offset_s)
+    opened(last - began)
     wanted = list(symbols) or settings.terminal.symbols
     _known(terminal, [*wanted, *settings.strategy.symbols])
     scanned = list(symbols) or settings.strategy.symbols

@@ -30,8 +30,20 @@ from .steps import Steps, quick_start
 if TYPE_CHECKING:
     from .settings import Loaded
 
+
+class Screened(TyperCommand):
+    """The command with a screen: what is wrong with its arguments is told without one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except BaseException:
+            first_frame.leave()
+            raise
+
+
 ELSEWHERE: dict[str, tuple[str, dict[str, Any]]] = {
-    "replay": ("cli_journal", {}),
+    "replay": ("cli_journal", {"cls": Screened}),
     "incident": ("cli_journal", {}),
     "report": ("cli_journal", {}),
     "backtest": ("cli_backtest", {}),
@@ -54,6 +66,10 @@ ELSEWHERE: dict[str, tuple[str, dict[str, Any]]] = {
 and how it hangs in. A module's ``EPILOG`` stands under the command's help."""
 
 
+LAST_STEPS = {"tui": ("feed", "terminal"), "replay": ("recording",)}
+"""Commands with a screen, and what is done once that is loaded."""
+
+
 def _load(name: str) -> Any:
     module_name, options = ELSEWHERE[name]
     module = import_module(f".{module_name}", __package__)
@@ -71,10 +87,11 @@ class Commands(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         # Before the arguments are looked at: that alone takes typer a tenth of a second.
-        screen = args[:1] == ["tui"] and not {"--help", "--no-ui"}.intersection(args)
+        name = args[0] if args else ""
+        screen = name in LAST_STEPS and not {"--help", "--no-ui"}.intersection(args)
         if screen and first_frame.has_terminal():
             attached = any(word.split("=")[0] == "--connect" for word in args)
-            steps = Steps("settings", "screen", *(() if attached else ("feed", "terminal")))
+            steps = Steps("settings", "screen", *(() if attached else LAST_STEPS[name]))
             steps.begin("settings", "reading")
             first_frame.show(steps, ascii_only="--ascii" in args or plain_wanted(args))
         return super().parse_args(ctx, args)
@@ -91,17 +108,6 @@ class Commands(TyperGroup):
         for name in ELSEWHERE:
             self.get_command(ctx, name)
         return super().list_commands(ctx)
-
-
-class Screened(TyperCommand):
-    """The command with a screen: what is wrong with its arguments is told without one."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except BaseException:
-            first_frame.leave()
-            raise
 
 
 app = typer.Typer(
@@ -387,7 +393,7 @@ def config(
 
 def main() -> None:
     """Entry point of the ``mt5dash`` script."""
-    if sys.argv[1:2] == ["tui"]:
+    if sys.argv[1:2] and sys.argv[1] in LAST_STEPS:
         quick_start()
     try:
         app()

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streamer.text import clean
+
 from .cli_common import USAGE, Config, fail, load_settings
 
 if TYPE_CHECKING:
@@ -29,9 +31,9 @@ class Progress:
     """Tells on standard error how far a run is, and notices Ctrl+C; the second one ends the
     program at once."""
 
-    def __init__(self, hours: float | None) -> None:
+    def __init__(self) -> None:
         self.stopped = False
-        self._seconds = None if hours is None else hours * 3600.0
+        self._seconds: float | None = None
         self._terminal = sys.stderr.isatty()
         self._every = 0.2 if self._terminal else 10.0
         self._began: float | None = None
@@ -42,23 +44,40 @@ class Progress:
         self.stopped = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
+    def opening(self, what: str, done: int, total: int) -> None:
+        """The market is being opened."""
+        if self._due():
+            self._say(f"opening the market: {what}, {done:,} of {total:,}")
+
+    def opened(self, seconds: float) -> None:
+        """The run can take so many seconds of market time."""
+        self._seconds = seconds if math.isfinite(seconds) else None
+
     def go_on(self, now: float, trades: int) -> bool:
         """For :func:`strategy.backtest.run`."""
         if self._began is None:
             self._began = now
-        real = time.monotonic()
-        if real - self._told >= self._every:
-            self._told = real
+        if self._due():
             share = ""
             if self._seconds:
                 share = f"{min(100.0 * (now - self._began) / self._seconds, 100.0):3.0f} %, "
-            text = f"mt5dash: {share}{_moment(now)}, {trades} trades"
-            if self._terminal:
-                print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
-                self._shown = True
-            else:
-                print(text, file=sys.stderr, flush=True)
+            self._say(f"{share}{_moment(now)}, {trades} trades")
         return not self.stopped
+
+    def _due(self) -> bool:
+        real = time.monotonic()
+        if real - self._told < self._every:
+            return False
+        self._told = real
+        return True
+
+    def _say(self, text: str) -> None:
+        text = clean(text, 100)  # names of files stand in it
+        if self._terminal:
+            print(f"\rmt5dash: {text}\x1b[K", end="", file=sys.stderr, flush=True)
+            self._shown = True
+        else:
+            print(f"mt5dash: {text}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         if self._shown:
@@ -98,7 +117,7 @@ def backtest(
     from execution.terminal import TerminalError
     from strategy.base import StrategyNotFound
 
-    from .backtest import GENERATED_HOURS, BacktestError, run_backtest
+    from .backtest import BacktestError, run_backtest
 
     if to is not None and hours is not None:
         raise fail("--to and --hours both say where to end: give one of them", USAGE)
@@ -107,8 +126,7 @@ def backtest(
         "strategy": {"name": strategy},
     }
     settings = load_settings(flags, config).settings
-    generated = settings.paper.market is None and to is None
-    progress = Progress(GENERATED_HOURS if hours is None and generated else hours)
+    progress = Progress()
     kept = signal.signal(signal.SIGINT, progress.on_interrupt)
     try:
         done = asyncio.run(
@@ -120,6 +138,8 @@ def backtest(
                 poll_s=poll,
                 every=every,
                 go_on=progress.go_on,
+                opening=progress.opening,
+                opened=progress.opened,
             )
         )
     except (MarketError, BacktestError, StrategyNotFound) as error:

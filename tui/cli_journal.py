@@ -272,12 +272,16 @@ def replay(
     """Show the past again: a screen, and a feed that other programs can join."""
     from streamer.ports import PortTaken
 
-    from .first_frame import has_terminal
+    from . import first_frame
+    from .steps import Steps
 
+    steps = first_frame.steps() or Steps()
     loaded = load_settings({"feed": {"port": port}}, config)
     path = find_journal(db, config)
     first, last = _moment(begin, "--from"), _moment(end, "--to")
-    screen = not no_ui and has_terminal()
+    screen = not no_ui and first_frame.has_terminal()
+    steps.end("settings", str(loaded.file or "defaults"))
+    steps.begin("screen", "loading")
     from .logs import Log, default_log_file
 
     log = Log(
@@ -291,6 +295,7 @@ def replay(
             if screen:
                 from .screen import run_replay_screen
 
+                steps.begin("recording", f"reading {path.name}")
                 raise typer.Exit(asyncio.run(run_replay_screen(loaded, path, options)))
             from .headless import run_replay
 

@@ -104,6 +104,7 @@ async def run_replay(loaded: Loaded, path: Path, options: dict[str, Any]) -> int
     feed = ReplayFeed(replay, loaded.settings.feed, version=program_version())
     await replay.open()
     await feed.start()
+    started()
     announce(feed, "replay")
     replay.play()
     await wait_for_signal()

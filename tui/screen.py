@@ -27,13 +27,16 @@ from .logs import default_log_file
 from .options import Clock, Memory
 from .paths import state_dir
 from .start import Start
-from .steps import Steps
+from .steps import Steps, started
 from .waiting import NoFeedYet
 
 if TYPE_CHECKING:
     from .settings import Loaded
 
 log = logging.getLogger("mt5dash")
+
+SETTLED_S = 2.0
+"""After so long a screen without a bot of its own has loaded all that it needs."""
 
 
 def _terminal_is_gone() -> bool:
@@ -166,6 +169,7 @@ async def run_attached(loaded: Loaded, urls: Sequence[str], token: str | None) -
         return True
 
     life.on_stop_signal(received)
+    asyncio.get_running_loop().call_later(SETTLED_S, started)
     await app.run_async()
     for client in clients:
         await asyncio.to_thread(seen.put, client.url, client.state.epoch, client.state.seq)
@@ -205,6 +209,7 @@ async def run_replay_screen(loaded: Loaded, path: Path, options: dict[str, Any])
 
     life.on_stop_signal(received)
     replay.play()
+    asyncio.get_running_loop().call_later(SETTLED_S, started)
     await app.run_async()
     await replay.close()
     await feed.close()

@@ -49,6 +49,8 @@ class ReplayMarket:
                 do=f"Quotes end on {_day_words(days[-1])}: choose an earlier start",
             )
         self.begin_ms = self._first_day * DAY_MS
+        self.last_s = (self._days[-1] + 1) * 86_400
+        """The end of the last day with quotes, UTC seconds: as late as it can get."""
         self.end_ms: int | None = None
         self._next = 0
         self._last_tick = self.begin_ms
