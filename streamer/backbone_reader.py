@@ -91,7 +91,7 @@ class Reader:
                 delay = FIRST_DELAY_S
             except StoreAway as error:
                 if self.trouble is None:
-                    log.warning("%s: %s", self.where, error)
+                    log.warning("%s", error)
                 self.trouble = str(error)
                 await asyncio.sleep(delay * (0.5 + random.random()))
                 delay = min(delay * 2, MAX_DELAY_S)

@@ -95,7 +95,7 @@ class BackboneSource:
         if trouble is not None:
             state, detail = ("connecting" if heard is None else "lost"), trouble
         elif heard is None:
-            state, detail = "connecting", "nothing was written to the stream yet"
+            state, detail = "connecting", "no sign of the stream's writer yet"
         elif now - heard > SILENT_S:
             state, detail = "lost", f"its writer is silent for {now - heard:.0f} s"
         if state != self._state:

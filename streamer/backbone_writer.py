@@ -41,6 +41,7 @@ BEAT_S = 2.0
 DEAD_S = 10.0
 """A holder of the stream that shows no sign of life for this long is taken for dead."""
 CLAIM_S = 1.0
+AGAIN_S = 0.05
 FIRST_DELAY_S, MAX_DELAY_S = 0.1, 2.0
 CLOSE_S = 1.0
 
@@ -189,6 +190,7 @@ class Writer:
                 self._set_trouble(str(error))
             except StreamLost as error:
                 log.warning("%s: %s; it is claimed again", self._store.where, error)
+                await asyncio.sleep(AGAIN_S)
                 continue
             except Exception as error:
                 # Supervision: whatever the store's library raises, the feed goes on.
@@ -241,6 +243,14 @@ class Writer:
                 self._store.where,
                 self._sent + 1,
                 before,
+            )
+        if held.last and self._sent > held.last:
+            log.warning(
+                "%s ends with event %d and %d-%d are not at hand any more: nodes see a gap",
+                self._store.where,
+                held.last,
+                held.last + 1,
+                self._sent,
             )
         self._state = held.state
         self._save_now = True

@@ -260,6 +260,7 @@ class Flaky:
         away: Nothing goes through.
         eat: So many answers to writes are lost although they were carried out.
         hold: So many writes are lost now, and carried out when ``late`` is called.
+        late_after_claim: They are carried out right after the next claim.
     """
 
     def __init__(self, store: Store) -> None:
@@ -268,6 +269,7 @@ class Flaky:
         self.away = False
         self.eat = 0
         self.hold = 0
+        self.late_after_claim = False
         self._held: list[Callable[[], Coroutine[Any, Any, Any]]] = []
 
     def _check(self) -> None:
@@ -283,7 +285,10 @@ class Flaky:
 
     async def claim(self, claim: Claim) -> Held:
         self._check()
-        return await self._store.claim(claim)
+        held = await self._store.claim(claim)
+        if self.late_after_claim:
+            await self.late()
+        return held
 
     async def write(self, writing: Writing, keep: int) -> int:
         self._check()

@@ -228,6 +228,46 @@ async def test_a_write_that_arrives_late_changes_nothing(
     assert b'"value":2' in reader.states[-1]
 
 
+async def test_a_write_from_before_a_claim_is_refused_after_it(
+    where: Where, feed: Opened, node: Callable[..., Node]
+) -> None:
+    """It would take the number of a newer state event, which would then be refused instead."""
+    line = Flaky(store_of(where))
+    bot = await feed(store=line)
+    reader = node(("E", 0))
+    await bot.delivered()
+    line.hold, line.late_after_claim = 1, True
+    bot.quote(1)
+    bot.publish(5)
+    await until(lambda: bot.writer.trouble is not None)
+    bot.quote(2)
+    await bot.delivered()
+    bot.publish(1)
+    await reader.reached(6)
+    await until(lambda: reader.states)
+    assert [b'"value":2' in raw for raw in reader.states] == [True]
+    assert reader.seqs == list(range(1, 7))
+
+
+async def test_a_number_that_is_there_is_refused_and_counts_as_delivered(
+    where: Where, feed: Opened, node: Callable[..., Node]
+) -> None:
+    bot = await feed()
+    reader = node(("E", 0))
+    bot.publish(40)
+    await bot.delivered()
+    await reader.reached(40)
+    bot.writer._sent = 10  # it forgets how far it was
+    bot.publish(1)
+    await reader.reached(41)
+    await until(lambda: bot.writer.repeated == 30)
+    late = node(("E", 5))
+    await late.reached(41)
+    assert reader.seqs == list(range(1, 42))
+    assert late.seqs == list(range(6, 42))
+    assert bot.writer.delivered == 41
+
+
 async def test_state_events_that_wait_are_replaced_by_newer_ones(
     where: Where, feed: Opened, node: Callable[..., Node]
 ) -> None:

@@ -198,22 +198,6 @@ async def test_a_write_whose_answer_was_lost_is_not_repeated(
     await eater.close()
 
 
-async def test_the_broker_itself_refuses_a_number_twice(
-    brokers: Callable[..., Broker], pair: Pair
-) -> None:
-    """A writer that forgot how far it was sends again: refused there, and counted."""
-    broker = brokers()
-    bot, node = await pair(open_store(broker.url), open_store(broker.url))
-    bot.publish(40)
-    await bot.delivered()
-    bot.writer._sent = 10
-    bot.publish(1)
-    await node.reached(41)
-    await until(lambda: bot.writer.repeated == 30)
-    assert node.seqs == list(range(1, 42))
-    assert bot.writer.delivered == 41
-
-
 async def test_two_streams_of_one_broker_do_not_mix(brokers: Callable[..., Broker]) -> None:
     broker = brokers()
     bots = [
@@ -323,3 +307,28 @@ async def test_the_stream_is_trimmed(brokers: Callable[..., Broker], pair: Pair)
         await bot.delivered()
     kept = int(broker.ask("XLEN", "mt5dash:{mt5dash}:log")[1:])
     assert 1000 <= kept < 1200
+
+
+async def test_the_rights_that_the_page_names_are_enough(
+    brokers: Callable[..., Broker], pair: Pair
+) -> None:
+    """docs/backbone.md says what an ACL user needs; with that and nothing else it works."""
+    page = (Path(__file__).parents[2] / "docs" / "backbone.md").read_text(encoding="utf-8")
+    rules = [part.split() for part in page.split("`") if part.startswith(("~mt5", "%R~mt5"))]
+    assert len(rules) == 2
+    broker = brokers()
+    for name, rights in zip(("writer", "reader"), rules, strict=True):
+        broker.ask("ACL", "SETUSER", name, "on", ">word", "resetkeys", "-@all", *rights)
+    broker.ask("ACL", "SETUSER", "default", "off")
+    address = f"127.0.0.1:{broker.port}/0"
+    bot, node = await pair(
+        open_store(f"redis://writer:word@{address}"), open_store(f"redis://reader:word@{address}")
+    )
+    bot.publish(20)
+    bot.quote(1)
+    await node.reached(20)
+    await until(lambda: node.states)
+    assert node.seqs == list(range(1, 21))
+    other = await SmallFeed(open_store(f"redis://reader:word@{address}?stream=x")).start()
+    await until(lambda: "docs/backbone.md" in str(other.writer.trouble))
+    await other.writer.close(0.2)
