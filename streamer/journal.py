@@ -182,7 +182,11 @@ class Journal:
             JournalError: the file cannot be read, or not within 2 s.
         """
         sql = "SELECT seq, body FROM ev WHERE seq > ? ORDER BY seq LIMIT ?"
-        return [(int(seq), bytes(body)) for seq, body in await self.query(sql, (after, limit))]
+        rows = await self.query(sql, (after, limit))
+        try:
+            return [(int(seq), file.blob(body)) for seq, body in rows]
+        except sqlite3.DatabaseError as error:
+            raise JournalError(f"{self.path.name} is damaged: {error}") from None
 
     async def query(self, sql: str, args: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run one read-only statement in the reader's thread.
@@ -348,8 +352,10 @@ class Journal:
         meta = file.read_meta(db)
         row = db.execute("SELECT seq, chain FROM ev ORDER BY seq DESC LIMIT 1").fetchone()
         self.committed, self._chain = row or file.anchor(meta, "ev")
+        file.blob(self._chain)
         row = db.execute("SELECT id, chain FROM sample ORDER BY id DESC LIMIT 1").fetchone()
         self._sample, self._sample_chain = row or file.anchor(meta, "sample")
+        file.blob(self._sample_chain)
 
     def _drop_connection(self) -> None:
         db, self._db = self._db, None
@@ -427,7 +433,7 @@ class Journal:
         ):
             if tail and seq != tail[-1][0] - 1:
                 break
-            tail.append((int(seq), bytes(body)))
+            tail.append((int(seq), file.blob(body)))
         tail.reverse()
         trades = file.ledger_events(db, self.committed)
         moment = rebuild(db, self.committed, self._sample)

@@ -109,6 +109,18 @@ def write_meta(db: sqlite3.Connection, **values: object) -> None:
     )
 
 
+def blob(value: object) -> bytes:
+    """A column that holds bytes, as such. (``bytes`` of a number would be that many zeros: a
+    bit flipped in a row's header could ask for all memory there is.)
+
+    Raises:
+        sqlite3.DatabaseError: it is something else.
+    """
+    if not isinstance(value, bytes):
+        raise sqlite3.DatabaseError(f"a row holds {type(value).__name__} where bytes belong")
+    return value
+
+
 def anchor(meta: dict[str, str], table: str) -> tuple[int, bytes]:
     """Number and hash of the row before the first one that is there."""
     number, _, chain = meta.get(f"{table}_anchor", "0:").partition(":")
@@ -393,7 +405,7 @@ def ledger_events(db: sqlite3.Connection, until: int) -> list[bytes]:
         f"WHERE type IN {LEDGER_TYPES!r}) WHERE seq <= ? ORDER BY seq DESC LIMIT ?",
         (until, LEDGER_EVENTS),
     ).fetchall()
-    return [bytes(row[0]) for row in reversed(rows)]
+    return [blob(row[0]) for row in reversed(rows)]
 
 
 def gaps(meta: dict[str, str]) -> list[tuple[int, int]]:

@@ -54,7 +54,7 @@ def _prune(db: sqlite3.Connection, table: str, before: float | None) -> int:
     old = rows[:count]
     if not old:
         return 0
-    number, chain = int(old[-1][0]), bytes(old[-1][2])
+    number, chain = int(old[-1][0]), file.blob(old[-1][2])
     db.execute("BEGIN IMMEDIATE")
     try:
         if table == "ev":
@@ -79,7 +79,7 @@ def _keep(db: sqlite3.Connection, until: int) -> None:
     ).fetchall()
     for seq, at, kind, body, chain in rows:
         before = db.execute("SELECT chain FROM ev WHERE seq = ?", (seq - 1,)).fetchone()
-        link = bytes(before[0]) if before else file.anchor(meta, "ev")[1]
+        link = file.blob(before[0]) if before else file.anchor(meta, "ev")[1]
         db.execute(
             "INSERT OR REPLACE INTO kept VALUES(?,?,?,?,?,?)", (seq, at, kind, body, link, chain)
         )

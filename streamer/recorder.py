@@ -176,7 +176,7 @@ def open_body(body: bytes) -> dict[str, Any]:
     """
     try:
         data = decode(zlib.decompress(body))
-    except zlib.error as error:
+    except (zlib.error, TypeError) as error:
         raise ValueError(f"a sample is damaged: {error}") from None
     if not isinstance(data, dict):
         raise ValueError("a sample is damaged: no object")
@@ -309,7 +309,9 @@ def rebuild(db: sqlite3.Connection, seq: int, sample: int, epoch: str = "") -> M
         (first, sample, seq),
     ).fetchall()
     found.tail = [
-        (int(n), bytes(body)) for n, _, body in events[-MAX_EVENTS:] if n > from_seq - back
+        (int(n), body)
+        for n, _, body in events[-MAX_EVENTS:]
+        if n > from_seq - back and isinstance(body, bytes)
     ]
     index = 0
     for _, at, upto, whole, body in samples:
@@ -346,10 +348,10 @@ def _far_back(db: sqlite3.Connection, sample: int, until: int) -> list[tuple[int
 def _apply_event(found: Moment, row: tuple[int, float, bytes]) -> None:
     try:
         event = decode(row[2])
-    except ValueError:
+    except (ValueError, TypeError):  # a damaged row may hold a number there
         found.damaged += 1
         return
     found.state.apply(event, row[1])
     recent = found.recent.setdefault(bot_of(event), deque(maxlen=MAX_EVENTS))
-    recent.append((int(row[0]), bytes(row[2])))
+    recent.append((int(row[0]), row[2]))
     found.at = max(found.at, row[1])

@@ -56,6 +56,40 @@ async def test_an_index_that_is_missing_is_made_again(tmp_path: Path) -> None:
     assert verify(path).notes == []
 
 
+async def test_a_key_of_an_index_that_sqlite_does_not_check_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    await fill(path, [600.0 - n for n in range(4)])
+    db = sqlite3.connect(path)
+    sql = "SELECT rootpage FROM sqlite_master WHERE name = 'ev_ledger'"
+    page = (db.execute(sql).fetchone()[0] - 1) * PAGE
+    db.close()
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"\x03\x03\x09\x09", page, page + PAGE)  # number 1: event 1, row 1
+    data[entry + 1] ^= 1  # its header is shorter by one
+    path.write_bytes(bytes(data))
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)], "the control"
+    db.close()
+    assert verify(path).findings == ["file: index ev_ledger does not fit its table"]
+
+
+@pytest.mark.parametrize("column", ["body", "chain"])
+async def test_a_number_where_bytes_belong_asks_for_no_memory(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "j.db"
+    await fill(path, [600.0 - n for n in range(4)])
+    db = sqlite3.connect(path)
+    # As a bit flipped in the row's header makes it: bytes(2**45) would be 32 TB of zeros.
+    db.execute(f"UPDATE ev SET {column} = 35184372088832 WHERE seq = 12")
+    db.commit()
+    db.close()
+    assert any("event 12 " in line for line in verify(path).findings)
+    feed = Feed(FeedSettings(port=0), Journal(path))
+    await feed.start()
+    await until(lambda: any(e.get("code") == "JOURNAL" for e in feed.state.events))
+    await feed.close()
+    assert verify(path).events == 12, "eleven are saved, and the note of that"
+
+
 async def test_rows_out_of_order_are_named_and_hold_nobody_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "j.db"
     await fill(path, [600.0 - n for n in range(4)])
