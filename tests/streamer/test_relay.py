@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from feed_kit import OpenFeed, until
+from feed_kit import OpenFeed, frame, http, join, until
 from relay_kit import OpenRelay, Viewer, make_relay, open_relay, quick
 
 from streamer.feed import Feed
@@ -104,3 +104,43 @@ async def test_after_a_restart_the_journal_tells_where_to_go_on(
     }
     await viewer.client.close()
     await again.close()
+
+
+async def test_every_bot_of_an_upstream_comes_through_and_keeps_its_own_state(
+    open_feed: OpenFeed, open_relay: OpenRelay
+) -> None:
+    feed = await open_feed("bot.db", bot="gold")
+    feed.publish({"type": "ACCOUNT_UPDATE", "account": {"equity": 1.0}})
+    feed.publish({"type": "ACCOUNT_UPDATE", "account": {"equity": 2.0}}, bot="silver")
+    feed.publish({"type": "X", "n": 1}, bot="silver")
+    await until(lambda: feed.state.seq == 1)
+    relay = await open_relay(feed.url)
+    feed.publish({"type": "X", "n": 2})
+    feed.publish({"type": "X", "n": 3}, bot="copper")  # one that comes later
+    viewer = await Viewer(relay.feed.url, since=f"{relay.feed.state.epoch}:0").start()
+    await until(lambda: len(viewer.of("X")) == 3)
+    assert [(e["bot"], e["n"]) for e in viewer.of("X")] == [
+        ("silver", 1),
+        ("gold", 2),
+        ("copper", 3),
+    ]
+    equity = {s.name: s.account.get("equity") for s in relay.feed.state.each()}
+    assert equity == {"gold": 1.0, "silver": 2.0, "copper": None}
+    await viewer.client.close()
+
+
+async def test_an_old_dashboard_behind_a_relay_sees_what_it_knows(
+    open_feed: OpenFeed, open_relay: OpenRelay
+) -> None:
+    feed = await open_feed("bot.db")
+    relay = await open_relay(feed.url, heartbeat_s=0.05)
+    legacy = await join(relay.feed, legacy=True)
+    assert (await frame(legacy))["type"] == "STATE_SNAPSHOT"
+    feed.publish({"type": "QUOTE_UPDATE", "quotes": {"A": {"bid": 1.0}}})
+    feed.publish({"type": "ACCOUNT_UPDATE", "account": {"balance": 5.0}})
+    feed.publish({"type": "SCAN_START", "count": 3})
+    kinds = [(await frame(legacy))["type"] for _ in range(2)]
+    assert sorted(kinds) == ["ACCOUNT_UPDATE", "SCAN_START"], "no quotes, no heartbeats"
+    status, _, body = await http(relay.feed, "/api/account")
+    assert (status, b'"balance":5.0' in body) == (200, True)
+    await legacy.close()
