@@ -19,6 +19,7 @@ from textual.timer import Timer
 from streamer.source import Source
 from streamer.text import clean
 
+from .bots import unseen
 from .clipboard import system_copy
 from .lines import Line, width
 from .options import Clock, Defaults, Memory, UiOptions
@@ -152,6 +153,14 @@ class DashApp(Past):
         """The feed in front."""
         return self.sessions[self.front]
 
+    @property
+    def own(self) -> Session:
+        """The tab of the bot that this process runs; where it runs none, the one in front."""
+        if not self.owns_bot:
+            return self.session
+        state = getattr(self.sessions[0].source, "own", None)
+        return next((s for s in self.sessions if s.state is state), self.sessions[0])
+
     def view(self) -> View:
         return View.of(self.session, unit=self.unit, mask=self.mask, calm=self.calm)
 
@@ -180,6 +189,7 @@ class DashApp(Past):
     def tick(self) -> None:
         """Take in what the feeds told, and draw the screen in front."""
         self._drawn_at = asyncio.get_running_loop().time()
+        self.meet_bots()
         for session in self.sessions:
             session.tick()
         if self.options.bell:
@@ -252,6 +262,16 @@ class DashApp(Past):
 
     # -- several feeds ---------------------------------------------------------------------
 
+    def meet_bots(self) -> None:
+        """Open a tab for each further bot that a feed tells of."""
+        for source in unseen(session.source for session in self.sessions):
+            session = Session(source, self.clock, name=source.name)
+            at = len(self.sessions) if self._past_at is None else self._past_at
+            self.sessions.insert(at, session)
+            self.front += self.front >= at
+            session.on_news = self.news
+            session.open()
+
     def tab_line(self) -> Line | None:
         """The accounts as tabs; nothing where there is only one."""
         if len(self.sessions) < 2:
@@ -260,6 +280,8 @@ class DashApp(Past):
         for i, session in enumerate(self.sessions):
             login = session.state.account.get("login")
             name = clean(str(login if login is not None else session.name or i + 1), 16)
+            if session.bot:
+                name = clean(session.bot, 16)
             worst = max((a.level for a in session.open_alerts()), default=0)
             mark = "!" if worst >= 2 else ""
             style = "title" if i == self.front else "warn" if mark else "dim"
@@ -272,7 +294,7 @@ class DashApp(Past):
         """Whether leaving would stop a bot: this process has one and it is not known to stand."""
         if self.session.source.link.state == "starting":
             return False
-        bot: Any = self.session.state.bot or {}
+        bot: Any = self.own.state.bot or {}
         return self.owns_bot and bot.get("state") != "stopped"
 
     def action_leave(self) -> None:

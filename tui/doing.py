@@ -136,7 +136,8 @@ class Doing(App[str]):
     async def command(self, name: str, args: Mapping[str, Any]) -> str | None:
         """Ask the feed in front; ``None`` when it was done, else what went wrong."""
         try:
-            result = await self.session.source.command(name, args)
+            session = self.session
+            result = await session.source.command(name, args, bot=session.bot or None)
         except (OSError, ConnectionError, TimeoutError) as error:
             return f"{name}: no answer: {error}"
         if result.ok:

@@ -9,6 +9,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
+from streamer.bot_source import BotSource
 from streamer.source import Source
 
 log = logging.getLogger("mt5dash.ui")
@@ -34,6 +35,8 @@ def address(source: Source, path: str, **query: object) -> str | None:
         return None
     parts = urllib.parse.urlsplit(source.link.url)
     scheme = "https" if parts.scheme == "wss" else "http"
+    if isinstance(source, BotSource):
+        query["bot"] = source.name
     return f"{scheme}://{parts.netloc}{path}?{urllib.parse.urlencode(query)}"
 
 

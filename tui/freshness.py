@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from streamer.text import clean
+
 from . import format as f
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ def terminal(session: Session) -> Badge:
     age = section_age(session, "account")
     said = status.get("state") if isinstance(status, dict) else None
     detail = _text(status.get("last_error")) if isinstance(status, dict) else ""
+    if session.lost is not None:
+        return Badge("terminal", "LOST", "crit", age, clean(session.lost, 200))
     if said == "disconnected":
         waited = section_age(session, "terminal")
         if age is None and waited is not None and waited < JOINING_S:

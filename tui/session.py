@@ -13,11 +13,12 @@ from typing import Any
 
 from streamer.protocol import STATE_TYPES
 from streamer.source import Source, Wire
-from streamer.state import FeedState
+from streamer.state import FeedState, bot_of
 
 from . import describe, freshness
 from . import format as f
 from .books import Books
+from .bots import name_of
 from .options import Clock
 from .steps import Steps
 from .tape import BarsDesk, Tape
@@ -135,6 +136,9 @@ class Session:
     # -- the feed's side -------------------------------------------------------------------
 
     def _heard(self, event: Wire) -> None:
+        whose = bot_of(event)
+        if whose and whose != self.state.name:
+            return  # another bot's of this feed: it has a tab of its own
         if self.on_news is not None:
             self.on_news()
         name = event.get("type")
@@ -329,6 +333,19 @@ class Session:
             alert.acknowledged = True
         self.changed += len(alerts)
         return len(alerts)
+
+    @property
+    def bot(self) -> str:
+        """Name of the bot, where its feed has several; empty where there is only one."""
+        return name_of(self.source)
+
+    @property
+    def lost(self) -> str | None:
+        """Why nothing can come from this bot now, where the feed has said so."""
+        pulses = (self.heartbeat or {}).get("bots")
+        pulse = pulses.get(self.state.name) if isinstance(pulses, dict) else None
+        why = pulse.get("lost") if isinstance(pulse, dict) else None
+        return why if isinstance(why, str) else None
 
     def journal_trouble(self) -> str | None:
         """Why the feed holds log events back; ``None`` when it does not, as far as is known."""

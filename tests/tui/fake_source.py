@@ -55,6 +55,8 @@ class FakeSource:
             clients=2,
         )
         self.commands: list[tuple[str, dict[str, Any]]] = []
+        self.asked: list[str | None] = []
+        """The bots that those commands named."""
         self.refuse: str | None = None
         self._watchers: list[Callable[[Wire], None]] = []
         self._seq = 0
@@ -85,9 +87,15 @@ class FakeSource:
         return lambda: self._watchers.remove(callback)
 
     async def command(
-        self, name: str, args: Mapping[str, Any] | None = None, *, id: str | None = None
+        self,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        bot: str | None = None,
     ) -> CommandResult:
         self.commands.append((name, dict(args or {})))
+        self.asked.append(bot)
         if self.refuse:
             from streamer.protocol import CommandError
 

@@ -111,6 +111,8 @@ def _account(view: View) -> Part:
     if login is None and not server:
         return Part(())
     name = f"{word(login, 16)}@{word(server, 32)}" if server else word(login, 16)
+    if view.session.bot:
+        name = f"{word(view.session.bot, 32)} {name}"
     rest = [word(account.get("currency"), 6)] if account.get("currency") else []
     leverage = f.known(account.get("leverage"))
     if leverage:

@@ -237,6 +237,8 @@ class PortfolioSheet(Sheet):
             terminal, bot, feed = freshness.badges(session)
             worst = next((b for b in (feed, terminal, bot) if b.grade != "ok"), terminal)
             name = f"{word(account.get('login'), 12)}@{word(account.get('server'), 14)}"
+        if session.bot:
+            name = f"{word(session.bot, 16)} {name}"
             known = "positions" in session.state.updated or session.state.positions
             open_ = str(len(session.state.positions)) if known else "?"
             lines.append(

@@ -25,7 +25,8 @@ class QuitDialog(Dialog):
     ]
 
     def content(self, view: View, cells: int) -> Sequence[Line]:
-        session = view.session
+        session = self.dash.own
+        view = View.of(session, unit=view.unit, mask=view.mask, calm=view.calm)
         positions = session.state.positions
         clients = session.source.link.clients
         bare = sum(1 for p in positions if not f.known(p.get("sl_price")))
