@@ -73,6 +73,7 @@ class Start:
         self._steps = steps
         self._app = app
         self._ended = asyncio.Event()
+        self._stopping = False
         app.on_painted = self.painted.set
         self._loop = asyncio.get_running_loop()
         steps.on_change = self._step_changed
@@ -84,7 +85,7 @@ class Start:
             pass  # the loop has ended, and the screen with it
 
     async def run(self) -> Runtime | None:
-        """Start the bot and show it; None when it could not be started."""
+        """Start the bot and show it; None when it could not be started, or need not be."""
         try:
             try:
                 async with asyncio.timeout(PAINT_S):
@@ -101,9 +102,11 @@ class Start:
             self._ended.set()
         return self.runtime
 
-    async def _start(self) -> Runtime:
+    async def _start(self) -> Runtime | None:
         self._steps.begin("feed", "loading bot and feed")
         await in_thread(_load, "load")
+        if self._stopping:
+            return None
         from .headless import log_events
         from .runtime import Runtime
 
@@ -117,6 +120,7 @@ class Start:
     async def stop(self) -> None:
         """Stop the bot in order; one that is still starting is waited for (the whole is bounded
         by ``life.bound_stop``)."""
+        self._stopping = True
         self.painted.set()
         await self._ended.wait()
         if self.runtime is not None:
