@@ -37,6 +37,8 @@ SOONEST, IDLE = 0.8, 1.5
 """In periods of ``hz``: the least time between two frames, and the quiet after which one is
 drawn for the ages alone. Less than 1, so that frames fall into step with a feed that beats at
 the same rate, and show its changes at once."""
+TOLD_S, READ_PER_S = 3.0, 20.0
+"""A message stays so long, and a second more for so many characters."""
 TOGETHER_S = 0.003
 """Events that come so close together are drawn together."""
 
@@ -107,6 +109,9 @@ class DashApp(Past):
         self._late: list[tuple[float, float]] = []
         self.on_painted: Callable[[], object] | None = None
         """Called once, when the main screen stands for the first time."""
+        self.said: tuple[str, bool] | None = None
+        """The last short message, and whether it tells of something that went wrong."""
+        self._said_until = -1e9
 
     # -- start and end ---------------------------------------------------------------------
 
@@ -162,7 +167,9 @@ class DashApp(Past):
         return next((s for s in self.sessions if s.state is state), self.sessions[0])
 
     def view(self) -> View:
-        return View.of(self.session, unit=self.unit, mask=self.mask, calm=self.calm)
+        view = View.of(self.session, unit=self.unit, mask=self.mask, calm=self.calm)
+        view.said = self.said if self.clock.mono() < self._said_until else None
+        return view
 
     def news(self) -> None:
         """Something happened: draw it at once, but never more often than ``hz``."""
@@ -210,10 +217,10 @@ class DashApp(Past):
             screen.look(self.view())
 
     def tell(self, text: str, *, wrong: bool = False) -> None:
-        """A short message in the corner."""
-        self.notify(
-            clean(text, 300), severity="error" if wrong else "information", timeout=4, markup=False
-        )
+        """A short message in the line of keys, for as long as it takes to read it."""
+        self.said = clean(text, 300), wrong
+        self._said_until = self.clock.mono() + TOLD_S + len(text) / READ_PER_S
+        self.draw()
 
     # -- remembering -----------------------------------------------------------------------
 
@@ -273,15 +280,19 @@ class DashApp(Past):
             session.open()
 
     def tab_line(self) -> Line | None:
-        """The accounts as tabs; nothing where there is only one."""
-        if len(self.sessions) < 2:
+        """The accounts as tabs; nothing where there is only one. A replay is not one of them."""
+        live = [(i, s) for i, s in enumerate(self.sessions) if i != self._past_at]
+        if len(live) < 2:
             return None
+        logins = [s.state.account.get("login") for _, s in live]
         line: Line = []
-        for i, session in enumerate(self.sessions):
+        for i, session in live:
             login = session.state.account.get("login")
             name = clean(str(login if login is not None else session.name or i + 1), 16)
             if session.bot:
                 name = clean(session.bot, 16)
+            elif logins.count(login) > 1:  # the same account seen through two feeds
+                name += ":" + session.source.link.url.removesuffix("/ws").rpartition(":")[2][:8]
             worst = max((a.level for a in session.open_alerts()), default=0)
             mark = "!" if worst >= 2 else ""
             style = "title" if i == self.front else "warn" if mark else "dim"
@@ -347,7 +358,9 @@ class DashApp(Past):
 
     def action_feed(self, step: int) -> None:
         """Bring another feed to the front."""
-        if len(self.sessions) > 1 and not self.back_to_now():
+        if len(self.sessions) < 2:
+            self.tell("There is only one account here; --connect may be repeated")
+        elif not self.back_to_now():
             self.front = (self.front + step) % len(self.sessions)
             self.main.frozen_at = None
             self.refresh_rows()

@@ -75,7 +75,7 @@ def candles(
         values = [known(bar.get(k)) for k in ("open", "high", "low", "close")]
         if None not in values:
             good.append([v for v in values if v is not None])
-    scale = max((len(f.price(b[1], digits)) for b in good[-1:]), default=0) + 5
+    scale = max((len(f.price(b[1], digits)) for b in good[-1:]), default=0) + 6
     room = width - scale
     if not good or room < 4 or height < 3:
         return []

@@ -177,10 +177,7 @@ class Doing(App[str]):
         self._on_row(control.PENDING, "a pending order", control.cancel_order)
 
     def action_flatten(self) -> None:
-        if self.session.state.positions:
-            self._ask(control.flatten(self.view()))
-        else:
-            self.tell("There is no open position")
+        self._ask(control.flatten(self.view()))
 
     def action_pause(self) -> None:
         self._ask(control.pause_or_resume(self.view()))
@@ -189,9 +186,4 @@ class Doing(App[str]):
         self._ask(control.halt_or_release(self.view()))
 
     def action_scan_now(self) -> None:
-        async def scan() -> None:
-            error = await self.command("scan_now", {})
-            if error is not None:
-                self.tell(error, wrong=True)
-
-        self.run_worker(scan(), exit_on_error=False)
+        self._ask(control.scan_now(self.view()))

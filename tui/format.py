@@ -107,6 +107,11 @@ def whole_age(seconds: Any) -> str:
     return f"{int(max(0.0, n))}s" if n < 60 else age(n)
 
 
+def short_age(seconds: Any) -> str:
+    """As ``whole_age``, at least three cells: what stands behind it does not jump each second."""
+    return f"{whole_age(seconds):>3}"
+
+
 def countdown(seconds: Any) -> str:
     """Until then: ``0:07``, ``1:48``, ``1:02:03``; ``now`` when it is due."""
     n = known(seconds)

@@ -116,6 +116,18 @@ def wrap(text: str, cells: int) -> list[str]:
     return lines
 
 
+def beside(left: Sequence[Line], right: Sequence[Line], cells: int) -> list[Line]:
+    """Two blocks of lines next to each other; the left one takes ``cells``."""
+    rows = max(len(left), len(right))
+    return [
+        [
+            *fit_line(left[i] if i < len(left) else [], cells),
+            *(right[i] if i < len(right) else []),
+        ]
+        for i in range(rows)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A part of a one-line bar: its forms from fullest to shortest, and what it is worth.

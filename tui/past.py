@@ -32,6 +32,11 @@ class Past(Doing):
     """Which session was left for the past; ``None`` while none was."""
 
     @property
+    def _past_at(self) -> int | None:
+        """Which of the sessions is the past of a live one."""
+        return len(self.sessions) - 1 if self._leads_back is not None else None
+
+    @property
     def replay(self) -> Replay | None:
         """What is shown of the past."""
         source = self.session.source

@@ -85,6 +85,8 @@ class Session:
     alerts: list[Alert] = field(default_factory=list)
     seen: int = 0
     """Log events heard, folded ones counted."""
+    told: int = 0
+    """Those of them that are more than a note for the curious (``describe.DEBUG``)."""
     missed: int = 0
     """Events that came faster than this screen could take them; the feed still has them."""
     on_news: Callable[[], None] | None = None
@@ -111,6 +113,9 @@ class Session:
     _seq: int = 0
     _number: int = 0
     _skew: float = 0.0
+    _server_said: str | None = None
+    _ahead: float = 0.0
+    """Seconds from the feed's wall clock to the market's, as the newest quotes said."""
     _conditions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -168,7 +173,11 @@ class Session:
                     self._reload(fresh=False)
             elif self._is_new(event):
                 self._take(event, live=True)
-        self.tape.note(self.state.quotes, self.state.revisions["quotes"], self.now())
+        if self.state.server_time != self._server_said:
+            self._server_said = self.state.server_time
+            market = self.server_now()
+            self._ahead = 0.0 if market is None else market - self.now()
+        self.tape.note(self.state.quotes, self.state.revisions["quotes"], self.now() + self._ahead)
         self._note_moves()
         now = self.clock.mono()
         for ticket in [t for t, (at, _) in self.ghosts.items() if now - at > GHOST_S]:
@@ -192,6 +201,7 @@ class Session:
             self._seq = 0
             if not fresh:
                 self.lines.clear()
+                self.seen = self.told = 0
                 self.closed.clear()
                 self.ghosts.clear()
         for event in list(self.state.events):
@@ -213,6 +223,7 @@ class Session:
             self._note_reasons(event)
         line = LogLine(self._number, event)
         self._number += 1
+        self.told += line.level > describe.DEBUG
         if not self._fold(line):
             self.lines.append(line)
         # Conditions (terminal, bot) are watched by their state: an alert that is over goes.

@@ -18,28 +18,35 @@ POINTS_KEPT = 3_600
 BARS_ASKED = 300
 ASK_AGAIN_S = 5.0
 SERIES_KEPT = 40
+BACK_S = 5.0
+"""A market clock that goes back further than this shows another time."""
 Bar = dict[str, Any]
 
 
 @dataclass(slots=True)
 class Tape:
-    """The middle price of each symbol, one point a second at most, for an hour."""
+    """The bid of each symbol, as charts of MetaTrader draw it, one point a second at most.
+
+    Times are the market's own (server time) where the feed tells it.
+    """
 
     points: dict[str, deque[tuple[float, float]]] = field(default_factory=dict)
     _revision: int = -1
     _at: float = 0.0
 
     def note(self, quotes: Mapping[str, Any], revision: int, now: float) -> None:
-        """Keep what the quotes say now (epoch seconds)."""
+        """Keep what the quotes say at ``now`` (epoch seconds)."""
         if revision == self._revision or 0 <= now - self._at < 1.0:
             return
+        if now < self._at - BACK_S:
+            self.points.clear()  # a replay went back: what comes after then is not known yet
         self._revision, self._at = revision, now
         for symbol, quote in quotes.items():
-            bid, ask = known(quote.get("bid")), known(quote.get("ask"))
-            if bid is None or ask is None:
+            bid = known(quote.get("bid"))
+            if bid is None:
                 continue
             points = self.points.setdefault(symbol, deque(maxlen=POINTS_KEPT))
-            points.append((now, (bid + ask) / 2))
+            points.append((now, bid))
 
     def bars(self, symbol: str, seconds: int, count: int) -> list[Bar]:
         """The points as bars of so many seconds, the newest last; empty stretches left out."""

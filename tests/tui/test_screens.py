@@ -33,7 +33,13 @@ SCREENS = {
     "columns": (("1", "c"), ("Columns of Positions", "[x] Symbol")),
     "close": (("1", "j", "C"), ("Close position", "+42.20", "PAPER", "5012345")),
     "modify": (("1", "j", "M"), ("2338.10", "2347.00", "-48.40")),
-    "flatten": (("F",), ("3 positions", "+42.10", "type flatten")),
+    "flatten": (("F",), ("3 positions", "+42.10", "after typing the word")),
+    "halt": (("K",), ("halt flatten", "3 positions stay open", "+42.10", "1 of them without")),
+    "pause": (("P",), ("Pause the bot", "3 positions stay open", "+42.10")),
+    "scan": (("R",), ("Scan now", "instead of in 1:48", "Open 3 of 4 positions")),
+    "cancel": (("1", "G", "D"), ("Delete pending order", "USDJPY @ 150.450")),
+    "jump": (("at",), ("Go to a moment", "Times are UTC")),
+    "settings": (("o",), ("Settings in force", "This screen was given none")),
     "quit": (("q",), ("Stop the bot, the feed and the screen",)),
 }
 
@@ -142,7 +148,7 @@ async def test_dangerous_commands_want_a_typed_word(key: str, word: str, name: s
     async with bench() as b:
         await b.press(key, "y", "enter")
         assert b.source.commands == []
-        assert f"Type {word} to go on" in await b.now()
+        assert f"Type {word} " in await b.now()
         b.type(word)
         await b.press("enter")
         await b.pilot.pause()

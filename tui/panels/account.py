@@ -78,7 +78,7 @@ def money_line(view: View, cells: int, *, alone: bool) -> Line:
         _part("Equity", "Eq", [(view.cash(account.get("equity")), "bold")], 0),
         _part("Floating", "Fl", [view.gain(account.get("profit"))], 0),
         _part("Day", "Day", _day(view), 0),
-        _part("Margin", "ML", _margin(view), 2),
+        _part("Margin level", "ML", _margin(view), 2),
         _part("Drawdown", "DD", _drawdown(view, with_limit=alone), 1),
     ]
     if account.get("trade_allowed") is False:

@@ -96,6 +96,9 @@ class Panel(LineView, can_focus=True):
         def control(self) -> Panel:
             return self.panel
 
+    class TitlePressed(Message):
+        """A double click on the frame's upper edge."""
+
     class TabChosen(Message):
         """A click on the title of a panel that shares this one's place."""
 

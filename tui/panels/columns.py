@@ -30,6 +30,7 @@ class Column(Generic[R]):
             come only when it has that.
         value: The number or text that it sorts and filters by.
         falling: Whether the first sort is greatest first.
+        name: What it is called in the chooser, where its heading does not say it.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Column(Generic[R]):
     want: int = 0
     value: Callable[[R, View], Any] | None = None
     falling: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

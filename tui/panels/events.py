@@ -43,7 +43,14 @@ class EventsPanel(TablePanel[LogLine]):
         Column("time", "Time UTC", _time_cell, 1),
         Column("tag", "Kind", _tag_cell, 0, least=6),
         Column(
-            "text", "What", _text_cell, 0, least=20, most=10**6, value=lambda line, v: line.level
+            "text",
+            "What",
+            _text_cell,
+            0,
+            least=20,
+            most=10**6,
+            value=lambda line, v: line.level,
+            name="Level",
         ),
     )
 
@@ -74,7 +81,14 @@ class EventsPanel(TablePanel[LogLine]):
         return f"no event of level {describe.LEVELS[self.least]} yet"
 
     def count(self) -> str:
-        return "" if self.view is None else f"{self.view.session.seen:,}"
+        """How many events, those that stand folded in one line counted."""
+        if self.view is None:
+            return ""
+        session = self.view.session
+        if self.filter_text or self.least > describe.INFO:
+            shown = sum(line.count for line in self.rows)
+            return f"{shown:,} of {session.told:,}"
+        return f"{session.told if self.least == describe.INFO else session.seen:,}"
 
     def marks(self) -> Line:
         line: Line = []

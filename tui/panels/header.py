@@ -37,6 +37,11 @@ def _badge(badge: Badge, name: str, extra: str = "") -> Line:
     return line
 
 
+def _past(badge: Badge, name: str) -> Part:
+    """What a source was at the moment that a replay shows: it says nothing of now."""
+    return Part(([(f"{name} was ", "dim"), (badge.word, "text")],), 1)
+
+
 def _terminal(badge: Badge) -> Part:
     age = "" if badge.age is None else f.age(badge.age)
     return Part((_badge(badge, "terminal", age), _badge(badge, "term", age)), 0)
@@ -44,10 +49,10 @@ def _terminal(badge: Badge) -> Part:
 
 def _bot(view: View, badge: Badge) -> Part:
     age, left = badge.age, view.session.next_scan()
-    scanned = "" if age is None else f"scan {f.whole_age(age)} ago"
-    due = "" if left is None else f"next {f.countdown(left)}"
+    scanned = "" if age is None else f"scan {f.short_age(age)} ago"
+    due = "" if left is None else f"next {f.countdown(left):>4}"
     long = "  ".join(t for t in (scanned, due) if t)
-    middle = " ".join(t for t in ("" if age is None else f"scan {f.whole_age(age)}", due) if t)
+    middle = " ".join(t for t in ("" if age is None else f"scan {f.short_age(age)}", due) if t)
     short: Line = [(badge.sign, badge.grade), (f" {middle or badge.word}", "text")]
     forms = [_badge(badge, "bot", long), _badge(badge, "bot", middle)]
     # A bot that is paused or late has to say so even where room is short.
@@ -68,16 +73,15 @@ def _feed(view: View, badge: Badge) -> Part:
     if badge.grade == "ok" and local:
         long: Line = [sign, (" feed ", "dim"), (where, "text"), (f" {clients}", "dim")]
         short: Line = [sign, (f" :{port}", "text"), (f" {few}" if few else "", "dim")]
-        return Part((long, short), 1)
+        return Part((long, short, [sign, (" feed", "dim")]), 2)
     age = "" if badge.age is None else f.age(badge.age)
-    return Part(
-        (
-            _badge(badge, "feed", f"{age} {where} {clients}".strip()),
-            _badge(badge, "feed", f"{age} :{port}".strip()),
-            _badge(badge, "feed", age),
-        ),
-        1,
-    )
+    forms = [
+        _badge(badge, "feed", f"{age} {where} {clients}".strip()),
+        _badge(badge, "feed", f"{age} :{port}".strip()),
+        _badge(badge, "feed", age),
+    ]
+    # A feed that is lost or late says so in words to the last.
+    return Part((*forms, [sign, (" feed", "dim")]) if badge.grade == "ok" else tuple(forms), 1)
 
 
 def _server_time(view: View) -> Part:
@@ -91,9 +95,10 @@ def _server_time(view: View) -> Part:
             (
                 [("server ", "dim"), (f"{day} {when}", "accent"), *tail],
                 [(f"{day} {when}", "accent"), *tail],
+                [(f"{day} {when[:5]}", "accent"), *tail],
                 [(day, "accent"), *tail],
             ),
-            1,
+            0,
         )
     return Part(
         (
@@ -125,7 +130,7 @@ def _account(view: View) -> Part:
             [(name, "text")],
             [(word(login, 16), "text")],
         ),
-        4,
+        1,
     )
 
 
@@ -136,14 +141,18 @@ def _market(view: View) -> Part:
 
 
 def header_line(view: View, cells: int, *, frozen: str = "", tabs: Line | None = None) -> Line:
-    """The whole line."""
+    """The whole line. ``frozen`` stands as it is while the panels are held."""
     terminal, bot, feed = freshness.badges(view.session)
     left = [Part((mode_badge(view),), 0)]
     if tabs:
         left.append(Part((tabs,), 0))
     if frozen:
-        left.append(Part(([(f" {frozen} ", "alert")],), 0))
-    left += [_terminal(terminal), _bot(view, bot), _feed(view, feed)]
+        short = frozen.removesuffix(" events")
+        left.append(Part(([(f" {frozen} ", "alert")], [(f" {short} ", "alert")]), 0))
+    if view.session.source.link.state == "replay":
+        left += [Part(([("REPLAY", "warn")],), 0), _past(terminal, "terminal"), _past(bot, "bot")]
+    else:
+        left += [_terminal(terminal), _bot(view, bot), _feed(view, feed)]
     right = [_market(view), _account(view), _server_time(view)]
     return bar(left, right, cells)
 

@@ -11,11 +11,8 @@ from ..chart import Level
 from ..lines import Line, Part
 from ..view import View, tone, word
 from .columns import Column
-from .symbol_chart import chart
+from .symbol_chart import CHART_ROWS, chart
 from .table import TablePanel
-
-CHART_ROWS = 12
-"""Free lines from which a chart is drawn into the panel."""
 
 OPEN, PENDING, CLOSED = "open", "pending", "closed"
 PENDING_KIND = {"limit": "LIMIT", "stop": "STOP", "stop_limit": "ST-LIM"}

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from .. import format as f
-from ..lines import Line, Part
+from ..chart import Level
+from ..lines import Line, Part, width
 from ..view import View, word
 from .columns import Column
+from .symbol_chart import CHART_ROWS, chart
 from .table import TablePanel
 
 STAGES: dict[str, tuple[str, str, str]] = {
-    # code: (sign, name, style); the order is the closeness to a trade
+    # stage: (sign, name, style); the order is the closeness to a trade
     "CANDIDATE": ("◆", "TRADE", "up"),
     "RISK": ("■", "RISK", "warn"),
     "BLOCKED": ("■", "BLOCK", "warn"),
@@ -22,6 +24,8 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "COST": ("■", "COST", "warn"),
     "SPREAD": ("■", "SPREAD", "warn"),
     "OK": ("□", "OK", "info"),
+    "ML": ("□", "ML", "info"),
+    "TRIGGER": ("□", "TRIGGER", "info"),
     "SCORE": ("□", "SCORE", "info"),
     "REGIME": ("□", "REGIME", "info"),
     "NEWS": ("!", "NEWS", "warn"),
@@ -32,6 +36,18 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "ERROR": ("!", "ERROR", "crit"),
 }
 UNKNOWN_STAGE = ("?", "?", "dim")
+_OF_GATE = {"trigger": "TRIGGER", "probability": "ML"}
+"""Gates that share the code SCORE, though the score is good: they are stages of their own."""
+
+
+def stage(detail: dict[str, Any]) -> str:
+    """Where a symbol stands: the code of its reason, told apart by the gate where that helps."""
+    code, gate = detail.get("code"), detail.get("gate")
+    if code == "SCORE" and isinstance(gate, str):
+        return _OF_GATE.get(gate, "SCORE")
+    return code if isinstance(code, str) else ""
+
+
 _NEARNESS = {code: i for i, code in enumerate(reversed(STAGES))}
 
 GRADE_S = 60.0
@@ -48,9 +64,8 @@ class Row:
     quote: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def code(self) -> str:
-        code = self.detail.get("code")
-        return code if isinstance(code, str) else ""
+    def stage(self) -> str:
+        return stage(self.detail)
 
     @property
     def score(self) -> float | None:
@@ -61,13 +76,19 @@ class Row:
         return f.known(self.detail.get("need"))
 
 
+def levels(row: Row) -> list[Level]:
+    """Entry, stop and target of the set-up that was seen."""
+    found = (("in", "entry", "accent"), ("SL", "sl", "down"), ("TP", "tp", "up"))
+    return [Level(n, v, style) for n, key, style in found if (v := f.known(row.detail.get(key)))]
+
+
 def nearness(row: Row) -> float:
     """How close to a trade: first the stage, within it the score."""
-    return _NEARNESS.get(row.code, -1) * 1000 + (row.score or 0.0)
+    return _NEARNESS.get(row.stage, -1) * 1000 + (row.score or 0.0)
 
 
 def _stage_cell(row: Row, view: View, cells: int) -> Line:
-    sign, name, style = STAGES.get(row.code, UNKNOWN_STAGE)
+    sign, name, style = STAGES.get(row.stage, UNKNOWN_STAGE)
     return [(f"{sign} {name}", style)]
 
 
@@ -96,7 +117,11 @@ def _meter_cell(row: Row, view: View, cells: int) -> Line:
 
 
 def _why_cell(row: Row, view: View, cells: int) -> Line:
-    return [(word(row.text, 200), STAGES.get(row.code, UNKNOWN_STAGE)[2])]
+    """The reason; where it does not fit whole, its numbers alone: the stage says the rest."""
+    text = word(row.text, 200)
+    if width(text) > cells > 0 and text.endswith(")"):
+        text = text[:-1].partition("(")[2] or text
+    return [(text, STAGES.get(row.stage, UNKNOWN_STAGE)[2])]
 
 
 def _spread(row: Row) -> float | None:
@@ -132,9 +157,9 @@ class ScannerPanel(TablePanel[Row]):
             value=lambda r, v: r.symbol,
         ),
         Column("stage", "Stage", _stage_cell, 0, value=lambda r, v: nearness(r), falling=True),
-        Column("side", "Side", _side_cell, 3, value=lambda r, v: r.detail.get("direction") or ""),
+        Column("side", "Side", _side_cell, 4, value=lambda r, v: r.detail.get("direction") or ""),
         Column("score", "Score", _score_cell, 1, "r", value=lambda r, v: r.score, falling=True),
-        Column("meter", "", _meter_cell, 6, least=6, most=10),
+        Column("meter", "", _meter_cell, 6, least=6, most=10, name="Score bar"),
         Column("why", "Why (not)", _why_cell, 2, least=18, most=70, want=38),
         Column("bid", "Bid", _price_cell, 4, "r", value=lambda r, v: f.known(r.quote.get("bid"))),
         Column(
@@ -186,6 +211,9 @@ class ScannerPanel(TablePanel[Row]):
     def key(self, row: Row) -> Hashable:
         return row.symbol
 
+    def row_text(self, row: Row, view: View) -> str:
+        return f"{super().row_text(row, view)} {row.text}"
+
     def empty(self, view: View) -> str:
         bot: Any = view.session.state.bot or {}
         reason = bot.get("reason")
@@ -197,22 +225,26 @@ class ScannerPanel(TablePanel[Row]):
         if self.view is None:
             return []
         age, left = self.view.session.scan_age(), self.view.session.next_scan()
-        if self.filter_text:
-            return [(f"/{self.filter_text[:20]}", "key")]
+        if self.filter_text or self.sort != self.SORT:
+            return super().marks()
         line: Line = []
         if age is not None:
-            line.append((f"{f.whole_age(age)} ago", "dim"))
+            line.append((f"{f.short_age(age)} ago", "dim"))
         if left is not None:
-            due = f.countdown(left)
-            line.append((f"  next {due}", "dim"))
+            line.append((f"  next {f.countdown(left):>4}", "dim"))
         return line
 
     def fill(self, view: View, cells: int, rows: int) -> Sequence[Line]:
-        """Where the symbols stop, as bars, where there is room for it."""
-        codes = Counter(r.code for r in self.rows)
+        """Candles of the symbol under the cursor, or where the symbols stop, as room allows."""
+        row = self.current
+        if row is not None and rows >= CHART_ROWS and cells >= 50:
+            lines = chart(view, row.symbol, "M5", cells, min(rows - 1, 24), levels(row))
+            if len(lines) > 1:
+                return [[], *lines]
+        codes = Counter(r.stage for r in self.rows)
         if rows < len(codes) + 3 or not self.rows or cells < 30:
             return ()
-        lines: list[Line] = [[], [("Where they stop", "head")]]
+        lines = [[], [("Where they stop", "head")]]
         for code, (sign, name, style) in STAGES.items():
             if codes[code]:
                 meter = f.gauge(codes[code], len(self.rows), min(40, cells - 20)).rstrip("·")
@@ -222,7 +254,7 @@ class ScannerPanel(TablePanel[Row]):
         return lines
 
     def foot(self, view: View) -> Sequence[Part]:
-        codes = Counter(r.code for r in self.rows)
+        codes = Counter(r.stage for r in self.rows)
         parts = []
         for code, (sign, name, style) in STAGES.items():
             if codes[code]:

@@ -10,7 +10,7 @@ from textual.message import Message
 from .. import format as f
 from .. import freshness
 from ..actions import ACTIONS, Action
-from ..lines import Line, Part, bar, clip, pack, width
+from ..lines import Line, Part, bar, clip, fit_line, pack, width
 from ..view import View, word
 from .base import LineView, Styled
 
@@ -37,23 +37,37 @@ def alert_line(view: View, cells: int) -> Styled:
     )
 
 
+WIDE = 100
+"""From so many cells on the first line names the account."""
+
+
 def quiet_line(view: View, cells: int) -> Line:
     """What the bot is doing and why, in a sentence."""
-    badge = freshness.bot(view.session)
+    session = view.session
+    badge = freshness.bot(session)
     status: Any = view.session.state.bot or {}
-    left = view.session.next_scan()
+    left = session.next_scan()
+    who = "Bot then: " if session.source.link.state == "replay" else "Bot: "
     if not status:
-        line: Line = [("Bot: ", "dim"), (badge.detail or "no word yet", "dim")]
+        line: Line = [(who, "dim"), (badge.detail or "no word yet", "dim")]
     else:
         state = word(status.get("state"), 20)
-        line = [("Bot: ", "dim"), (state, {"ok": "text"}.get(badge.grade, badge.grade))]
+        line = [(who, "dim"), (state, {"ok": "text"}.get(badge.grade, badge.grade))]
         if badge.detail:
             line.append((f", {word(badge.detail, 200)}", "text"))
         if left is not None and state == "waiting":
-            line.append((f"  next scan in {f.countdown(left)}", "dim"))
+            due = "is due" if left <= 0 else f"in {f.countdown(left)}"
+            line.append((f"  next scan {due}", "dim"))
         if status.get("strategy"):
             line.append((f"  strategy {word(status['strategy'], 30)}", "dim"))
-    return bar([Part((line,), 0)], [Part(([("no alerts", "faint")],), 1)], cells)
+    parts = [Part(([("no alerts", "faint")],), 2)]
+    login, server = (session.state.account.get(k) for k in ("login", "server"))
+    if cells < WIDE and login is not None:
+        # The first line has no room for it here.
+        name = word(login, 16)
+        both = [(f"{name}@{word(server, 32)}", "dim")] if server else [(name, "dim")]
+        parts.insert(0, Part((both, [(name, "dim")]), 1))
+    return bar([Part((line,), 0)], parts, cells)
 
 
 class AlertBar(LineView):
@@ -69,9 +83,11 @@ class AlertBar(LineView):
         self.post_message(self.Pressed())
 
 
-def key_line(actions: Sequence[Action], cells: int) -> Line:
-    """Keys and what they do, the most needed ones first to stay."""
+def key_line(actions: Sequence[Action], cells: int, hidden: str = "") -> Line:
+    """Keys and what they do, the most needed ones first to stay; ``hidden`` panels before."""
     parts = []
+    if hidden:
+        parts.append(Part(([(hidden, "warn"), (" hidden", "warn")],), 0))
     for action in actions:
         if action.bar is None:
             continue
@@ -82,8 +98,22 @@ def key_line(actions: Sequence[Action], cells: int) -> Line:
     return line
 
 
+def message_line(view: View, cells: int) -> Line | None:
+    """What the program has to say just now; it stands over the keys, never over numbers."""
+    if view.said is None:
+        return None
+    text, wrong = view.said
+    style = "crit" if wrong else "ok"
+    return fit_line(
+        [(" ✕ " if wrong else " ● ", style), (text, "crit" if wrong else "bold")], cells
+    )
+
+
 class KeyBar(LineView):
-    """The line of keys, from the table of actions."""
+    """The line of keys, from the table of actions; for a moment what the program has to say."""
+
+    hidden = ""
+    """The numbers of panels that were hidden: their keys bring them back."""
 
     def lines(self, view: View, cells: int, rows: int) -> Sequence[Styled]:
-        return [(key_line(ACTIONS, cells), "")]
+        return [(message_line(view, cells) or key_line(ACTIONS, cells, self.hidden), "")]

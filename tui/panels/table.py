@@ -164,14 +164,14 @@ class TablePanel(Panel, Generic[R]):
         line: Line = []
         if self.filter_text:
             line.append((f"/{clip(self.filter_text, 20)}", "key"))
+        if self.sort is not None:
+            key, falling = self.sort
+            title = next((c.name or c.title for c in self.COLUMNS if c.key == key), key)
+            arrow = "↓" if falling else "↑"
+            line.append((("  " if line else "") + f"{title or key} {arrow}", "dim"))
         if self.FOLLOWS:
             mark = "following ▼" if self.follow else "held, f follows"
             line.append((("  " if line else "") + mark, "dim" if self.follow else "warn"))
-        elif self.sort is not None:
-            key, falling = self.sort
-            title = next((c.title for c in self.COLUMNS if c.key == key), key)
-            arrow = "↓" if falling else "↑"
-            line.append((("  " if line else "") + f"{title or key} {arrow}", "dim"))
         return line
 
     def body(self, view: View, cells: int, rows: int) -> Sequence[Styled]:
@@ -385,6 +385,8 @@ class TablePanel(Panel, Generic[R]):
             number = self.tab_at(event.x) if len(self.tabs) > 1 else None
             if number is not None and number != self.number:
                 self.post_message(self.TabChosen(number))
+            elif event.chain == 2:
+                self.post_message(self.TitlePressed())
             return
         first = 1 + (1 if self.HEADING else 0)
         if event.y == 1 and self.HEADING:

@@ -1,4 +1,4 @@
-"""What is left to say on a screen under 60x16: six plain lines."""
+"""What is left to say on a screen under 60x16: six plain lines, and a message below them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..lines import Line, fit_line
 from ..view import View, word
 from .base import LineView, Styled
 from .header import mode_badge
+from .status import message_line
 
 
 def tiny_lines(view: View, cells: int) -> list[Line]:
@@ -44,7 +45,8 @@ def tiny_lines(view: View, cells: int) -> list[Line]:
         ],
         [("Alert    ", "dim"), (word(alerts[0].text, 200), "crit") if alerts else ("none", "dim")],
     ]
-    return [fit_line(line, cells) for line in lines]
+    said = message_line(view, cells)
+    return [fit_line(line, cells) for line in lines] + ([said] if said else [])
 
 
 class TinyView(LineView):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 from textual.screen import ModalScreen, Screen
+from textual.widgets import Input
 
 from .. import format as f
 from .. import freshness
 from ..lines import Line, clip, fit_line, line_width
 from ..panels.base import LineView, Styled
 from ..panels.header import mode_badge
+from ..panels.status import message_line
 from ..theme import STYLE_CLASSES
 from ..view import View
 
@@ -65,11 +68,10 @@ class SheetView(LineView, can_focus=True):
         # Mode and freshness stand on every page: what is read here may be old, or real money.
         badge = freshness.terminal(view.session)
         age = "" if badge.age is None else f" {f.age(badge.age)}"
-        marks: Line = [
-            (" ", ""),
-            *mode_badge(view),
-            (f" {badge.sign} {badge.word}{age} ", badge.grade),
-        ]
+        fresh = f" {badge.sign} {badge.word}{age} ", badge.grade
+        if view.session.source.link.state == "replay":
+            fresh = f" REPLAY {f.stamp(view.session.clock.wall())} ", "warn"
+        marks: Line = [(" ", ""), *mode_badge(view), fresh]
         room = cells - 4 - line_width(title) - line_width(marks)
         if room < 0:
             title = [(clip(title[0][0], max(0, cells - 4 - line_width(marks))), "title")]
@@ -95,7 +97,8 @@ class SheetView(LineView, can_focus=True):
                 )
             )
         out.append(([("╰" + "─" * (cells - 2) + "╯", "frame-on")], ""))
-        out.append((self._keys(cells, len(content) > page), ""))
+        keys = message_line(view, cells) or self._keys(cells, len(content) > page)
+        out.append((keys, ""))
         return out
 
     def _keys(self, cells: int, scrolls: bool) -> Line:
@@ -147,45 +150,64 @@ class Sheet(Looking):
 
 
 class DialogView(LineView):
-    """The lines of a question in a frame."""
+    """Some lines of a question, as high as they are many."""
 
-    def __init__(self, dialog: Dialog) -> None:
+    def __init__(self, say: Callable[[View, int], Sequence[Line]]) -> None:
         super().__init__()
-        self.dialog = dialog
+        self._say = say
 
     def lines(self, view: View, cells: int, rows: int) -> Sequence[Styled]:
-        frame = "crit" if self.dialog.dangerous else "frame-on"
-        inner = cells - 6
-        out: list[Styled] = []
-        title = [(f" {self.dialog.heading} ", "title")]
-        room = max(0, cells - 4 - line_width(title))
-        out.append(([("╭─", frame), *title, ("─" * room, frame), ("─╮", frame)], ""))
-        out.extend(
-            ([("│  ", frame), *fit_line(line, inner), ("  │", frame)], "")
-            for line in ([], *self.dialog.content(view, inner), [])
-        )
-        out.append(([("╰" + "─" * (cells - 2) + "╯", frame)], ""))
-        return out
+        return [(fit_line(line, cells), "") for line in self._say(view, cells)]
+
+    def show(self, view: View, cells: int) -> None:
+        """Draw the lines, in as much room as they need."""
+        self.styles.height = len(self._say(view, cells))
+        self.draw(view)
+
+
+FRAME = 6
+"""Cells that the frame of a question and the room within it take from its width."""
 
 
 class Dialog(Looking, ModalScreen[Any]):
-    """A question in the middle of the screen."""
+    """A question in the middle of the screen: what it is about, fields, and the keys."""
 
     heading = ""
     dangerous = False
+    fields_first = False
+    WIDTH: ClassVar[int] = 84
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", show=False)]
 
     def compose(self) -> ComposeResult:
-        yield DialogView(self)
+        with Vertical(classes="box") as box:
+            if self.fields_first:
+                yield from self.fields()
+            yield DialogView(self.content)
+            if not self.fields_first:
+                yield from self.fields()
+            yield DialogView(self.hints)
+        box.border_title = self.heading
+        box.set_class(self.dangerous, "-danger")
+        box.set_class(self.dash.ascii_only, "-ascii")
+
+    def fields(self) -> ComposeResult:
+        """What can be typed into, between the lines above and the keys below."""
+        yield from ()
 
     def content(self, view: View, cells: int) -> Sequence[Line]:
+        """What is asked, in lines of ``cells``."""
         raise NotImplementedError
 
+    def hints(self, view: View, cells: int) -> Sequence[Line]:
+        """The keys that answer it."""
+        return [[("esc", "key"), (" back", "dim")]]
+
     def look(self, view: View) -> None:
-        box = self.query_one(DialogView)
-        cells = min(72, max(20, self.app.size.width * 96 // 100))
-        box.styles.height = len(self.content(view, cells - 6)) + 4
-        box.draw(view)
+        cells = min(self.WIDTH, self.app.size.width * 96 // 100) - FRAME
+        for part in self.query(DialogView):
+            part.show(view, max(4, cells))
 
     def on_mount(self) -> None:
+        for box in self.query(Input):
+            box.cursor_blink = not self.dash.calm
         self.look(self.dash.view())

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.widgets import Input
+from textual.containers import Horizontal
+from textual.widgets import Input, Label
 
-from ..actions import ACTIONS, Action
-from ..lines import Line, fit
+from ..actions import ACTIONS, Action, key_label
+from ..lines import Line, fit, wrap
 from ..panels.table import TablePanel
 from ..view import View
-from .base import Dialog, DialogView
+from .base import Dialog
 
 SHOWN = 12
 
@@ -45,6 +45,7 @@ class PaletteDialog(Dialog):
     """Every action by name. Gives the chosen ``Action`` or ``None``."""
 
     heading = "What to do"
+    fields_first = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,ctrl+n", "step(1)", show=False, priority=True),
         Binding("up,ctrl+p", "step(-1)", show=False, priority=True),
@@ -55,27 +56,36 @@ class PaletteDialog(Dialog):
         self.found = matching("")
         self.at = 0
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="stack"):
-            yield Input(placeholder="type a part of the name")
-            yield DialogView(self)
+    def fields(self) -> ComposeResult:
+        with Horizontal(classes="field"):
+            yield Label("Find ", markup=False)
+            yield Input(placeholder="a part of the name, or a key")
 
     def content(self, view: View, cells: int) -> Sequence[Line]:
         first = max(0, min(self.at - SHOWN // 2, len(self.found) - SHOWN))
-        lines: list[Line] = []
+        lines: list[Line] = [[]]
         for i, action in enumerate(self.found[first : first + SHOWN], first):
             here = i == self.at
             style = "cursor" if here else ""
             lines.append(
                 [("> " if here else "  ", f"key {style}"),
-                 (fit(action.key_label, 6), f"key {style}"),
+                 (fit(key_label(action.keys[0]), 10), f"key {style}"),
                  (fit(action.title, 27), f"text {style}"),
-                 (fit(action.text, max(0, cells - 35)), f"dim {style}")]
+                 (fit(action.text, max(0, cells - 39)), f"dim {style}")]
             )  # fmt: skip
-        lines += [[]] * (SHOWN - len(lines))
+        lines += [[]] * (SHOWN + 1 - len(lines))
         if not self.found:
-            lines[0] = [("nothing has this in its name", "dim")]
+            lines[1] = [("nothing has this in its name", "dim")]
         return lines
+
+    def hints(self, view: View, cells: int) -> Sequence[Line]:
+        what = wrap(self.found[self.at].text, cells) if self.found else []
+        told: list[Line] = [[(text, "text")] for text in what[:2]]
+        return [
+            *([[]] * (3 - len(told))), *told,
+            [("enter", "key"), (" do it   ", "dim"), ("↑ ↓", "key"), (" choose   ", "dim"),
+             ("esc", "key"), (" back", "dim")],
+        ]  # fmt: skip
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.found, self.at = matching(event.value), 0
@@ -110,9 +120,9 @@ class ColumnsDialog(Dialog):
         self.heading = f"Columns of {panel.label}"
 
     def content(self, view: View, cells: int) -> Sequence[Line]:
-        titles = {c.key: c.title or c.key for c in self.panel.COLUMNS}
+        titles = {c.key: c.title or c.name or c.key for c in self.panel.COLUMNS}
         shown = {p.column.key for p in self.panel._placed}
-        room = max(3, self.app.size.height - 8)
+        room = max(3, self.app.size.height - 10)
         first = max(0, min(self.at - room // 2, len(self.panel.order) - room))
         lines: list[Line] = []
         for i, key in enumerate(self.panel.order[first : first + room], first):
@@ -124,12 +134,15 @@ class ColumnsDialog(Dialog):
                  ("[x] " if on else "[ ] ", f"{'ok' if on else 'dim'} {style}"),
                  (fit(titles[key], 14), f"text {style}"), (fit(note, 14), f"dim {style}")]
             )  # fmt: skip
-        lines += [
-            [],
-            [("space", "key"), (" show or hide  ", "dim"), ("J K", "key"), (" move  ", "dim"),
-             ("r", "key"), (" as at first  ", "dim"), ("esc", "key"), (" done", "dim")],
-        ]  # fmt: skip
         return lines
+
+    def hints(self, view: View, cells: int) -> Sequence[Line]:
+        return [
+            [],
+            [("j k", "key"), (" choose  ", "dim"), ("space", "key"), (" show or hide  ", "dim"),
+             ("J K", "key"), (" move  ", "dim"), ("r", "key"), (" as at first  ", "dim"),
+             ("esc", "key"), (" done", "dim")],
+        ]  # fmt: skip
 
     def _changed(self) -> None:
         self.panel.recollect()

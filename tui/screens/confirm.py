@@ -7,15 +7,17 @@ from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.widgets import Input, Label
 
 from .. import control
-from .. import format as f
-from ..lines import Line
+from ..lines import Line, wrap
 from ..panels.header import mode, mode_badge
 from ..view import View, word
-from .base import Dialog, DialogView
+from .base import Dialog
+
+SENDS_NOTHING = ("pause", "resume", "scan_now", "halt", "release")
+"""Commands that a bot which only observes carries out too."""
 
 
 class ConfirmDialog(Dialog):
@@ -34,15 +36,15 @@ class ConfirmDialog(Dialog):
         self.answer = ""
         self.sending = False
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="stack"):
-            yield DialogView(self)
-            for name, (label, text) in self.plan.fields.items():
-                with Horizontal(classes="field"):
-                    yield Label(f"{label} ", markup=False)
-                    yield Input(text, id=f"field-{name}")
-            if self.plan.typed:
-                yield Input(id="word", placeholder=f"type {self.plan.typed} and press enter")
+    def fields(self) -> ComposeResult:
+        for name, (label, text) in self.plan.fields.items():
+            with Horizontal(classes="field"):
+                yield Label(f"{label} ", markup=False)
+                yield Input(text, id=f"field-{name}")
+        if self.plan.words:
+            with Horizontal(classes="field"):
+                yield Label("Type ", markup=False)
+                yield Input(id="word", placeholder=" or ".join(self.plan.words))
 
     def content(self, view: View, cells: int) -> Sequence[Line]:
         account = view.session.state.account
@@ -50,45 +52,29 @@ class ConfirmDialog(Dialog):
             [*mode_badge(view), (f"  account {word(account.get('login'), 16)} "
              f"{word(account.get('server'), 30)}", "text")],
             [],
-            *self.plan.lines,
-            *self._after(view),
+            *self.plan.say(view, self._texts()),
         ]  # fmt: skip
-        if mode(view) == "observe" and self.plan.name not in ("pause", "resume", "scan_now"):
+        if mode(view) == "observe" and self.plan.name not in SENDS_NOTHING:
             lines.append([("This bot only observes: it will refuse to send orders.", "warn")])
-        lines.append([])
-        if self.answer:
-            lines.append([(word(self.answer, 300), "crit")])
-        elif self.sending:
-            lines.append([("asked; waiting for the answer", "dim")])
-        elif self.plan.typed:
-            lines.append([("enter", "key"), (f" after typing {self.plan.typed}   ", "dim"),
-                          ("esc", "key"), (" do nothing", "dim")])  # fmt: skip
-        elif self.plan.fields:
-            lines.append([("enter", "key"), (" do it   ", "dim"), ("tab", "key"),
-                          (" next field   ", "dim"), ("esc", "key"), (" do nothing", "dim")])  # fmt: skip
-        else:
-            lines.append([("y", "key"), (" do it   ", "dim"), ("esc", "key"),
-                          (" do nothing", "dim")])  # fmt: skip
-        return lines
+        return [*lines, []]
 
-    def _after(self, view: View) -> list[Line]:
-        """What the stop that stands in the field would mean in money."""
-        row = self.plan.row
-        if self.plan.name != "modify_position" or row is None or not self.is_mounted:
-            return []
-        args, _ = control.with_fields(self.plan, self._texts())
-        stop = f.known(args.get("sl"))
-        if stop is None:
-            return []
-        if not stop:
-            return [[("Without a stop the loss has no bound.", "warn")]]
-        money = control.stop_money(row, stop)
-        if money is None:
-            return [[("What the new stop costs cannot be told from here.", "dim")]]
-        return [[("If the new stop is hit: about ", "dim"), view.gain(money)]]
+    def hints(self, view: View, cells: int) -> Sequence[Line]:
+        gap: list[Line] = [[]] if self.plan.fields or self.plan.words else []
+        if self.answer:
+            told: list[Line] = [[(part, "crit")] for part in wrap(word(self.answer, 400), cells)]
+            return [*gap, *told, [("esc", "key"), (" go back", "dim")]]
+        if self.sending:
+            return [*gap, [("asked; waiting for the answer", "dim")]]
+        nothing: Line = [("esc", "key"), (" do nothing", "dim")]
+        if self.plan.words:
+            return [*gap, [("enter", "key"), (" after typing the word   ", "dim"), *nothing]]
+        if self.plan.fields:
+            tab: Line = [("tab", "key"), (" next field   ", "dim")] * (len(self.plan.fields) > 1)
+            return [*gap, [("enter", "key"), (" do it   ", "dim"), *tab, *nothing]]
+        return [[("y", "key"), (" do it   ", "dim"), *nothing]]
 
     def _texts(self) -> dict[str, str]:
-        return {name: self.query_one(f"#field-{name}", Input).value for name in self.plan.fields}
+        return {f.id[6:]: f.value for f in self.query(Input) if f.id and f.id[:6] == "field-"}
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.answer = ""
@@ -97,20 +83,24 @@ class ConfirmDialog(Dialog):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.action_go()
 
+    def _refuse(self, why: str) -> None:
+        self.answer = why
+        self.look(self.dash.view())
+
     def action_go(self) -> None:
         """Send the command, if all is as it must be."""
         if self.sending:
             return
-        if self.plan.typed:
-            typed = self.query_one("#word", Input).value.strip().casefold()
-            if typed != self.plan.typed:
-                self.answer = f"Type {self.plan.typed} to go on, or esc."
-                self.look(self.dash.view())
-                return
         args, wrong = control.with_fields(self.plan, self._texts())
+        words = self.plan.words
+        if words:
+            typed = " ".join(self.query_one("#word", Input).value.casefold().split())
+            if typed not in words:
+                self._refuse(f"Type {' or '.join(words)} to go on, or esc.")
+                return
+            args |= words[typed]
         if wrong:
-            self.answer = wrong
-            self.look(self.dash.view())
+            self._refuse(wrong)
             return
         self.sending = True
         self.look(self.dash.view())
@@ -122,5 +112,4 @@ class ConfirmDialog(Dialog):
         if error is None:
             self.dismiss(True)
         elif self.is_attached:
-            self.answer = error
-            self.look(self.dash.view())
+            self._refuse(error)

@@ -13,9 +13,9 @@ from streamer.source import Wire
 from .. import describe
 from .. import format as f
 from ..chart import Level
-from ..lines import Line, line_width, wrap
+from ..lines import Line, beside, line_width, wrap
 from ..panels.positions import OPEN, PENDING, Row, levels, r_now
-from ..panels.scanner import STAGES, UNKNOWN_STAGE
+from ..panels.scanner import STAGES, UNKNOWN_STAGE, stage
 from ..panels.symbol_chart import chart
 from ..panels.trades import net
 from ..view import View, tone, word
@@ -23,6 +23,8 @@ from .base import Sheet
 
 TIMEFRAMES = ("M1", "M5", "M15", "H1", "H4", "D1")
 LABEL = 18
+BROAD, HALF = 100, 62
+"""From so many cells on a page has two halves; the left one takes this much."""
 
 
 def pair(label: str, *value: tuple[str, str], note: str = "") -> Line:
@@ -41,7 +43,7 @@ def components(view: View, parts: Any, cells: int) -> list[Line]:
     top = max((abs(v) for v in values.values()), default=0.0)
     lines = []
     for name, value in sorted(values.items(), key=lambda item: -item[1]):
-        bar = f.gauge(value, top, min(24, max(4, cells - 30))).rstrip("·") if value else ""
+        bar = f.gauge(value, top, min(24, max(4, cells - 26))).rstrip("·") if value else ""
         lines.append(
             [(f"  {word(name, 14):<14}", "dim"), (f"{value:6.1f} ", "text"), (bar, "chart")]
         )
@@ -88,7 +90,11 @@ class ChartSheet(Sheet):
 class PositionSheet(ChartSheet):
     """A position or a pending order: its money, its levels, why it was opened, its history."""
 
-    keys = (("t", "timeframe"), ("C", "close"), ("M", "change SL/TP"))
+    keys: Sequence[tuple[str, str]] = (
+        ("t", "timeframe"),
+        ("C", "close"),
+        ("M", "change SL/TP"),
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("C", "app.close_position", show=False),
         Binding("M", "app.modify_position", show=False),
@@ -99,6 +105,8 @@ class PositionSheet(ChartSheet):
         super().__init__(row.symbol)
         self.row = row
         kind = {OPEN: "Position", PENDING: "Pending order"}.get(row.kind, "Closed position")
+        if row.kind == PENDING:
+            self.keys = (("t", "timeframe"), ("D", "delete"))
         self.heading = f"{kind} #{word(row.ticket, 20)}  {word(row.symbol, 16)}"
 
     def current(self, view: View) -> Row | None:
@@ -164,7 +172,7 @@ class PositionSheet(ChartSheet):
         if told is not None and f.known(told.get("mae")) is not None:
             return excursion(view, told.get("mae"), told.get("mfe"), risk)
         low, high = view.session.marks.get(str(row.ticket), (row.get("mae"), row.get("mfe")))
-        return excursion(view, low, high, risk, "seen by this screen")
+        return excursion(view, low, high, risk, "seen here")
 
     def _reach(self, row: Row, price: Any) -> str:
         away = f.pips(row.now, price, "BUY", row.digits) if f.known(price) else None
@@ -175,25 +183,40 @@ class PositionSheet(ChartSheet):
         if now is not None:
             self.row = now
         row = self.row
-        lines = self.facts(view, row, now is None)
+        facts = self.facts(view, row, now is None)
         history = [
             line for line in view.session.lines
             if str(line.event.get("ticket", line.event.get("order"))) == str(row.ticket)
         ]  # fmt: skip
         told = None if row.kind == PENDING else view.session.books.trade(row.ticket)
-        why = next((x.event for x in history if x.event.get("type") == "POSITION_OPENED"), told)
-        if why is not None and isinstance(why.get("components"), dict) and why["components"]:
-            score = f.number(why.get("score"))
-            lines += [[], [("Why it was opened", "head"), (f"  score {score}", "text")]]
-            lines += components(view, why["components"], cells)
-        height = max(8, min(18, rows - 4))
-        lines += [[], *self.chart(view, cells, height, levels(row))]
-        lines += [[], [("What happened to it", "head")]]
-        for line in history:
-            lines.append(_event_line(line.event, line.text(view.mask)))
-        if not history:
-            lines += bookings(view, told)
-        return lines
+        opened = next((x.event for x in history if x.event.get("type") == "POSITION_OPENED"), told)
+        why = reasons(view, opened, cells)
+        after: list[Line] = [[], [("What happened to it", "head")]]
+        after += [_event_line(line.event, line.text(view.mask)) for line in history]
+        after += [] if history else bookings(view, told)
+        if cells >= BROAD:
+            top = beside(facts, why, HALF)
+            height = max(8, min(18, rows - len(top) - 1 - min(len(after), 8)))
+            return [*top, [], *self.chart(view, cells, height, levels(row)), *after]
+        # Where room is short the facts and what happened come first; the candles are below.
+        chart_lines = self.chart(view, cells, max(8, min(18, rows - 2)), levels(row))
+        return [*facts, [], *why, *after, [], *chart_lines]
+
+
+def reasons(view: View, opened: Any, cells: int) -> list[Line]:
+    """Why a position was opened: its score and what that is made of, as far as it is told."""
+    parts = opened.get("components") if isinstance(opened, dict) else None
+    if not isinstance(parts, dict) or not parts:
+        return []
+    head: Line = [("Why it was opened", "head")]
+    head += [(f"  score {f.number(opened.get('score'))}", "text")]
+    if cells >= BROAD:
+        return [head, *components(view, parts, cells - HALF)]
+    values = sorted(
+        ((str(k), v) for k, n in parts.items() if (v := f.known(n))), key=lambda item: -item[1]
+    )
+    text = ", ".join(f"{word(name, 14)} {value:.1f}" for name, value in values)
+    return [head, *([(f"  {part}", "text")] for part in wrap(text, cells - 2))]
 
 
 def _event_line(event: Wire, text: str) -> Line:
@@ -240,8 +263,7 @@ class SymbolSheet(ChartSheet):
         detail: dict[str, Any] = found if isinstance(found, dict) else {}
         quote: Any = state.quotes.get(self.symbol) or {}
         digits = quote.get("digits")
-        code = str(detail.get("code") or "")
-        sign, name, style = STAGES.get(code, UNKNOWN_STAGE)
+        sign, name, style = STAGES.get(stage(detail), UNKNOWN_STAGE)
         text = (scan.get("symbols") or {}).get(self.symbol)
         drawn = [
             Level(label, value, tint)
@@ -254,7 +276,7 @@ class SymbolSheet(ChartSheet):
             value = f.known(position.get("entry_price"))
             if value:
                 drawn.append(Level(word(position.get("direction"), 4), value, "info"))
-        height = max(8, min(20, rows - 10))
+        height = max(8, min(20, rows - (14 if cells >= BROAD else 10)))
         lines: list[Line] = [
             [(f"{sign} {name}", style), (f"  {word(text, 200)}", "text"),
              (f"  scanned {f.whole_age(view.session.scan_age())} ago", "dim")],
@@ -267,25 +289,28 @@ class SymbolSheet(ChartSheet):
             *self.chart(view, cells, height, drawn),
             [],
         ]  # fmt: skip
-        lines.append(
+        setup: list[Line] = []
+        setup.append(
             [("Set-up ", "head"), (f.side(detail.get("direction")), "text"),
              ("  score ", "dim"), (f.number(detail.get("score")), "bold"),
              (f" of {f.number(detail.get('need'))} needed", "dim")]
         )  # fmt: skip
         if f.known(detail.get("entry")):
-            lines.append(
+            setup.append(
                 [("  entry ", "dim"), (f.price(detail.get("entry"), digits), "text"),
                  ("  SL ", "dim"), (f.price(detail.get("sl"), digits), "down"),
                  ("  TP ", "dim"), (f.price(detail.get("tp"), digits), "up"),
-                 ("  reward over risk ", "dim"), (f.number(detail.get("r"), 2), "text")]
+                 ("  R:R ", "dim"), (f.number(detail.get("r"), 2), "text")]
             )  # fmt: skip
-        lines += components(view, detail.get("components"), cells)
-        lines += [[], [("Why not, scan by scan (newest first)", "head")]]
+        parts = detail.get("components")
         past = view.session.reasons.get(self.symbol)
+        why: list[Line] = [[("Why not, scan by scan (newest first)", "head")]]
         for at, reason_code, reason in reversed(past or ()):
             tint = STAGES.get(reason_code, UNKNOWN_STAGE)[2]
-            lines.append([(f"  {f.clock(at)} ", "faint"), (word(reason, 200), tint)])
-        return lines
+            why.append([(f"  {f.clock(at)} ", "faint"), (word(reason, 200), tint)])
+        if cells >= BROAD:
+            return [*lines, *beside([*setup, *components(view, parts, HALF)], why, HALF)]
+        return [*lines, *setup, *components(view, parts, cells), [], *why]
 
 
 class EventSheet(Sheet):
@@ -336,12 +361,14 @@ class TradeSheet(ChartSheet):
 
     def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
         c = self.closed
+        told = view.session.books.trade(self.ticket) or {}
+        entry, out = (c.get(k) if f.known(c.get(k)) else told.get(k)
+                      for k in ("entry_price", "exit_price"))  # fmt: skip
         r = f.known(c.get("r_multiple"))
         why = describe.CLOSE_REASON.get(str(c.get("close_reason")), word(c.get("close_reason")))
         lines: list[Line] = [
             pair("Side", (f"{f.side(c.get('direction'))} {f.lots(c.get('volume'))} lots", "bold")),
-            pair("Entry → exit", (f"{f.price(c.get('entry_price'))} → ", "dim"),
-                 (f.price(c.get("exit_price")), "bold")),
+            pair("Entry → exit", (f"{f.price(entry)} → ", "dim"), (f.price(out), "bold")),
             pair("Profit, net", view.gain(net(c)),
                  note="" if r is None else f"{f.number(r, 2, sign=True)}R"),
             pair("Swap, commission", (view.cash(c.get("swap"), sign=True), "text"),
@@ -349,27 +376,25 @@ class TradeSheet(ChartSheet):
             pair("Ended", (why, tone(net(c))),
                  note=f"after {f.whole_age(c.get('duration_s'))}"),
         ]  # fmt: skip
-        told = view.session.books.trade(self.ticket) or {}
         low, high = (c.get(k) if f.known(c.get(k)) is not None else told.get(k)
                      for k in ("mae", "mfe"))  # fmt: skip
         lines[3:3] = excursion(view, low, high, told.get("initial_risk"))
         drawn = [
             Level(label, value, style)
-            for label, key, style in (
-                ("in", "entry_price", "accent"),
-                ("out", "exit_price", "info"),
-            )
-            if (value := f.known(c.get(key)))
+            for label, price, style in (("in", entry, "accent"), ("out", out, "info"))
+            if (value := f.known(price))
         ]
-        lines += [[], *self.chart(view, cells, max(8, min(16, rows - 10)), drawn)]
-        lines += [[], [("What happened to it", "head")]]
-        lines += [
-            _event_line(line.event, line.text(view.mask))
-            for line in view.session.lines
-            if str(line.event.get("ticket")) == str(self.ticket)
+        history = [
+            line for line in view.session.lines if str(line.event.get("ticket")) == str(self.ticket)
         ]
-        if isinstance(told.get("components"), dict) and told["components"]:
-            score = f.number(told.get("score"))
-            lines += [[], [("Why it was opened", "head"), (f"  score {score}", "text")]]
-            lines += components(view, told["components"], cells)
-        return lines
+        opened = (x.event for x in history if x.event.get("type") == "POSITION_OPENED")
+        grounds = reasons(view, told if told.get("components") else next(opened, None), cells)
+        after: list[Line] = [[], [("What happened to it", "head")]]
+        after += [_event_line(line.event, line.text(view.mask)) for line in history]
+        after += [] if history else bookings(view, told or None)
+        if cells >= BROAD:
+            top = beside(lines, grounds, HALF)
+            height = max(8, min(18, rows - len(top) - 1 - min(len(after), 8)))
+            return [*top, [], *self.chart(view, cells, height, drawn), *after]
+        chart_lines = self.chart(view, cells, max(8, min(16, rows - 2)), drawn)
+        return [*lines, [], *grounds, *after, [], *chart_lines]

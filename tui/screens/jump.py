@@ -5,38 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.widgets import Input
+from textual.containers import Horizontal
+from textual.widgets import Input, Label
 
 from ..lines import Line
 from ..moments import HINT, parse_moment
 from ..panels.timebar import moment
 from ..view import View
-from .base import Dialog, DialogView
+from .base import Dialog
 
 
 class JumpDialog(Dialog):
     """Gives the moment in epoch seconds, or ``None``."""
 
     heading = "Go to a moment of the recording"
+    fields_first = True
 
     def __init__(self, now: float, shown: float) -> None:
         super().__init__()
         self._now, self._shown = now, shown
         self._wrong = ""
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="stack"):
+    def fields(self) -> ComposeResult:
+        with Horizontal(classes="field"):
+            yield Label("To ", markup=False)
             yield Input(placeholder="13:05   10m (ago)   2026-03-04T13:05")
-            yield DialogView(self)
 
     def content(self, view: View, cells: int) -> Sequence[Line]:
         wrong: Line = [(self._wrong, "crit")] if self._wrong else []
         return [
+            [],
             [("Times are UTC; a time of day is of ", "dim"), (moment(self._shown)[:10], "text")],
             wrong,
-            [("enter", "key"), (" go there   ", "dim"), ("esc", "key"), (" stay", "dim")],
         ]
+
+    def hints(self, view: View, cells: int) -> Sequence[Line]:
+        return [[("enter", "key"), (" go there   ", "dim"), ("esc", "key"), (" stay", "dim")]]
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         try:

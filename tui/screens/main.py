@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
-from textual.widgets import Input
+from textual.containers import Container, Horizontal
+from textual.widgets import Input, Label
 
 from .. import format as f
 from ..actions import ACTIONS
@@ -29,6 +29,8 @@ from .base import Looking
 TINY = (60, 16)
 ROOMY = (100, 30)
 """Windows under the first size get six lines, under the second one the lower tabs."""
+AGAIN_S = 2.0
+"""A panel's key hides the panel when it is pressed again within this time."""
 
 
 class MainScreen(Looking):
@@ -60,6 +62,9 @@ class MainScreen(Looking):
         self.tab = 3
         """Which panel stands in the lower place of a small screen."""
         self.maximised: int | None = None
+        self.hidden: set[int] = set()
+        """Panels that were put away; their keys bring them back."""
+        self._pressed: tuple[int, float] = (0, -1e9)
         self.header = HeaderBar()
         self.account = AccountBar()
         self.alert = AlertBar()
@@ -78,11 +83,15 @@ class MainScreen(Looking):
         with Container(id="board"):
             yield from self.panels
         yield self.alert
-        yield Input(id="filter", placeholder="text  !without  pl>10   enter keeps, esc clears")
+        with Horizontal(id="filterbar"):
+            yield Label("", id="filter-of", markup=False)
+            yield Input(id="filter", placeholder="text  !without  pl>10")
+            yield Label("enter keeps  esc clears ", markup=False)
         yield self.keys
 
     def on_mount(self) -> None:
         self.dash.recall(self)
+        self.query_one("#filter", Input).cursor_blink = not self.dash.calm
         self.set_focus(self.panels[0])
         self.fit_window()
 
@@ -95,12 +104,13 @@ class MainScreen(Looking):
         self.header.frozen = self._frozen_words(view)
         self.header.tabs = self.dash.tab_line()
         self.header.draw(view)
-        self.account.draw(view)
         self.set_class(self.dash.replay is not None, "-past")
         self.time.draw(view)
         self.alert.draw(view)
+        self.keys.hidden = " ".join(str(n) for n in sorted(self.hidden))
         self.keys.draw(view)
         if self.frozen_at is None:
+            self.account.draw(view)
             for panel in self.panels:
                 if panel.display:
                     panel.draw(view)
@@ -126,24 +136,36 @@ class MainScreen(Looking):
         cells, rows = self.app.size
         tiny = cells < TINY[0] or rows < TINY[1]
         narrow = cells < ROOMY[0] or rows < ROOMY[1]
-        fitted = (tiny, narrow, self.maximised, self.tab)
+        lower = tuple(p for p in self.panels[1:] if p.number not in self.hidden)
+        if narrow and lower and self._panel(self.tab) not in lower:
+            self.tab = lower[0].number
+        fitted = (tiny, narrow, self.maximised, self.tab, frozenset(self.hidden))
         if fitted == self._fitted:
             return
         self._fitted = fitted
         self.set_class(tiny, "-tiny")
         self.set_class(narrow, "-narrow")
-        self.set_class(self.maximised is not None, "-alone")
-        lower = self.panels[1:] if narrow else ()
         for panel in self.panels:
             if self.maximised is not None:
                 panel.display = panel.number == self.maximised
-                panel.tabs = self.panels
+                panel.tabs = tuple(p for p in self.panels if p.number not in self.hidden)
             else:
-                panel.display = not narrow or panel.number in (1, self.tab)
-                panel.tabs = lower if panel in lower else ()
+                here = not narrow or panel.number in (1, self.tab)
+                panel.display = here and panel.number not in self.hidden
+                panel.tabs = lower if narrow and panel in lower else ()
+        shown = [p for p in self.panels if p.display]
+        bands = {(p.number - 1) // 2 for p in shown}
+        self.set_class(not narrow and len(bands) == 1, "-onerow")
+        self.set_class(len(shown) == 1, "-alone")
+        for panel in shown:
+            # A panel whose neighbour is hidden takes the whole row.
+            alone = not any(
+                p is not panel and (p.number - 1) // 2 == (panel.number - 1) // 2 for p in shown
+            )
+            panel.styles.column_span = 2 if alone and not narrow and len(shown) > 1 else 1
         focused = self.focused
         if isinstance(focused, Panel) and not focused.display:
-            self.set_focus(self._panel(self.maximised or self.tab))
+            self.set_focus(shown[0] if self.maximised is None and not narrow else shown[-1])
         self.look(self.dash.view())
 
     def _panel(self, number: int) -> TablePanel[Any]:
@@ -159,6 +181,7 @@ class MainScreen(Looking):
 
     def show_panel(self, number: int) -> None:
         """Bring a panel to the front and focus it."""
+        self.hidden.discard(number)
         if self.maximised is not None:
             self.maximised = number
         if number > 1:
@@ -177,14 +200,33 @@ class MainScreen(Looking):
 
     # -- panels and moving -----------------------------------------------------------------
 
+    def on_panel_title_pressed(self, message: Panel.TitlePressed) -> None:
+        self.action_maximise()
+
     def action_focus_panel(self, number: int) -> None:
-        if self.panel.number == number and self._panel(number).has_focus:
-            self.action_maximise()
+        """Go to a panel; its key pressed again at once puts the panel away.
+
+        Only at once: who presses 1 to be sure to be at the positions must not lose them.
+        """
+        now = self.dash.clock.mono()
+        again = self._pressed[0] == number and now - self._pressed[1] < AGAIN_S
+        self._pressed = (number, now)
+        if self.panel.number != number or not self._panel(number).has_focus:
+            self.show_panel(number)
+        elif not again:
             return
-        self.show_panel(number)
+        elif self.maximised is not None:
+            self.action_maximise()
+        elif len(self.hidden) < len(self.panels) - 1:
+            self.hidden.add(number)
+            self.fit_window()
+        else:
+            self.dash.tell("The last panel stays; 1 to 4 bring the others back")
 
     def action_next_panel(self, step: int) -> None:
-        self.show_panel((self.panel.number - 1 + step) % len(self.panels) + 1)
+        there = [p.number for p in self.panels if p.number not in self.hidden]
+        at = there.index(self.panel.number) if self.panel.number in there else 0
+        self.show_panel(there[(at + step) % len(there)])
 
     def action_maximise(self) -> None:
         self.maximised = self.panel.number if self.maximised is None else None
@@ -218,6 +260,7 @@ class MainScreen(Looking):
         box = self.query_one("#filter", Input)
         self._filtered = self.panel
         box.value = self._filtered.filter_text
+        self.query_one("#filter-of", Label).update(f" Filter {self._filtered.label} /")
         self.add_class("-filtering")
         self.set_focus(box)
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, ClassVar
+
+from textual.binding import Binding, BindingType
 
 from .. import format as f
 from .. import freshness
 from ..actions import ACTIONS
 from ..freshness import Badge
-from ..lines import Line, fit, fit_line, wrap
+from ..lines import Line, fit, fit_line, line_width, wrap
 from ..panels.header import mode_badge
-from ..panels.scanner import STAGES
+from ..panels.scanner import STAGES, UNKNOWN_STAGE, stage
+from ..session import Session
 from ..view import View, word
 from .base import Sheet
+from .detail import BROAD
 
 SIGNS: tuple[tuple[str, str], ...] = (
     ("● LIVE  ◐ SLOW  ✕ STALE", "how fresh: each source has its own, with its age"),
@@ -25,6 +28,12 @@ SIGNS: tuple[tuple[str, str], ...] = (
     ("◆ ■ □ … ✕ ! ?", "would trade, stopped by risk, by the set-up, waits, closed, news, no data"),
     ("R", "profit in units of what the first stop put at risk"),
     ("(x14)", "so many equal events in one line"),
+)
+
+
+FILTER = (
+    "with usd, without btc, and more than 10 of P/L; columns by their key: pl r lots score "
+    "spread tick"
 )
 
 
@@ -41,20 +50,35 @@ class HelpSheet(Sheet):
         lines: list[Line] = []
         for group, actions in groupby(ACTIONS, key=lambda a: a.group):
             lines.append([(group, "head bold")])
-            lines += [
-                [(f"  {fit(a.all_keys, 14)} ", "key"), (fit(a.title, 26), "text"), (a.text, "dim")]
-                for a in actions
-            ]
+            for a in actions:
+                head: Line = [(f"  {fit(a.all_keys, 12)} ", "key"), (fit(a.title, 26), "text")]
+                lines += _explained(head, a.text, cells)
             lines.append([])
         lines.append([("Signs", "head bold")])
-        lines += [[(f"  {fit(sign, 26)} ", "text"), (text, "dim")] for sign, text in SIGNS]
-        lines += [
-            [],
-            [("Filter", "head bold")],
-            [("  usd !btc pl>10", "text"), ("  with usd, without btc, and more than 10 of P/L; ",
-              "dim"), ("columns by key: ", "dim"), ("pl r lots score spread tick", "text")],
-        ]  # fmt: skip
+        for sign, text in SIGNS:
+            lines += _explained([(f"  {fit(sign, 26)} ", "text")], text, cells)
+        lines += [[], [("Filter", "head bold")]]
+        lines += _explained([(f"  {fit('usd !btc pl>10', 26)} ", "text")], FILTER, cells)
         return lines
+
+
+def _explained(head: Line, text: str, cells: int) -> list[Line]:
+    """A name and its explanation, which goes on below itself where the line is too short."""
+    at = line_width(head)
+    if cells - at < 24:  # too narrow for two columns: the explanation stands below the name
+        return [head, *([(f"      {part}", "dim")] for part in wrap(text, max(10, cells - 6)))]
+    parts = wrap(text, cells - at)
+    first: Line = [*head, (parts[0] if parts else "", "dim")]
+    return [first, *([(" " * at + part, "dim")] for part in parts[1:])]
+
+
+def _place(gate: str, code: str) -> tuple[int, int]:
+    """When a gate is asked: the bot's own in their order, those of other bots by their stage."""
+    from strategy.gates import GATES  # only this page needs it
+
+    asked = [g.__name__ for g in GATES]
+    near = len(STAGES) - list(STAGES).index(code) if code in STAGES else 0
+    return (asked.index(gate), near) if gate in asked else (len(asked), near)
 
 
 class FunnelSheet(Sheet):
@@ -72,18 +96,14 @@ class FunnelSheet(Sheet):
                      (f": {word(bot.detail, 200)}" if bot.detail else "", "dim")]]  # fmt: skip
         details = scan.get("details") or {}
         by_gate: dict[str, list[str]] = {}
-        codes: Counter[str] = Counter()
         gates: dict[str, str] = {}
         for symbol in texts:
             found = details.get(symbol)
             detail: dict[str, Any] = found if isinstance(found, dict) else {}
-            code = str(detail.get("code") or "?")
+            code = stage(detail) or "?"
             gate = str(detail.get("gate") or code.lower())
-            codes[code] += 1
             gates[gate] = code
             by_gate.setdefault(gate, []).append(str(symbol))
-        order = list(STAGES)[::-1]
-        rank = {code: i for i, code in enumerate(order)}
         left = len(texts)
         bar = max(10, min(50, cells - 34))
         lines: list[Line] = [
@@ -91,12 +111,12 @@ class FunnelSheet(Sheet):
             [],
             [(f"{'Gate':<16}{'stopped':>8}{'left':>6}", "head")],
         ]
-        for gate in sorted(by_gate, key=lambda g: rank.get(gates[g], -1)):
+        for gate in sorted(by_gate, key=lambda g: _place(g, gates[g])):
             if gates[gate] == "CANDIDATE":
                 continue
             stopped = len(by_gate[gate])
             left -= stopped
-            style = STAGES.get(gates[gate], ("", "", "dim"))[2]
+            style = STAGES.get(gates[gate], UNKNOWN_STAGE)[2]
             full = f.gauge(left, len(texts), bar).rstrip("·")
             lines.append(
                 [(f"{word(gate, 15):<16}", style), (f"{stopped:>8}", "text"),
@@ -116,7 +136,8 @@ def _check(badge: Badge) -> Line:
     age = "" if badge.age is None else f"  {f.age(badge.age)}"
     return [
         (f"{badge.sign} ", badge.grade), (f"{badge.name:<12}", "text"),
-        (f"{badge.word}{age}", badge.grade), (f"  {word(badge.detail, 200)}", "dim"),
+        (f"{badge.word}{age}", badge.grade),
+        (f"  {word(badge.detail, 200)}" if badge.detail else "", "dim"),
     ]  # fmt: skip
 
 
@@ -138,7 +159,7 @@ class HealthSheet(Sheet):
             [("Terminal", "head")],
             _fact("backend", word(status.get("backend"), 20)),
             _fact("market", word(status.get("market"), 60)),
-            _fact("since", word(status.get("since"), 40)),
+            _fact("since", _since(status.get("since"), session.now())),
             _fact("ping", f.UNKNOWN if ping is None else f"{ping:g} ms"),
             [],
             [("Feed", "head")],
@@ -146,9 +167,7 @@ class HealthSheet(Sheet):
             _fact("joined", f"{link.state}, for {f.age(now - link.since)}"
                   + (f" ({word(link.detail, 100)})" if link.detail else "")),
             _fact("clients", f.UNKNOWN if link.clients is None else str(link.clients)),
-            _fact("journal", word(session.journal_trouble() or beat.get("journal"), 100)),
-            _fact("loop lag", f.UNKNOWN if f.known(beat.get("loop_lag_ms")) is None
-                  else f"{beat['loop_lag_ms']:g} ms"),
+            *self._told(session, beat),
             _fact("log events", f"{state.seq:,} in run {word(state.epoch, 40)}"),
         ]  # fmt: skip
         lines += self._local_checks(session.source)
@@ -169,6 +188,17 @@ class HealthSheet(Sheet):
             _fact("late by", f"{app.late_ms:.0f} ms at most in the last minute"),
         ]  # fmt: skip
         return lines
+
+    def _told(self, session: Session, beat: Any) -> list[Line]:
+        """What the feed's heartbeats say; a feed of this process is looked at by its checks."""
+        journal = session.journal_trouble() or beat.get("journal")
+        lag = f.known(beat.get("loop_lag_ms"))
+        if session.source.link.state == "local" and not journal:
+            return []
+        return [
+            _fact("journal", word(journal, 100)),
+            _fact("loop lag", f.UNKNOWN if lag is None else f"{lag:g} ms"),
+        ]
 
     def _local_checks(self, source: Any) -> list[Line]:
         """The feed's own evidence, where it runs in this process."""
@@ -191,6 +221,13 @@ class HealthSheet(Sheet):
         return lines
 
 
+def _since(said: Any, now: float) -> str:
+    at = f.parse_time(said)
+    if at is None:
+        return word(said, 40)
+    return f"{f.stamp(at, '%Y-%m-%d %H:%M:%S')} UTC, {f.whole_age(now - at)} ago"
+
+
 def _fact(name: str, value: str) -> Line:
     return [(f"  {name:<14}", "dim"), (value, "text")]
 
@@ -202,13 +239,20 @@ class SettingsSheet(Sheet):
 
     def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
         values = self.dash.values
-        if not values:
-            return [
-                [("This screen was given no settings: it is joined to a feed elsewhere.", "text")],
-                [("Ask there: mt5dash config --explain", "dim")],
-            ]
-        name_cells = min(36, max(len(str(v.name)) for v in values))
         lines: list[Line] = []
+        if not self.dash.owns_bot:
+            # The settings of bot and feed are those of the process they run in.
+            values = [v for v in values if str(v.name).startswith("ui.")]
+            lines = [
+                [("The bot is not in this process: its settings are where it runs. Ask there:",
+                  "text")],
+                [("  mt5dash config --explain", "key")],
+                [],
+                [("Settings of this screen", "head")],
+            ]  # fmt: skip
+        if not values:
+            return [*lines, [("This screen was given none.", "dim")]]
+        name_cells = min(36, max(len(str(v.name)) for v in values))
         for value in values:
             changed = value.source != "default"
             lines.append(
@@ -224,48 +268,80 @@ class PortfolioSheet(Sheet):
     """All feeds in one table, and the sums by currency."""
 
     heading = "All accounts"
+    keys = (("h →", "account"),)
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("h,left", "app.feed(-1)", show=False),
+        Binding("right", "app.feed(1)", show=False),
+    ]
 
     def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
-        lines: list[Line] = [
-            [(f"{'Account':<26}{' Mode':<14}{'Equity':>14}{'Floating':>12}{'Day':>12}"
-              f"{'Open':>6}{'DD':>7}  Freshness", "head")]
-        ]  # fmt: skip
+        broad = cells >= BROAD
+        room = cells - (91 if broad else 55)
+        head = f"{'Account':<{room}}{' Mode':<14}{'Equity':>14}{'Floating':>12}"
+        if broad:
+            head += f"{'Day':>12}{'Open':>6}{'DD':>7}"
+        lines: list[Line] = [[(f"{head}  Freshness", "head")]]
         sums: dict[str, list[float | None]] = {}
         for session in self.dash.sessions:
-            one = View.of(session, unit=view.unit, mask=view.mask)
+            if session.source.link.state == "replay":
+                continue
             account = session.state.account
-            terminal, bot, feed = freshness.badges(session)
-            worst = next((b for b in (feed, terminal, bot) if b.grade != "ok"), terminal)
-            name = f"{word(account.get('login'), 12)}@{word(account.get('server'), 14)}"
-        if session.bot:
-            name = f"{word(session.bot, 16)} {name}"
-            known = "positions" in session.state.updated or session.state.positions
-            open_ = str(len(session.state.positions)) if known else "?"
-            lines.append(
-                [(fit(name, 25) + " ", "bold"), *fit_line(mode_badge(one), 14),
-                 (f"{one.cash(account.get('equity')):>14}", "text"),
-                 _right(one.gain(account.get("profit")), 12),
-                 _right(one.gain(account.get("day_pl")), 12),
-                 (f"{open_:>6}", "text"),
-                 (f"{f.percent(account.get('drawdown_pct')):>7}", "text"),
-                 (f"  {worst.sign} {worst.name} {worst.word}", worst.grade)]
-            )  # fmt: skip
-            currency = str(account.get("currency") or "?")
             values = [f.known(account.get(k)) for k in ("equity", "profit", "day_pl")]
-            before = sums.setdefault(currency, [0.0, 0.0, 0.0])
-            sums[currency] = [
-                None if a is None or b is None else a + b
-                for a, b in zip(before, values, strict=True)
-            ]
+            lines.append(self._row(session, view, room, broad))
+            if not broad:
+                lines.append(
+                    [("  day ", "dim"), view.gain(values[2]), ("  open ", "dim"),
+                     (_open(session), "text"), ("  DD ", "dim"),
+                     (f.percent(account.get("drawdown_pct")), "text")]
+                )  # fmt: skip
+            before = sums.setdefault(str(account.get("currency") or "?"), [0.0, 0.0, 0.0])
+            for i, value in enumerate(values):
+                old = before[i]
+                before[i] = None if old is None or value is None else old + value
         lines.append([])
         for currency, (equity, profit, day) in sums.items():
-            lines.append(
-                [(fit(f"Sum in {word(currency, 8)}", 40), "head"),
-                 (f"{view.cash(equity):>14}", "bold"), _right(view.gain(profit), 12),
-                 _right(view.gain(day), 12)]
-            )  # fmt: skip
-        lines += [[], [("h and → go from account to account on the main screen", "dim")]]
+            line: Line = [
+                (fit(f"Sum in {word(currency, 8)}", room + 14), "head"),
+                (f"{view.cash(equity):>14}", "bold"), _right(view.gain(profit), 12),
+            ]  # fmt: skip
+            lines.append([*line, _right(view.gain(day), 12)] if broad else line)
+            if not broad:
+                lines.append([("  day ", "dim"), view.gain(day)])
+        if len(lines) > 3:
+            lines += [[], [("A sum is not known (–) while one of its accounts is not.", "faint")]]
         return lines
+
+    def _row(self, session: Session, view: View, room: int, broad: bool) -> Line:
+        account = session.state.account
+        one = View.of(session, unit=view.unit, mask=view.mask)
+        terminal, bot, feed = freshness.badges(session)
+        worst = next((b for b in (feed, terminal, bot) if b.grade != "ok"), terminal)
+        here = session is self.dash.session
+        name = f"{word(account.get('login'), 12)}@{word(account.get('server'), 14)}"
+        if session.bot:
+            name = f"{word(session.bot, 16)} {name}"
+        where = session.source.link.url.removeprefix("ws://").removesuffix("/ws")
+        for near in ("127.0.0.1", "localhost"):
+            where = where.removeprefix(near)
+        line: Line = [
+            (("> " if here else "  ") + fit(f"{name} {word(where, 40)}", room - 3) + " ", "bold"),
+            *fit_line(mode_badge(one), 14),
+            (f"{one.cash(account.get('equity')):>14}", "text"),
+            _right(one.gain(account.get("profit")), 12),
+        ]
+        if broad:
+            line += [
+                _right(one.gain(account.get("day_pl")), 12),
+                (f"{_open(session):>6}", "text"),
+                (f"{f.percent(account.get('drawdown_pct')):>7}", "text"),
+            ]
+        return [*line, (f"  {worst.sign} {worst.name} {worst.word}", worst.grade)]
+
+
+def _open(session: Session) -> str:
+    """How many positions are open; ``?`` while that is not known."""
+    known = "positions" in session.state.updated or session.state.positions
+    return str(len(session.state.positions)) if known else "?"
 
 
 def _right(piece: tuple[str, str], cells: int) -> tuple[str, str]:

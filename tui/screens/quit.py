@@ -63,10 +63,12 @@ class QuitDialog(Dialog):
             )
         else:
             lines.append([("  no other client of the feed", "dim")])
-        lines += [
+        return lines
+
+    def hints(self, view: View, cells: int) -> Sequence[Line]:
+        return [
             [],
             [("q  ", "key"), ("Stop the bot, the feed and the screen", "text")],
             [("d  ", "key"), ("Close only the screen; bot and feed go on here", "text")],
             [("esc", "key"), (" Go back", "text")],
         ]
-        return lines
