@@ -128,7 +128,7 @@ def settings(chosen: list[str], clients: int, quick: bool) -> list[Setting]:
     return found
 
 
-DEFLATE: Setting = {"size": 8192, "per_turn": 1, "gap": 0.0, "budget": 20_000}
+DEFLATE: Setting = {"size": 8192, "per_turn": 1, "gap": 0.0, "budget": 40_000}
 DEFLATE_SUBJECTS = ["raw", "hub", "aiohttp", "broadcast", "fastapi", "fastapi_old"]
 
 

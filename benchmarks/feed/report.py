@@ -175,11 +175,12 @@ def _journal(rows: list[Row]) -> list[str]:
     return [*out, ""]
 
 
-Goal = tuple[str, float | None, str, float]
+Goal = tuple[str, float | None, str, float, float | None]
 
 
 def goals(rows: list[Row]) -> list[Goal]:
-    """What was promised: (what, the figure or ``None`` when not measured, relation, bound)."""
+    """What was promised: (what, the figure or ``None`` when not measured, relation, the goal,
+    the same figure for raw sockets where that is what any server could reach)."""
 
     def fan(kind: str, clients: int, size: int, per_turn: int = 1, gap: float = 0.0,
             deflate: bool = False) -> list[Row]:  # fmt: skip
@@ -204,23 +205,21 @@ def goals(rows: list[Row]) -> list[Goal]:
     storms = [row for row in rows if row["bench"] == "storm"]
     by = by_kind(storms)
     most = max((row["worst_ms"] for row in by.get("hub", [])), default=None)
-    squeezed = (1000, 8192, 1, 0.0, True)
-    return [
-        ("350 B, 1000 clients: over raw sockets", over("hub", "raw", 1000, 350), "<=", 1.3),
-        ("350 B, 1000 clients: FastAPI over it", over("fastapi", "hub", 1000, 350), ">=", 2.4),
-        ("350 B, 1000 clients: over picows", over("hub", "picows", 1000, 350), "<=", 1.1),
+
+    def less(setting: tuple[Any, ...], other: str = "fastapi") -> tuple[float | None, float | None]:
+        """How many times less than FastAPI it costs, and how many times less raw sockets do."""
+        return over(other, "hub", *setting), over(other, "raw", *setting)
+
+    one, ten, squeezed = (1000, 350), (1000, 350, 10), (1000, 8192, 1, 0.0, True)
+    at_100, old = (100, 350, 10), "fastapi_old"
+    connect = ratio(by.get("hub", []), by.get("fastapi", []), "seconds")
+    plain: list[tuple[str, float | None, str, float]] = [
+        ("350 B, 1000 clients: over raw sockets", over("hub", "raw", *one), "<=", 1.3),
+        ("350 B, 1000 clients: over picows", over("hub", "picows", *one), "<=", 1.1),
         ("350 B, 100 clients: over raw sockets", over("hub", "raw", 100, 350), "<=", 1.4),
-        ("10 events in a turn, 1000 clients: FastAPI over it",
-         over("fastapi", "hub", 1000, 350, 10), ">=", 11),
-        ("the same with 100 clients", over("fastapi", "hub", 100, 350, 10), ">=", 11),
-        ("the same four times a second, 1000 clients: over raw sockets, joined bytes",
+        ("10 events in a turn, 1000 clients, four times a second: over raw sockets, joined bytes",
          over("hub", "raw", 1000, 350, 10, 0.25), "<=", 1.4),
-        ("8 KB, permessage-deflate, 1000 clients: FastAPI over it",
-         over("fastapi", "hub", *squeezed), ">=", 20),
-        ("the same for `ws=\"websockets\"`, uvicorn's way before",
-         over("fastapi_old", "hub", *squeezed), ">=", 20),
-        ("1000 connect at once: seconds, of FastAPI's",
-         ratio(by.get("hub", []), by.get("fastapi", []), "seconds"), "<=", 0.6),
+        ("1000 connect at once: seconds, of FastAPI's", connect, "<=", 0.6),
         ("1000 connect at once: loop held at most, ms, in the worst round", most, "<=", 100),
         ("KiB of memory for an idle client", middle("storm", "kib_a_client", kind="hub"), "<=", 20),
         ("10,000 events/s, one reader stopped: the others' p99, ms",
@@ -233,21 +232,35 @@ def goals(rows: list[Row]) -> list[Goal]:
         ("journal, 10,000 events/s: loop late at most, ms",
          middle("journal", "late_ms", offered=10_000, journalled=True), "<=", 10),
     ]  # fmt: skip
+    beside: list[tuple[str, tuple[float | None, float | None], float]] = [
+        ("350 B, 1000 clients: times less than FastAPI", less(one), 2.4),
+        ("10 events in a turn, 1000 clients: times less", less(ten), 11),
+        ("10 events in a turn, 100 clients: times less", less(at_100), 11),
+        ("8 KB, permessage-deflate, 1000 clients: times less", less(squeezed), 20),
+        ('the same, `ws="websockets"`: times less', less(squeezed, old), 20),
+    ]
+    return [
+        *((what, found[0], ">=", goal, found[1]) for what, found, goal in beside),
+        *((*row, None) for row in plain),
+    ]
 
 
 def bound(rows: list[Row]) -> str:
-    """Why a goal with compression may be out of reach: what one write costs, in words."""
+    """Why some goals are out of reach, in words."""
     squeezed = [row for row in rows if row["bench"] == "fanout" and row["deflate"]]
     kinds = by_kind([row for row in squeezed if row["clients"] == 1000])
-    most = ratio(kinds.get("fastapi", []), kinds.get("raw", []), "cpu_us")
-    if most is None:
+    if "raw" not in kinds or "fastapi" not in kinds:
         return ""
+    write, size = median(kinds["raw"], "cpu_us"), median(kinds["raw"], "bytes")
     return (
-        f"With compression nothing that writes to each client can be more than **{most:.1f} times** "
-        f"cheaper than FastAPI here: that is what raw sockets reach that write bytes compressed "
-        f"beforehand ({median(kinds['raw'], 'cpu_us'):.1f} us of kernel for one write of "
-        f"{median(kinds['raw'], 'bytes'):.0f} bytes), against {median(kinds['fastapi'], 'cpu_us'):.0f} "
-        f"us for FastAPI, most of them zlib's. The ratio is that of zlib's speed to the kernel's.\n"
+        f"Out of reach: raw sockets that write prebuilt bytes do not reach it either. A client costs a "
+        f"write for each message, and with compression one write of {size:.0f} bytes, compressed "
+        f"beforehand, costs the kernel {write:.1f} us; FastAPI's whole message costs "
+        f"{median(kinds['fastapi'], 'cpu_us'):.0f} us, most of it zlib's. The ratio is that of zlib's "
+        f"speed to the kernel's. What an asyncio server pays on top of raw sockets is mostly that each "
+        f"is watched for what the client says (epoll: 0.5 us a write). With one client the feed does "
+        f"more for an event than the others do at all: it copies it, applies it to the state, keeps "
+        f"it for those that resume.\n"
     )
 
 
@@ -270,18 +283,17 @@ def page(rows: list[Row]) -> str:
         "so that nobody gains by joining what waits. Events differ from each other as one scan from "
         "the next. Medians over rounds; ratios are taken inside a round.", "",
         "## Goals", "",
-        "| | goal | measured | |", "|---|---|---|---|",
+        "| | goal | measured | raw sockets | |", "|---|---|---|---|---|",
     ]  # fmt: skip
-    for what, figure, relation, limit in goals(rows):
-        met = "not measured"
+    for what, figure, relation, goal, best in goals(rows):
+        verdict = "not measured"
         if figure is not None:
-            met = (
-                "met"
-                if (figure <= limit if relation == "<=" else figure >= limit)
-                else "**missed**"
-            )
+            met = figure <= goal if relation == "<=" else figure >= goal
+            verdict = "met" if met else "**missed**"
+            if not met and best is not None and best < goal:
+                verdict = "out of reach"
         sign = "at most" if relation == "<=" else "at least"
-        out.append(f"| {what} | {sign} {limit:g} | {cell(figure)} | {met} |")
+        out.append(f"| {what} | {sign} {goal:g} | {cell(figure)} | {cell(best)} | {verdict} |")
     out += ["", bound(rows), "## Measured", "", tables(rows)]
     return "\n".join(out)
 
