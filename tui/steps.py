@@ -44,8 +44,10 @@ class Step:
         took = (now if self.state == "now" else self.ended) - self.began
         if self.state in ("now", "failed") and took >= SLOW_S:
             end += f" {took:.0f} s"
-        room = cells - len(line[0][0]) - len(end)
-        detail = self.detail if len(self.detail) <= room else self.detail[: max(0, room - 1)] + "…"
+        room = max(0, cells - len(line[0][0]) - len(end))
+        detail = self.detail
+        if len(detail) > room:
+            detail = detail[: room - 1] + "…" if room else ""
         line += [(detail, "dim" if self.state == "done" else style), (end, style)]
         return [(text, style) for text, style in line if text]
 
