@@ -327,6 +327,10 @@ class Feed:
         """The journal cannot write (why), or can again (``None``)."""
         self._journal_trouble = trouble
 
+    def journal_damaged(self, text: str) -> None:
+        """Something in the journal's file is not as it was; what is new is written all the same."""
+        self.publish(RiskAlert(code="JOURNAL", level="critical", text=text))
+
     def _emit(self, item: Item, event: Wire) -> None:
         self._outgoing.append((item, event))
         if self._emitting:  # a watcher published: its event follows this one

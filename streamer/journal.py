@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from . import journal_file as file
 from .filelock import FileLock, FileLocked
+from .journal_check import look_beside, open_checked
 from .journal_file import JournalError, JournalLocked
 from .journal_pages import WAL_DEADLINE_S, read_wal
 from .journal_prune import prune_step
@@ -40,24 +41,6 @@ READ_DEADLINE_S = 2.0
 RETAIN_S = 60.0
 PRUNE_PAUSE_S = 0.02
 """Between two chunks of pruning: what is written meanwhile goes first."""
-
-
-STEPS = (64, 8, 1)
-"""Rows of one INSERT."""
-
-
-def _insert(db: sqlite3.Connection, table: str, rows: list[tuple[Any, ...]]) -> None:
-    """Insert rows, many at a step. Each step gives up the interpreter's lock, and with a busy
-    loop beside it each return costs 5 ms: row by row that would be 200 events a second."""
-    at = 0
-    for size in STEPS:
-        while len(rows) - at >= size:
-            part = rows[at : at + size]
-            marks = ",".join(["(" + ",".join("?" * len(part[0])) + ")"] * size)
-            db.execute(
-                f"INSERT INTO {table} VALUES{marks}", [value for row in part for value in row]
-            )
-            at += size
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +67,8 @@ class Listener(Protocol):
 
     def journal_status(self, trouble: str | None) -> None: ...
 
+    def journal_damaged(self, text: str) -> None: ...
+
 
 class Journal:
     """One journal file. Everything but ``remove`` is used on the loop.
@@ -109,6 +94,7 @@ class Journal:
         self._loop: asyncio.AbstractEventLoop
         self._listener: Listener
         self._db: sqlite3.Connection | None = None
+        self._whole = True
         self._chain = b""
         self._sample = 0
         self._sample_chain = b""
@@ -249,6 +235,8 @@ class Journal:
             self._answer(opened, error)
             return
         self._answer(opened, restored)
+        if not self._whole:
+            look_beside(self.path, lambda text: self._call(self._listener.journal_damaged, text))
         self._retain_at = time.monotonic() + PRUNE_PAUSE_S
         done: asyncio.Future[bool] | None = None
         while done is None:
@@ -297,6 +285,8 @@ class Journal:
                 self._write(batch, samples)
             except (sqlite3.Error, OSError) as error:
                 text = f"{self.path.name} cannot be written: {error}"
+                if not isinstance(error, sqlite3.OperationalError | OSError):
+                    text += "; start again: it is set aside then, and what can be read is saved"
                 if self.trouble is None:
                     log.error("%s; events wait and it is tried again", text)
                 self.trouble = text
@@ -340,8 +330,8 @@ class Journal:
             states.append((last, sample.at, sample.seq, int(sample.whole), packed, link))
         db = self._db
         db.execute("BEGIN IMMEDIATE")
-        _insert(db, "ev", rows)
-        _insert(db, "sample", states)
+        file.insert(db, "ev", rows)
+        file.insert(db, "sample", states)
         db.execute("COMMIT")
         self._chain, self._sample, self._sample_chain = chain, last, link
 
@@ -383,7 +373,8 @@ class Journal:
         notes: list[str] = []
         wal = read_wal(self.path, WAL_DEADLINE_S)
         try:
-            self._db = db = file.open_checked(self.path, self._connect, notes)
+            self._db, self._whole = open_checked(self.path, self._connect, notes)
+            db = self._db
             # What was damaged in the log, or left by a stop in the middle, is gone from it then.
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             restored = self._read_back(db, notes)
@@ -392,7 +383,8 @@ class Journal:
                 raise
             self._drop_connection()
             aside = self._set_aside(str(error))
-            self._db = db = file.open_checked(self.path, self._connect, notes)
+            self._db, self._whole = open_checked(self.path, self._connect, notes)
+            db = self._db
             saved = salvage(aside, db)
             notes.append(f"{self.path.name} was damaged ({error}): {saved}. Kept: {aside.name}")
             restored = self._read_back(db, notes)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import journal_file as file
+from .journal_check import look_of, strange
 from .journal_pages import read_wal
 from .wire import decode
 
@@ -101,7 +102,7 @@ def _integrity(db: sqlite3.Connection, found: Verified) -> None:
 
 
 def _look(db: sqlite3.Connection, found: Verified) -> None:
-    for kind, name, there in file.strange(db):
+    for kind, name, there in strange(db):
         if kind == "index" and there is None:
             found.notes.append(f"index {name} is missing; the program makes it again")
         else:
@@ -118,7 +119,7 @@ _ASKED = {
 
 
 def _indexes(db: sqlite3.Connection, _: dict[str, str], found: Verified) -> None:
-    there = {name for kind, name in file.look_of(db) if kind == "index"}
+    there = {name for kind, name in look_of(db) if kind == "index"}
     for name, asked in _ASKED.items():
         if name not in there:
             continue

@@ -31,6 +31,8 @@ class _Quiet:
 
     def journal_status(self, trouble: str | None) -> None: ...
 
+    def journal_damaged(self, text: str) -> None: ...
+
 
 def settings_check(loaded: Loaded) -> Check:
     """Where the settings came from and what they amount to."""

@@ -2,7 +2,8 @@
 
     python benchmarks/journal/month.py [--days 30] [--keep FILE] [--made]
 
-A minute of the paper market is recorded by the program itself; its events and samples are then
+A minute of the paper market is recorded by the program itself (``--template`` takes an hour of
+``hour.py --keep`` instead); its events and samples are then
 written again and again with times, numbers and hashes of their own, second by second for so
 many days, and pruned once an hour of it as the program prunes (by its default settings). Then
 are measured, each in a process of its own: the start of the feed, the wait for the disk and the
@@ -218,6 +219,7 @@ def main() -> None:
     parser.add_argument("--days", type=float, default=30.0)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--made", action="store_true")
+    parser.add_argument("--template", type=Path, help="A recording to use instead of a new one.")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -227,10 +229,12 @@ def main() -> None:
         home = Path(name)
         path = given.keep or home / "month.db"
         if not given.made:
-            from hour import record
+            template = given.template or home / "minute.db"
+            if given.template is None:
+                from hour import record
 
-            asyncio.run(record(home, home / "minute.db", 1.0, 20.0))
-            make(home / "minute.db", path, given.days)
+                asyncio.run(record(home, template, 1.0, 20.0))
+            make(template, path, given.days)
             usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(f"(made with {usage:.0f} MB of memory)", flush=True)
         python, me = sys.executable, str(Path(__file__).resolve())

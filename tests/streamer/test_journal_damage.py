@@ -10,6 +10,7 @@ import pytest
 from feed_kit import until
 from test_journal_files import everything, fill
 
+from streamer import journal_check
 from streamer import journal_export as export
 from streamer import journal_file as file
 from streamer.feed import Feed
@@ -127,3 +128,51 @@ async def test_rows_out_of_order_are_named_and_hold_nobody_for_ever(tmp_path: Pa
     assert [e["seq"] for e in feed.state.events][:12] == list(range(1, 13)), "all are saved"
     await feed.close()
     assert verify(path).ok
+
+
+@pytest.mark.parametrize("where", ["newest", "oldest"])
+async def test_a_file_too_large_for_the_start_is_looked_at_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    path = tmp_path / "j.db"
+    await fill(path, [600.0 - n for n in range(40)])
+    monkeypatch.setattr(journal_check, "QUICK_CHECK_BYTES", 0)
+    monkeypatch.setattr(journal_check, "NEWEST", 30)
+    db = sqlite3.connect(path)
+    if where == "newest":  # in a row: only its hash tells
+        db.execute("UPDATE ev SET body = replace(body, 'BUY', 'SEL') WHERE seq = 118")
+    db.commit()
+    root = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'ev_audit'").fetchone()[0]
+    db.close()
+    if where == "oldest":  # in a page that the start does not read: SQLite's own look tells
+        data = bytearray(path.read_bytes())
+        data[(root - 1) * PAGE] = 0xA5
+        path.write_bytes(bytes(data))
+    feed = Feed(FeedSettings(port=0), Journal(path))
+    await feed.start()
+    try:
+        await until(lambda: any(e.get("code") == "JOURNAL" for e in feed.state.events))
+        said = next(e for e in feed.state.events if e.get("code") == "JOURNAL")
+        if where == "newest":
+            assert "event 118 does not fit its hash" in said["text"]
+            assert "events saved" in said["text"]
+        else:
+            assert said["level"] == "critical"
+            assert "the next start sets it aside" in said["text"]
+    finally:
+        await feed.close()
+
+
+async def test_a_large_file_that_is_whole_is_not_complained_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "j.db"
+    await fill(path, [600.0 - n for n in range(10)])
+    monkeypatch.setattr(journal_check, "QUICK_CHECK_BYTES", 0)
+    caplog.set_level("INFO", "mt5dash.journal")
+    feed = Feed(FeedSettings(port=0), Journal(path))
+    await feed.start()
+    await until(lambda: "j.db was looked at whole" in caplog.text)
+    assert feed.state.seq == 30
+    assert not any(e.get("code") == "JOURNAL" for e in feed.state.events)
+    await feed.close()
