@@ -23,7 +23,7 @@ from .relay_upstream import Refusal, Upstream
 from .source import Wire
 from .state import FeedState
 from .text import clean
-from .wire import decode, now_iso
+from .wire import Refused, decode, now_iso
 
 log = logging.getLogger("mt5dash.relay")
 
@@ -129,6 +129,8 @@ class Relay:
 
     async def turn(self, upstream: Upstream) -> None:
         """Wait, but not for long, until the upstreams before this one have named their bots."""
+        if upstream.named.is_set():
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(NAMING_S):
                 for other in self.upstreams[: self.upstreams.index(upstream)]:
@@ -185,13 +187,13 @@ class Relay:
         """Where a bot comes from."""
         return next((u for u in self.upstreams if bot in u.bots.values()), None)
 
-    def state_of(self, upstream: Upstream, name: str) -> FeedState:
-        """What is known here of an upstream's bot.
-
-        Raises:
-            Refused: there are too many bots.
-        """
-        return self.feed.bots.meet(self.name_of(upstream, name)).state
+    def state_of(self, upstream: Upstream, name: str) -> FeedState | None:
+        """What is known here of an upstream's bot; ``None`` when there are too many bots."""
+        try:
+            return self.feed.bots.meet(self.name_of(upstream, name)).state
+        except Refused as error:
+            log.error("bot %s of %s is left out: %s", name, upstream.label, error)
+            return None
 
     # -- loops ----------------------------------------------------------------------------
 

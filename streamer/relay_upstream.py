@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ log = logging.getLogger("mt5dash.relay")
 AT_ONCE = 64
 """Events that are taken in before the loop is given back."""
 JOURNAL_RETRY_S = 1.0
+LEFT_OUT_S = 60.0
 LOST_AFTER_S = 1.0
 """A link that is back within this time was not lost: nobody is told."""
 
@@ -76,13 +78,16 @@ class Upstream:
         self._token = token
         self.client = open_client(url, token)
         self._relay = relay
-        self._run = ""
+        self._following = ""
+        """Epoch of the events that come now, or were asked for."""
         self._behind: tuple[int, Parts | None] | None = None
         """Number up to which a snapshot goes, and what it holds; ``None`` for what its source
         holds once it is there."""
         self._status: dict[tuple[str, str], Wire] = {}
         self._away: float | None = None
         self._heartbeat: Wire = {}
+        self._left_out = 0
+        self._told_left_out = -LEFT_OUT_S
 
     @property
     def link(self) -> Link:
@@ -110,7 +115,8 @@ class Upstream:
         """Follow it for ever, or until it refuses this relay or is refused."""
         since: str | None = None
         while self.refused is None:
-            self._run = "" if since is None else since.rpartition(":")[0]
+            self._following = "" if since is None else since.rpartition(":")[0]
+            self._behind = None
             self.client = open_client(self.url, self._token, since)
             try:
                 since = await self._follow(self.client)
@@ -176,7 +182,7 @@ class Upstream:
         )
         self.named.set()
         last = await self._relay.positions.last(epoch)
-        before, self._run = self._run, epoch
+        before, self._following = self._following, epoch
         if not frame.get("resumed"):
             if last is not None and last != seq and before != epoch:
                 return f"{epoch}:{last}"
@@ -208,6 +214,7 @@ class Upstream:
             self._missing(last + 1, seq, seq - last - len(missed), "they are not kept there now")
         elif last is None:
             await self._new_run(epoch)
+            await self._behind_another(held.values())
         for number in missed:
             await self._log(held[number], number, listed=True)
         self._relay.positions.note(epoch, seq)
@@ -223,17 +230,35 @@ class Upstream:
                 None,
             )
 
+    async def _behind_another(self, held: Iterable[Wire]) -> None:
+        """Events of a feed that came here on another way before: tell what is missing of them."""
+        seen: dict[str, set[int]] = {}
+        for event in held:
+            place = place_of(event.get("origin"))
+            if place is not None:
+                seen.setdefault(place[0], set()).add(place[1])
+        for epoch, numbers in seen.items():
+            last = await self._relay.positions.last(epoch)
+            newest = max(numbers)
+            if last is None or newest <= last:
+                continue
+            gone = newest - last - sum(number > last for number in numbers)
+            if gone:
+                self._missing(last + 1, newest, gone, f"(numbers of epoch {epoch}) not kept there")
+
     def _take_values(self, parts: Parts) -> None:
         for name, part in parts.items():
-            for event in differences(self._relay.state_of(self, name), part):
-                self._put({**event, "bot": name})
+            state = self._relay.state_of(self, name)
+            if state is not None:
+                for event in differences(state, part):
+                    self._put({**event, "bot": name})
 
     def _caught_up(self) -> None:
         """Once the snapshot's own events are published: what it knows beyond them."""
         if self._behind is None:
             return
         seq, parts = self._behind
-        if (self._relay.positions.known(self._run) or 0) < seq:
+        if (self._relay.positions.known(self._following) or 0) < seq:
             return
         if parts is None:
             if self.client.state.seq < seq:
@@ -251,17 +276,19 @@ class Upstream:
                 self._status[name, kind] = status
                 again = {k: v for k, v in status.items() if k not in ("seq", "timestamp")}
                 self._put({**again, "type": kind, "bot": name})
-        self._relay.when_emitted(partial(self._fill, self._run, parts))
+        self._relay.when_emitted(partial(self._fill, self._following, parts))
 
     def _fill(self, epoch: str, parts: Parts) -> None:
         for name, part in parts.items():
-            fill_history(self._relay.state_of(self, name), part, epoch)
+            state = self._relay.state_of(self, name)
+            if state is not None:
+                fill_history(state, part, epoch)
 
     # -- events ---------------------------------------------------------------------------
 
     async def _log(self, event: Wire, seq: int, *, listed: bool = False) -> None:
         """Publish one log event with where it comes from, unless that was done."""
-        relay, epoch = self._relay, self._run
+        relay, epoch = self._relay, self._following
         last = relay.positions.known(epoch)
         if last is not None and seq <= last:
             return
@@ -283,7 +310,7 @@ class Upstream:
         try:
             self._relay.put(self, line)
         except Refused as error:
-            self._missing(seq, seq, 1, f"refused here: {error}")
+            self._not_taken(str(error))
         else:
             self.told += 1
         relay.positions.note(epoch, seq)
@@ -318,6 +345,16 @@ class Upstream:
         else:
             which = f"{count} of the events {first} to {last}"
         self._gap(f"{which} of {self.label} are missing here: {why}", float(count))
+
+    def _not_taken(self, why: str) -> None:
+        """An event that cannot be published here; told now and then, not for each."""
+        self.missing += 1
+        self._left_out += 1
+        now = time.monotonic()
+        if now - self._told_left_out >= LEFT_OUT_S:
+            count, self._left_out, self._told_left_out = self._left_out, 0, now
+            text = f"{count} events of {self.label} could not be published here, the last: {why}"
+            self._gap(text, float(count))
 
     def _gap(self, text: str, count: float | None) -> None:
         log.error("%s", text)

@@ -377,3 +377,49 @@ async def test_a_bots_name_stays_its_own_when_the_relay_starts_without_the_other
     told = {event["n"]: event["bot"] for event in raws if event["type"] == "X"}
     assert told == {1: "main", 2: second, 3: second, 4: "main"}
     await again.close()
+
+
+async def test_a_bot_that_there_is_no_room_for_costs_only_itself(
+    open_feed: OpenFeed, open_relay: OpenRelay
+) -> None:
+    feed = await open_feed("bot.db", bot="gold")
+    relay = await open_relay(feed.url, max_bots=1)
+    for n in range(50):
+        feed.publish({"type": "X", "n": n}, bot="silver")
+    feed.publish({"type": "X", "n": 100})
+    await until(lambda: seen(relay.feed))
+    assert [event["n"] for event in seen(relay.feed)] == [100]
+    [gap] = alerts(relay, "GAP")
+    assert "max_bots" in gap["text"], "told once, not fifty times"
+    assert relay.upstreams[0].missing == 50
+    assert relay.upstreams[0].live
+
+
+async def test_events_missed_while_a_relay_was_moved_behind_another_are_told(
+    open_feed: OpenFeed, open_relay: OpenRelay, tmp_path: Path
+) -> None:
+    feed = await open_feed("bot.db")
+    direct = make_relay(tmp_path, feed.url, journal="moved.db")
+    await direct.start()
+    feed.publish({"type": "X", "n": 1})
+    await until(lambda: seen(direct.feed))
+    await direct.close()
+    near = await open_relay(feed.url, journal="near.db")
+    for n in range(2, 501):
+        feed.publish({"type": "X", "n": n})
+    await until(lambda: near.upstreams[0].told == 500)
+    await until(lambda: near.feed.waiting == 0)
+    moved = make_relay(tmp_path, near.feed.url, journal="moved.db")
+    await moved.start()
+    await until(lambda: moved.upstreams[0].live)
+    feed.publish({"type": "X", "n": 501})
+    await until(lambda: seen(moved.feed) and seen(moved.feed)[-1]["n"] == 501)
+    journal = moved.feed.journal
+    assert journal is not None
+    raws = [json.loads(raw) for _, raw in await journal.read(0, 5000)]
+    numbers = [event["n"] for event in raws if event["type"] == "X"]
+    assert numbers == sorted(set(numbers)), "none twice"
+    [gap] = [e for e in raws if e["type"] == "RISK_ALERT" and e["code"] == "GAP"]
+    assert gap["value"] == 501 - len(numbers)
+    assert moved.upstreams[0].missing == 501 - len(numbers) > 0
+    await moved.close()
