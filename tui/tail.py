@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Iterable
 
-from streamer.client import FeedLost
-from streamer.tailing import tail
+from streamer.client import FeedClient, FeedLost
+from streamer.text import clean
 from streamer.wire import encode
+
+TELL_S = 1.0
+"""So long a feed may take to answer before a word is said about it."""
 
 
 async def _print(
@@ -24,14 +27,33 @@ async def _print(
 ) -> None:
     out = sys.stdout.buffer
     left = count
-    wanted = {"types": types, "symbols": symbols, "bots": bots}
-    async for frame in tail(url, token=token, since=since, **wanted):
-        out.write(encode(frame) + b"\n")
-        out.flush()
-        if left is not None:
-            left -= 1
-            if left == 0:
-                return
+    client = FeedClient(url, token=token, types=types, symbols=symbols, bots=bots, since=since)
+    frames = client.events()
+    await client.start()
+    telling = asyncio.create_task(_tell_trouble(client), name="tell trouble")
+    try:
+        async for frame in frames:
+            out.write(encode(frame) + b"\n")
+            out.flush()
+            if left is not None:
+                left -= 1
+                if left == 0:
+                    return
+    finally:
+        telling.cancel()
+        await client.close()
+
+
+async def _tell_trouble(client: FeedClient) -> None:
+    """Say on standard error why nothing comes, once for each reason."""
+    said = ""
+    while True:
+        await asyncio.sleep(TELL_S)
+        link = client.link
+        words = "" if link.state == "live" else clean(link.detail or "no answer yet")
+        if words and words != said:
+            print(f"mt5dash: {client.url}: {words}; trying again", file=sys.stderr, flush=True)
+        said = words
 
 
 def run_tail(
