@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from . import constants as c
 from .backend import Backend, InProcess
 from .settings import PaperSettings, TerminalSettings
 from .terminal import Terminal, TerminalError
 
+if TYPE_CHECKING:
+    from .paper.discovery import Quotes
+
 
 class BackendError(Exception):
     """The settings ask for a terminal that cannot be had; says what to do."""
 
 
-def check_paper(paper: PaperSettings, tell: Callable[[str, int, int], None] | None = None) -> None:
+def check_paper(
+    paper: PaperSettings, tell: Callable[[str, int, int], None] | None = None
+) -> Quotes | None:
     """Look whether the paper market's settings can work, without opening it. Reads folders.
 
     Args:
         tell: Hears how far it is, as for :func:`open_backend`.
+
+    Returns:
+        The quotes that were found, for :func:`open_backend`, which then need not look again.
 
     Raises:
         BackendError: the start is no moment, or there are no quotes where they should be.
@@ -31,33 +40,38 @@ def check_paper(paper: PaperSettings, tell: Callable[[str, int, int], None] | No
     try:
         moment(paper.start)
         if paper.market is not None:
-            discover(paper.market, tell or nobody)
+            return discover(paper.market, tell or nobody)
     except MarketError as error:
         raise BackendError(str(error)) from error
+    return None
 
 
 def open_backend(
     terminal: TerminalSettings,
     paper: PaperSettings,
     tell: Callable[[str, int, int], None] | None = None,
+    quotes: Quotes | None = None,
 ) -> Backend:
     """The way to the terminal. Nothing is started or connected yet.
 
     Args:
         tell: Hears, in the terminal's thread, how far the opening of a paper market is: what is
             done, and how many of how many are.
+        quotes: What :func:`check_paper` found.
 
     Raises:
         BackendError: a setting is missing or wrong, or this system has no such terminal.
     """
     if terminal.backend == "paper":
+        found = [quotes]
 
         def open_terminal() -> Terminal:
             # Imported in the terminal's own thread: the market is built there, off the loop.
             from .paper import MarketError, open_paper
 
             try:
-                return open_paper(paper, tell=tell)
+                # A market that is opened again reads its files again.
+                return open_paper(paper, tell=tell, quotes=found.pop() if found else None)
             except MarketError as error:
                 raise TerminalError(c.RES_E_INTERNAL_FAIL_INIT, str(error)) from error
 

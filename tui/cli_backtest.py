@@ -37,7 +37,8 @@ class Progress:
         self._terminal = sys.stderr.isatty()
         self._every = 0.2 if self._terminal else 10.0
         self._began: float | None = None
-        self._told = -math.inf
+        # In a file only a market that takes long to open is worth a line.
+        self._told = -math.inf if self._terminal else time.monotonic()
         self._shown = False
 
     def on_interrupt(self, signum: int, frame: FrameType | None) -> None:
@@ -52,6 +53,7 @@ class Progress:
     def opened(self, seconds: float) -> None:
         """The run can take so many seconds of market time."""
         self._seconds = seconds if math.isfinite(seconds) else None
+        self._told = -math.inf
 
     def go_on(self, now: float, trades: int) -> bool:
         """For :func:`strategy.backtest.run`."""

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from execution.audit import audit
 from execution.backends import check_paper, open_backend
@@ -38,6 +38,9 @@ from .recall import recall
 from .settings import Settings
 from .start import in_thread
 from .steps import Steps
+
+if TYPE_CHECKING:
+    from execution.paper.discovery import Quotes
 
 log = logging.getLogger("mt5dash.runtime")
 
@@ -146,10 +149,11 @@ class Runtime:
             execution.backends.BackendError: there is no such terminal here.
         """
         settings, steps = self.settings, self.steps
+        quotes = None
         if settings.terminal.backend == "paper":
             steps.begin("feed", "looking at the paper market's settings")
             tell = partial(steps.tell, "feed")
-            await in_thread(lambda: check_paper(settings.paper, tell), "market-check")
+            quotes = await in_thread(lambda: check_paper(settings.paper, tell), "market-check")
         steps.begin("feed", "opening the journal")
         path = journal_path(settings)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,7 +171,7 @@ class Runtime:
             ) from None
         steps.begin("feed", f"listening on {self.feed.url}; reading what was before")
         try:
-            await self._build()
+            await self._build(quotes)
         except BaseException:
             await self.feed.close()
             if self.backbone is not None:
@@ -186,7 +190,7 @@ class Runtime:
             )
         ]
 
-    async def _build(self) -> None:
+    async def _build(self, quotes: Quotes | None) -> None:
         settings, feed = self.settings, self.feed
         assert self.journal is not None
         if settings.backbone.url.get_secret_value():
@@ -197,7 +201,7 @@ class Runtime:
             memory = None  # the account begins anew, only the journal goes on
         terminal = settings.terminal
         self.client = TerminalClient(
-            open_backend(terminal, settings.paper, partial(self.steps.tell, "terminal")),
+            open_backend(terminal, settings.paper, partial(self.steps.tell, "terminal"), quotes),
             settings=terminal,
             on_status=self._terminal_said,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from .files import Table, member_name
 from .market import MarketError, Tell, nobody
@@ -31,7 +32,11 @@ class Found:
     older: list[BarStream] = field(default_factory=list)
 
 
-def discover(path: Path, tell: Tell = nobody) -> tuple[dict[str, Found], list[str]]:
+Quotes: TypeAlias = tuple[dict[str, Found], list[str]]
+"""Symbols with quotes, and names of what was left out."""
+
+
+def discover(path: Path, tell: Tell = nobody) -> Quotes:
     """Symbols with quotes under ``path``, and names of what was left out.
 
     Raises:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from .. import constants as mt5
 from ..settings import PaperSettings
 from .clock import Clock, RunningClock
+from .discovery import Quotes
 from .generator import GeneratedMarket
 from .ledger import AccountConfig
 from .market import Market, MarketError, Tell, nobody
@@ -30,6 +31,7 @@ def open_paper(
     clock: Callable[[float], Clock] | None = None,
     *,
     tell: Tell | None = None,
+    quotes: Quotes | None = None,
 ) -> PaperTerminal:
     """A paper terminal as the settings want it; takes up to a second or two.
 
@@ -37,6 +39,7 @@ def open_paper(
         clock: Makes the clock from the market's start (UTC seconds), for a backtest; without
             it time runs at the settings' speed.
         tell: Hears how far it is.
+        quotes: What :func:`discover` found at ``settings.market``, if it was asked before.
 
     Raises:
         MarketError: the market's files, its start or the kept account do not serve; the text
@@ -55,7 +58,7 @@ def open_paper(
         # Server time never goes back.
         kept = saved.server_ms / 1000 - offset_s
         start = kept if settings.market is not None else max(kept, start or demo_start(time.time()))
-    market = _market(settings, start, saved, tell or nobody)
+    market = _market(settings, start, saved, tell or nobody, quotes)
     if state is not None and saved is not None:
         state.missing(saved, market.specs)
     running = RunningClock(market.start, settings.speed)
@@ -77,10 +80,14 @@ def account_config(settings: PaperSettings) -> AccountConfig:
 
 
 def _market(
-    settings: PaperSettings, start: float | None, saved: Saved | None, tell: Tell
+    settings: PaperSettings,
+    start: float | None,
+    saved: Saved | None,
+    tell: Tell,
+    quotes: Quotes | None,
 ) -> Market:
     if settings.market is not None:
-        return ReplayMarket(settings.market, start, tell)
+        return ReplayMarket(settings.market, start, tell, quotes)
     specs = with_suffix(SPECS.values(), settings.suffix)
     begin = demo_start(time.time()) if start is None else start
     return GeneratedMarket(settings.seed, begin, specs, saved.levels if saved else None, tell)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .discovery import Found, discover
+from .discovery import Found, Quotes, discover
 from .market import Chunk, Layer, MarketError, Tell, nobody
 from .streams import DAY_MS
 from .symbols import Spec, spec_for
@@ -30,13 +30,19 @@ _COARSEST = 900
 
 class ReplayMarket:
     """Recorded quotes from ``path``, from ``start`` (UTC seconds) on or, without one, from the
-    first moment with enough history. Times of MT5 exports are the broker's and taken as they
+    first moment with enough history. ``quotes`` is what :func:`discover` found there. Times of MT5 exports are the broker's and taken as they
     are."""
 
-    def __init__(self, path: Path, start: float | None = None, tell: Tell = nobody) -> None:
+    def __init__(
+        self,
+        path: Path,
+        start: float | None = None,
+        tell: Tell = nobody,
+        quotes: Quotes | None = None,
+    ) -> None:
         self._path = path
         self._tell = tell
-        found, ignored = discover(path, tell)
+        found, ignored = quotes or discover(path, tell)
         days, self._found, dropped = _window(found, start, path)
         self._history_days = days
         self.start = self._first_start() if start is None else start

@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from execution.backends import check_paper
+from execution.paper import open_paper
 from execution.paper.bars import from_ticks
 from execution.paper.discovery import discover
 from execution.paper.files import Table
 from execution.paper.market import MarketError
 from execution.paper.moments import TEMPLATES, decode
 from execution.paper.streams import BarStream, LeanStream, TickStream, walk
+from execution.settings import PaperSettings
 
 NOON = datetime(2024, 3, 5, 12, tzinfo=UTC)
 NOON_MS = int(NOON.timestamp()) * 1000
@@ -282,3 +285,25 @@ def test_real_ticks_make_the_recorded_minute_bars(
             assert np.array_equal(from_tick_file[column], recorded[column]), (day, column)
         compared += 1
     assert compared == days
+
+
+def test_the_files_of_a_market_are_looked_through_once_for_check_and_opening(
+    tmp_path: Path,
+) -> None:
+    text = _bars(
+        "%Y.%m.%d %H:%M:%S",
+        "{time},1.0800{x},1.0810{x},1.0790{x},1.0805{x},60,0,20",
+        "Date,Open,High,Low,Close,Tickvol,Volume,Spread",
+        count=6000,
+    )
+    (tmp_path / "EURUSD_M1.csv").write_text(text)
+    settings = PaperSettings(market=tmp_path)
+    told: list[tuple[str, int, int]] = []
+    quotes = check_paper(settings, lambda *each: told.append(each))
+    assert ("looking at EURUSD_M1.csv", 0, 1) in told
+    told.clear()
+    opened = open_paper(settings, tell=lambda *each: told.append(each), quotes=quotes)
+    assert not [words for words, _, _ in told if words.startswith("looking at ")]
+    again = open_paper(settings)
+    assert opened.market.start == again.market.start
+    assert opened.market_text == again.market_text
