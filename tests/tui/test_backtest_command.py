@@ -108,6 +108,6 @@ def test_interrupted_it_reports_what_was_done_until_then(tmp_path: Path) -> None
     assert process.returncode == 130
     found = json.loads(out)
     assert found["interrupted"]
-    assert 0 < found["ended"] - found["began"] < 5000 * 3600
+    assert 0 <= found["ended"] - found["began"] < 5000 * 3600
     assert "this is as far as it got" in errors
     assert "Traceback" not in errors
