@@ -93,16 +93,18 @@ def open_store(
     from .backbone_redis import RedisStore
 
     broker = _broker(url)
+    named = broker.stream or stream or DEFAULT_STREAM
+    shown = safe_address(url)
     return RedisStore(
         broker.host,
         broker.port,
         broker.db,
-        broker.stream or stream or DEFAULT_STREAM,
+        named,
         username=broker.username,
         password=broker.password or password,
         tls=broker.tls,
         ca=ca,
-        where=safe_address(url),
+        where=shown if broker.stream else f"{shown}?stream={named}",
     )
 
 

@@ -82,12 +82,10 @@ class Reader:
                     if not news:
                         await asyncio.sleep(LOOK_S)
                         continue
-                else:
+                elif self._owed is None or not (news := await self._pay()):
                     found = await self._store.read(cursor, LOOK_S if self._owed else BLOCK_S)
                     self.trouble = None
                     news = list(self._sort(cursor, found))
-                    if self._owed is not None:
-                        news += await self._pay()
                 delay = FIRST_DELAY_S
             except StoreAway as error:
                 if self.trouble is None:

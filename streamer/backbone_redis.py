@@ -333,7 +333,7 @@ def _number(entry: bytes) -> int:
 
 def _words(where: str, error: Exception) -> str:
     """What went wrong, and what to do where that is known."""
-    said = str(error) or type(error).__name__
+    said = str(error).rstrip(".") or type(error).__name__
     hints: Sequence[tuple[type[Exception], str]] = (
         (AuthenticationError, "check the password ([backbone] password_file)"),
         (NoPermissionError, "give this user the commands in docs/backbone.md"),

@@ -24,6 +24,8 @@ from .wire import decode
 
 log = logging.getLogger("mt5dash.backbone")
 
+AT_ONCE = 32
+"""Events that are decoded before the loop is given back."""
 SILENT_S = 15.0
 """Without a sign of the writer for this long its stream counts as lost."""
 
@@ -140,8 +142,10 @@ class BackboneSource:
                 for _, raw in told.items:
                     self.state.apply(decode(raw), time.monotonic())
             else:
-                for seq, raw in told.items:
+                for count, (seq, raw) in enumerate(told.items, 1):
                     yield self._take(seq, raw)
+                    if count % AT_ONCE == 0:
+                        await asyncio.sleep(0)
 
     async def _run(self) -> None:
         async for frame in self.events():

@@ -84,8 +84,10 @@ class Broker:
             until = time.monotonic() + 10
             while time.monotonic() < until and self._process.poll() is None:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                    self.port = port
-                    return
+                    time.sleep(0.02)
+                    if self._process.poll() is None:  # else another program has the port
+                        self.port = port
+                        return
                 time.sleep(0.02)
             self.kill()
         raise AssertionError("redis-server does not start")
