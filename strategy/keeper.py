@@ -27,6 +27,14 @@ log = logging.getLogger(__name__)
 Level = Literal["info", "warning", "critical"]
 
 
+OVER = {
+    "daily_loss": "the loss of the day stops trading no more: the server's next day has begun",
+    "drawdown": "the drawdown stops trading no more: it was released and counts from here",
+    "consecutive_losses": "the pause after losses in a row is over",
+}
+"""What is told when a limit lets go."""
+
+
 class Bot(Protocol):
     """The part of the worker that the keeper works on."""
 
@@ -137,13 +145,18 @@ class Keeper:
         ):
             bot.desk.recall(memory)
         before = {stop.gate for stop in bot.desk.stops}
+        # what only stopped because a figure was not known has nothing to tell when it goes
+        hit = {stop.gate for stop in bot.desk.stops if stop.value is not None}
         now = account.figures(seen, bot.magic, bot.observer.peak_equity)
         stops = bot.desk.judge(now, bot.book.losses())
         for stop in stops:
             if stop.gate not in before and stop.value is not None:
                 level: Level = "warning" if stop.gate == "consecutive_losses" else "critical"
                 bot.alert(stop.gate.upper(), stop.text, level, stop.value, stop.limit)
-        if {stop.gate for stop in stops} != before:
+        after = {stop.gate for stop in stops}
+        for gate in sorted(hit - after):
+            bot.alert(gate.upper(), OVER[gate], "info")
+        if after != before:
             bot.tell()
 
     def limits(self, seen: Observation) -> dict[str, Limit]:

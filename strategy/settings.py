@@ -1,8 +1,9 @@
 """What the strategy side can be told: the scan, what may stop a trade, risk, exits, news.
 
 Everything is validated on the way in; an unknown key is an error. ``preset = "demo"`` is a
-demonstration set-up (minutes, so that something is to be seen on the paper market) and makes
-no claim of an edge; ``preset = "institutional"`` is the slow one. A value that is given wins
+demonstration set-up: minutes, so that something is to be seen on the paper market, wide stops,
+few trades and little at risk, so that its costs let it run for a month. It makes no claim of an
+edge; ``preset = "institutional"`` is the slow one. A value that is given wins
 over the preset's.
 """
 
@@ -71,7 +72,7 @@ class ExitSettings(_Settings):
         description="Close a loser past this many R when the structure has turned; none: never.",
     )
     time_stop_bars: int | None = Field(
-        default=10,
+        default=90,
         ge=1,
         description="Close a position that is older than this many trigger bars; none: never.",
     )
@@ -175,7 +176,7 @@ class StrategySettings(_Settings):
         default=2, ge=1, le=20, description="Bars on each side of a swing high or low."
     )
     min_score: float = Field(
-        default=45.0, ge=0, le=100, description="Score from which a symbol is a candidate."
+        default=50.0, ge=0, le=100, description="Score from which a symbol is a candidate."
     )
     min_probability: float = Field(
         default=0.5,
@@ -196,7 +197,7 @@ class StrategySettings(_Settings):
         description="Greatest distance of the stop, in ATR of the set-up timeframe.",
     )
     min_stop_spreads: float = Field(
-        default=5.0, ge=0, description="Least distance of the stop, in spreads."
+        default=15.0, ge=0, description="Least distance of the stop, in spreads."
     )
     block_regimes: list[Regime] = Field(
         default=["VOLATILE"], description="Regimes in which nothing is opened."
@@ -215,7 +216,7 @@ class StrategySettings(_Settings):
         description="Greatest spread in pips (10 points); none: only the factor counts.",
     )
     max_cost_pct: float = Field(
-        default=30.0,
+        default=12.0,
         gt=0,
         le=100,
         description="Greatest cost (spread, commission) in % of the target.",
@@ -226,7 +227,7 @@ class StrategySettings(_Settings):
         description="Commission of opening and closing one lot, account currency, for the cost gate.",
     )
     cooldown_s: float = Field(
-        default=60.0,
+        default=21_600.0,
         ge=0,
         description="Market seconds a symbol rests after one of the bot's trades.",
     )
@@ -306,7 +307,7 @@ class RiskSettings(_Settings):
     """How much may be lost: a trade, a day, in all."""
 
     risk_per_trade_pct: float = Field(
-        default=0.25, gt=0, le=10, description="Money at risk for each trade, in % of the equity."
+        default=0.05, gt=0, le=10, description="Money at risk for each trade, in % of the equity."
     )
     max_lot: float | None = Field(
         default=None, gt=0, description="Greatest volume of a trade; none: symbol's."

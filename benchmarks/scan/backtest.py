@@ -2,8 +2,8 @@
 
     python benchmarks/scan/backtest.py MARKET [--hours N] [--rounds 3] [--every]
 
-Runs the default settings, and the same with the risk limits off (after a limit nothing is traded,
-which is fast). Each round is a whole run with the market opened anew; all rounds must give the
+Runs the default settings, the same with the risk limits off (after a limit nothing is traded, which
+is fast), and a busy one: no limits, near stops, a symbol rests a minute after a trade. Each round is a whole run with the market opened anew; all rounds must give the
 same trades and equity. ``--every`` adds a run that leaves no look and no scan out, for
 comparison: the same trades, about twenty times as long.
 """
@@ -16,10 +16,10 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from strategy.settings import RiskSettings
 from tui.backtest import Done, run_backtest
 from tui.settings import Settings
 
@@ -38,10 +38,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--every", action="store_true")
     args = parser.parse_args()
-    off = {"daily_loss_pct": None, "max_drawdown_pct": None, "max_consecutive_losses": None}
-    for name, limits in (("default", {}), ("limits off", off)):
+    off: dict[str, Any] = {
+        "daily_loss_pct": None,
+        "max_drawdown_pct": None,
+        "max_consecutive_losses": None,
+    }
+    busy: dict[str, Any] = {
+        "min_score": 45.0,
+        "min_stop_spreads": 5.0,
+        "max_cost_pct": 30.0,
+        "cooldown_s": 60.0,
+    }
+    busy["exits"] = {"time_stop_bars": 10}
+    for name, limits, plan in (
+        ("default", {}, {}),
+        ("limits off", off, {}),
+        ("busy", {**off, "risk_per_trade_pct": 0.25}, busy),
+    ):
         settings = Settings.model_validate(
-            {"paper": {"market": args.market}, "risk": RiskSettings.model_validate(limits)}
+            {"paper": {"market": args.market}, "risk": limits, "strategy": plan}
         )
         runs = [timed(settings, args.hours, False) for _ in range(args.rounds)]
         texts = {repr((done.report.trades, done.report.equity)) for done, _ in runs}

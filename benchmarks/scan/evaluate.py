@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from strategy.indicators import wilder
+from strategy.liquidity import KINDS, Periods, Pools, levels, periods
 from strategy.structure import analyse, dealing_range
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -40,12 +41,13 @@ BEGIN, END = "<!-- figures: benchmarks/scan/evaluate.py -->", "<!-- end of figur
 
 
 class Prices(NamedTuple):
-    """Open, high, low, close of shape (bars, series)."""
+    """Open, high, low, close of shape (bars, series), and the opening times of the bars."""
 
     open: Floats
     high: Floats
     low: Floats
     close: Floats
+    time: npt.NDArray[np.int64]
 
 
 class Tally(NamedTuple):
@@ -61,16 +63,20 @@ def read(path: Path) -> Prices:
     with opened(path, "rt", newline="") as file:
         rows = csv.reader(file)
         next(rows)
-        columns = np.array([[float(x) for x in row[1:5]] for row in rows if len(row) >= 5])
+        kept = [row for row in rows if len(row) >= 5]
+    columns = np.array([[float(x) for x in row[1:5]] for row in kept])
+    texts = [row[0][:19].replace(".", "-").replace(" ", "T") for row in kept]
+    time = np.array(texts, dtype="datetime64[s]").astype(np.int64)
     good = (columns > 0).all(axis=1)
-    return Prices(*(columns[good, i : i + 1] for i in range(4)))
+    o, h, low, c = (columns[good, i : i + 1] for i in range(4))
+    return Prices(o, h, low, c, time[good])
 
 
 def resample(bars: Prices, columns: int, rng: np.random.Generator) -> Prices:
     """Random walks of the same length, strung together from blocks of ``bars``; each bar's
     direction is a coin's."""
     before = bars.close[:-1]
-    moves = np.stack([np.log(x[1:] / before)[:, 0] for x in bars])  # open, high, low, close
+    moves = np.stack([np.log(x[1:] / before)[:, 0] for x in bars[:4]])  # open, high, low, close
     turned = -moves[[0, 2, 1, 3]]
     length = moves.shape[1]
     blocks = -(-length // BLOCK)
@@ -80,7 +86,8 @@ def resample(bars: Prices, columns: int, rng: np.random.Generator) -> Prices:
     drawn = np.where(flip, turned[:, rows], moves[:, rows])
     level = np.cumsum(drawn[3], axis=0)
     level = np.vstack((np.zeros((1, columns)), level[:-1])) + np.log(bars.close[0])
-    return Prices(*(np.exp(level + each) for each in drawn))
+    o, h, low, c = (np.exp(level + each) for each in drawn)
+    return Prices(o, h, low, c, bars.time[1:])
 
 
 def first(condition: Bools) -> Bools:
@@ -101,6 +108,9 @@ def events(p: Prices) -> tuple[dict[str, Bools], Floats]:
     retest = np.concatenate(touched, axis=1)
     hit = (p.low[:, None] <= s.block_near[:, :1], p.high[:, None] >= s.block_near[:, 1:])
     block = np.concatenate(hit, axis=1)
+    failed = (p.low[:, None] <= s.breaker_near[:, :1], p.high[:, None] >= s.breaker_near[:, 1:])
+    breaker = np.concatenate(failed, axis=1)
+    taken = extremes(p, w.atr)
     every = np.zeros_like(up[0])
     every[::HORIZON] = True
     return {
@@ -110,13 +120,27 @@ def events(p: Prices) -> tuple[dict[str, Bools], Floats]:
         ),
         "sweep": s.swept,
         "sweep of equal highs or lows": s.swept & s.swept_equal,
+        "sweep of the day's high or low": taken[:, KINDS.index("day")],
+        "sweep of the week's high or low": taken[:, KINDS.index("week")],
         "structure: break with the trend": s.broke & ~s.choch,
         "structure: change of character": s.choch,
         "structure: break with displacement": s.displaced,
         "zone: return to a fair value gap": first(retest),
         "zone: return to an order block": first(block),
+        "zone: return to a breaker": first(breaker),
         "rsi: below 35, above 65": first(both((w.rsi < 35, w.rsi > 65), axis=1)),
     }, w.atr
+
+
+def extremes(p: Prices, atr: Floats) -> Bools:
+    """Sweeps of the extremes of the day and week before, (bars, kinds, 2, series). The offset of
+    the servers that the bars come from is not known, so that there are no sessions."""
+    columns = p.close.shape[1]
+    seconds = np.full(1, int(np.median(np.diff(p.time))))
+    at = periods(p.time[:, None], seconds, np.full(1, np.nan))
+    at = np.repeat(at, columns, axis=2)
+    past, pools = Periods.unknown(columns), Pools.empty(2 * len(KINDS) * columns)
+    return levels(p.high, p.low, p.close, atr, at, past, pools, 1)[0].swept
 
 
 def outcomes(p: Prices, atr: Floats, happened: Bools) -> Tally:

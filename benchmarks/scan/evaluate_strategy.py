@@ -6,7 +6,8 @@
 A walk turns each minute's moves of the mid price upside down by a coin; spreads, tick times,
 activity and what happens within a minute stay. Nothing can know where a walk goes, so what the
 strategy earns on walks is what its costs take. Risk limits are off, so that all of the quotes
-are traded; everything else is the default.
+are traded, and a symbol rests a minute after a trade instead of hours, so that there are enough
+of them; everything else is the default.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Walk(ReplayMarket):
 def trade(market: ReplayMarket, hours: float | None) -> Report:
     clock = SteppedClock(market.start)
     terminal = PaperTerminal(market, clock, account_config(PaperSettings()))
-    plan = StrategySettings()
+    plan = StrategySettings(cooldown_s=60.0)
     risk = RiskSettings(daily_loss_pct=None, max_drawdown_pct=None, max_consecutive_losses=None)
     until = math.inf if hours is None else terminal.server_now() + hours * 3600
     return asyncio.run(run(terminal, clock, load(plan), plan, risk, until=until))
@@ -93,7 +94,7 @@ def main() -> None:
     better = 1 + int(np.count_nonzero(means >= real["average_r"]))
     text = "\n".join(
         (
-            f"{market.text}. {args.walks} walks, seed {args.seed}; preset demo, limits off.",
+            f"{market.text}. {args.walks} walks, seed {args.seed}; preset demo, limits off, cooldown 60 s.",
             "",
             "| | trades | trades won | mean R | |",
             "|---|---:|---:|---:|---|",

@@ -26,6 +26,15 @@ from strategy.settings import RiskSettings, StrategySettings
 from strategy.worker import Worker
 from streamer.protocol import Command, CommandResult, Event
 
+BUSY: dict[str, Any] = {
+    "min_score": 45.0,
+    "min_stop_spreads": 5.0,
+    "max_cost_pct": 30.0,
+    "cooldown_s": 60.0,
+    "exits": {"time_stop_bars": 10},
+}
+"""Many trades in little time, which the shipped settings avoid."""
+BUSY_RISK = {"risk_per_trade_pct": 0.25}
 START = 1_763_470_800.0  # 2025-11-18 13:00 UTC, a Tuesday
 
 
@@ -35,8 +44,8 @@ class Bench:
 
     clock: SteppedClock
     terminal: PaperTerminal
-    settings: StrategySettings = field(default_factory=StrategySettings)
-    risk: RiskSettings = field(default_factory=RiskSettings)
+    settings: StrategySettings = field(default_factory=lambda: StrategySettings(**BUSY))
+    risk: RiskSettings = field(default_factory=lambda: RiskSettings(**BUSY_RISK))
     mode: str = "paper"
     journal_ok: bool = True
     strategy: Any = None
@@ -103,6 +112,17 @@ class Bench:
 
 
 @pytest.fixture(scope="session")
+def busy() -> Callable[..., StrategySettings]:
+    """``busy(**changes)``: settings that trade often, with changes."""
+
+    def make(**changes: Any) -> StrategySettings:
+        exits = {**BUSY["exits"], **changes.pop("exits", {})}
+        return StrategySettings.model_validate({**BUSY, **changes, "exits": exits})
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def bench() -> Callable[..., Bench]:
     """``bench(**settings)``: a bench that is not opened yet."""
 
@@ -164,8 +184,8 @@ def tick(bid: float = 1.1, ask: float = 1.10011, at: float = START) -> Tick:
 
 def good_case(**changes: Any) -> Case:
     """A case that passes every gate; ``desk=`` and ``setup=`` take dicts of changes."""
-    settings = StrategySettings()
-    desk = Desk(settings, RiskSettings(), mode="paper", equity=10_000.0, margin=0.0, currency="USD")
+    settings, risk = StrategySettings(**BUSY), RiskSettings(**BUSY_RISK)
+    desk = Desk(settings, risk, mode="paper", equity=10_000.0, margin=0.0, currency="USD")
     setup = Setup(
         "EURUSD",
         "BUY",

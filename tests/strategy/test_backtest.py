@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,11 +21,15 @@ from strategy.settings import RiskSettings, StrategySettings
 START = 1_763_470_800.0
 
 
-async def backtest(minutes: float, seed: int = 7) -> tuple[Report, PaperTerminal]:
+Busy = Callable[..., StrategySettings]
+
+
+async def backtest(
+    settings: StrategySettings, minutes: float, seed: int = 7
+) -> tuple[Report, PaperTerminal]:
     market = GeneratedMarket(seed, START)
     clock = SteppedClock(market.start)
     terminal = PaperTerminal(market, clock, account_config(PaperSettings()))
-    settings = StrategySettings()
     report = await run(
         terminal,
         clock,
@@ -36,10 +41,10 @@ async def backtest(minutes: float, seed: int = 7) -> tuple[Report, PaperTerminal
     return report, terminal
 
 
-async def test_two_runs_give_the_same_trades_and_another_seed_gives_others() -> None:
-    first, _ = await backtest(14)
-    second, _ = await backtest(14)
-    other, _ = await backtest(14, seed=8)
+async def test_two_runs_give_the_same_trades_and_another_seed_gives_others(busy: Busy) -> None:
+    first, _ = await backtest(busy(), 14)
+    second, _ = await backtest(busy(), 14)
+    other, _ = await backtest(busy(), 14, seed=8)
     assert first.trades
     assert first.trades == second.trades
     assert first.equity == second.equity
@@ -47,8 +52,8 @@ async def test_two_runs_give_the_same_trades_and_another_seed_gives_others() -> 
     assert other.trades != first.trades
 
 
-async def test_the_figures_add_up() -> None:
-    report, terminal = await backtest(16)
+async def test_the_figures_add_up(busy: Busy) -> None:
+    report, terminal = await backtest(busy(), 16)
     assert terminal.initialize()
     account = terminal.account_info()
     realised = report.statistics()["net"]
@@ -80,14 +85,17 @@ async def test_the_figures_add_up() -> None:
     ],
 )
 async def test_what_is_left_out_changes_no_trade_and_no_equity(
-    settings: dict[str, Any], risk: dict[str, Any], real_quotes: Path
+    settings: dict[str, Any],
+    risk: dict[str, Any],
+    real_quotes: Path,
+    busy: Busy,
 ) -> None:
     """Looks and scans that are left out, features computed ahead: the same to the last digit."""
     found = []
     for every in (True, False):
         paper = PaperSettings(market=real_quotes / "lean", start="2014-05-07T21:45")
         terminal = open_paper(paper, SteppedClock)
-        plan = StrategySettings.model_validate(settings)
+        plan = busy(**settings)
         report = await run(
             terminal,
             cast(SteppedClock, terminal.clock),
@@ -104,14 +112,16 @@ async def test_what_is_left_out_changes_no_trade_and_no_equity(
     assert found[0] == found[1]
 
 
-async def test_nothing_is_left_out_wrongly_on_ten_symbols_that_convert() -> None:
+async def test_nothing_is_left_out_wrongly_on_ten_symbols_that_convert(
+    busy: Busy,
+) -> None:
     """Positions in yen on a dollar account, exposure and correlation among them."""
     found = []
     for every in (True, False):
         market = GeneratedMarket(11, START)
         clock = SteppedClock(market.start)
         terminal = PaperTerminal(market, clock, account_config(PaperSettings()))
-        plan = StrategySettings(min_score=40.0)
+        plan = busy(min_score=40.0)
         until = terminal.server_now() + 1500
         report = await run(
             terminal, clock, load(plan), plan, RiskSettings(), until=until, every=every

@@ -8,6 +8,7 @@ looks and scans at other ticks on each run.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -114,13 +115,13 @@ async def backtest(paper: PaperSettings, plan: StrategySettings, seconds: float)
 
 @pytest.mark.parametrize("quotes", ["generated", "real"])
 async def test_the_live_worker_makes_the_same_trades_on_the_same_ticks(
-    quotes: str, request: pytest.FixtureRequest
+    quotes: str, request: pytest.FixtureRequest, busy: Callable[..., StrategySettings]
 ) -> None:
     paper = PaperSettings(start="2025-11-18T13:00")
     if quotes == "real":
         folder: Path = request.getfixturevalue("real_quotes") / "lean"
         paper = PaperSettings(market=folder, start="2014-05-07T12:00")
-    plan = StrategySettings()
+    plan = busy()
     seconds = 900.0 if quotes == "generated" else 3600.0
     found = await live(paper, plan, seconds)
     report = await backtest(paper, plan, seconds)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from strategy.case import Exposure, Stop
+from strategy.desk import Figures, RiskDesk
 from strategy.gates import GATES, first_stop, funnel
 from strategy.settings import NewsSettings, RiskSettings, StrategySettings
 
@@ -16,7 +17,8 @@ NAN = math.nan
 
 
 def settings(**changes: Any) -> dict[str, Any]:
-    return {"settings": StrategySettings(**changes)}
+    known = {"min_score": 45.0, "max_cost_pct": 30.0, "min_stop_spreads": 5.0, "cooldown_s": 60.0}
+    return {"settings": StrategySettings(**{**known, **changes})}
 
 
 STOPPED = [
@@ -186,6 +188,105 @@ def test_a_limit_of_the_risk_desk_stops(case, name: str) -> None:
 def test_any_number_of_a_setup_that_is_nan_stops(case) -> None:
     for name in ("score", "entry", "sl", "tp"):
         assert first_stop(case(setup={name: NAN})) is not None, name
+
+
+NO_TICK_VALUE = {"trade_tick_value": 0.0, "trade_tick_value_loss": 0.0}
+NAN_TICK_VALUE = {"trade_tick_value": NAN, "trade_tick_value_loss": NAN}
+FEE = {"desk": settings(commission_per_lot=7.0)}
+
+UNKNOWN: dict[str, list[dict[str, Any]]] = {
+    # missing, not a number, or too old: each gate is asked by itself
+    "terminal": [{"desk": {"terminal": t}} for t in ("stale", "disconnected", "connecting", "")],
+    "session": [
+        {"desk": settings(sessions=["london"]), "utc": NAN, "sessions": frozenset()},
+        {"desk": settings(sessions=["london"]), "sessions": frozenset()},
+    ],
+    "news": [{"news_unreadable": True, "desk": settings(news={"when_unreadable": "stop"})}],
+    "data": [
+        {"tick": None},
+        {"tick": {"bid": NAN}},
+        {"tick": {"ask": NAN}},
+        {"tick": {"bid": 0.0}},
+        {"tick": {"ask": 1.0}},
+        {"tick_age": NAN},
+        {"tick_age": math.inf},
+        {"tick_age": 120.5},
+        {"data_fault": "Old Bars (M1 400s behind)"},
+        {"setup": None},
+    ],
+    "tradable": [{"info": None}],
+    "spread": [
+        {"usual_spread": NAN, "setup": {"atr": NAN}},
+        {"usual_spread": NAN, "setup": None},
+        {"info": {"point": NAN}},
+        {"tick": {"ask": NAN}},
+    ],
+    "cooldown": [{"rested": NAN}],
+    "regime": [{"setup": {"regime": None}}],
+    "score": [{"setup": {"score": NAN}}, {"setup": {"direction": None}}],
+    "trigger": [{"setup": {"trigger": None}}],
+    "probability": [{"setup": {"probability": NAN}}],
+    "levels": [{"setup": {name: NAN}} for name in ("entry", "sl", "tp")],
+    "minimum_r": [
+        *({"setup": {name: NAN}} for name in ("entry", "sl", "tp")),
+        {"setup": {"sl": 1.10011}},
+        {**FEE, "info": NO_TICK_VALUE},
+        {**FEE, "info": NAN_TICK_VALUE},
+        {**FEE, "info": {"trade_tick_size": 0.0}},
+    ],
+    "cost": [
+        {"setup": {"tp": NAN}},
+        {"setup": {"tp": 1.10011}},
+        {"tick": {"ask": NAN}},
+        {"info": {"point": NAN}},
+        {**FEE, "info": NAN_TICK_VALUE},
+    ],
+    "exposure": [
+        {"desk": {"equity": NAN}},
+        {"desk": {"equity": 0.0}},
+        {"desk": {"exposure": Exposure({("EUR", 1): NAN})}},
+    ],
+    "correlation": [
+        {"desk": {"open_sides": {"GBPUSD": 1}}},
+        {"desk": {"open_sides": {"GBPUSD": -1}}, "correlations": {"GBPUSD": NAN}},
+    ],
+}
+YES_OR_NO = {"paused", "halted", "journal", "fault", "unknown_order", "open_positions"}
+"""What these look at is always known: switches and counts of what was seen."""
+OF_THE_DESK = {"daily_loss", "drawdown", "consecutive_losses"}
+
+
+@pytest.mark.parametrize(
+    ("gate", "changes"), [(g, c) for g, several in UNKNOWN.items() for c in several]
+)
+def test_what_is_missing_not_a_number_or_stale_passes_no_gate(case, info, gate, changes) -> None:
+    given = {k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()}
+    if isinstance(given.get("info"), dict):
+        given["info"] = info(**given["info"])
+    if isinstance(given.get("tick"), dict):
+        given["tick"] = case().tick._replace(**given["tick"])
+    asked = next(g for g in GATES if g.__name__ == gate)
+    stop = first_stop(case(**given), (asked,))
+    assert stop is not None
+    assert stop.gate == gate
+    assert stop.text
+    assert first_stop(case(), (asked,)) is None
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_DESK))
+def test_limits_that_cannot_be_judged_stop(case, name: str) -> None:
+    desk = RiskDesk(RiskSettings(max_consecutive_losses=2))
+    unknown = Figures(
+        now=NAN, balance=NAN, equity=NAN, day_pl=NAN, realised=NAN, peak=NAN, open_positions=0
+    )
+    stops = desk.judge(unknown, [100.0, 50.0])
+    stop = first_stop(case(desk={"stops": stops}), [g for g in GATES if g.__name__ == name])
+    assert stop is not None
+    assert stop.gate == name
+
+
+def test_every_gate_is_in_the_table_of_what_is_unknown() -> None:
+    assert set(UNKNOWN) | YES_OR_NO | OF_THE_DESK == {gate.__name__ for gate in GATES}
 
 
 def test_a_gate_that_fails_stops_the_case(case) -> None:

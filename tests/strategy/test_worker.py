@@ -57,7 +57,7 @@ class Eager:
 
 
 def eager(only: str = "EURUSD", **kwargs) -> dict:
-    settings = StrategySettings(exits=NO_EXITS, **kwargs)
+    settings = StrategySettings(**{"exits": NO_EXITS, "cooldown_s": 60.0, **kwargs})
     return {"settings": settings, "strategy": Eager(settings, only)}
 
 
@@ -70,7 +70,7 @@ async def trade(b) -> int:
 
 
 async def test_at_default_settings_it_trades_within_minutes_and_says_why(bench) -> None:
-    b = await bench().open()
+    b = await bench(settings=StrategySettings(), risk=RiskSettings()).open()
     opened = await b.cycle_until("PositionOpened", minutes=15)
     assert opened.owner == "bot"
     assert opened.score >= b.settings.min_score
@@ -405,3 +405,34 @@ async def test_a_price_that_ran_away_between_scan_and_order_is_looked_at_again(b
     taken = await b.worker.trader.take(replace(row, case=replace(row.case, setup=moved)), desk)
     assert taken.outcome is None
     assert taken.stop.gate in {"levels", "minimum_r"}
+
+
+async def test_after_a_day_that_was_lost_it_trades_again_the_next_day_and_says_so(
+    bench, busy
+) -> None:
+    b = await bench(
+        start=1_763_506_800.0,  # an hour before midnight
+        settings=busy(min_score=30.0),
+        risk=RiskSettings(risk_per_trade_pct=0.25, daily_loss_pct=0.02),
+    ).open()
+    alert = await b.cycle_until("RiskAlert", 55)
+    assert (alert.code, alert.level) == ("DAILY_LOSS", "critical")
+    assert "Daily Loss" in b.told("BotStatus")[-1].reason.text
+    known = len(b.told("RiskAlert"))
+    while b.terminal.server_now() % 86_400 > 3600:
+        before = len(b.terminal.ledger.deals)
+        await b.step(60.0)
+        await b.worker.cycle()
+        opened = [d for d in b.terminal.ledger.deals[before:] if d.entry == 0]
+        assert not opened or b.terminal.server_now() % 86_400 < 120
+    (over,) = b.told("RiskAlert")[known:]
+    assert (over.code, over.level) == ("DAILY_LOSS", "info")
+    assert "next day has begun" in over.text
+    assert b.told("BotStatus")[-1].reason is None
+    before = len(b.terminal.ledger.deals)
+    for _ in range(120):
+        await b.step(30.0)
+        await b.worker.cycle()
+        if len(b.terminal.ledger.deals) > before:
+            break
+    assert b.terminal.ledger.deals[-1].entry == 0
