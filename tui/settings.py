@@ -18,13 +18,6 @@ from typing import Any, Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
 
 from execution.settings import PaperSettings, TerminalSettings
 from strategy.settings import RiskSettings, StrategySettings
@@ -74,15 +67,10 @@ class LogSettings(BaseModel):
     )
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings of the program."""
 
-    model_config = SettingsConfigDict(
-        extra="forbid",
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter="__",
-        nested_model_default_partial_update=True,
-    )
+    model_config = ConfigDict(extra="forbid", validate_default=True)
 
     mode: Mode | None = Field(
         None,
@@ -107,17 +95,6 @@ class Settings(BaseSettings):
         if self.mode is not None:
             return self.mode
         return "paper" if self.terminal.backend == "paper" else "observe"
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +169,7 @@ def _find_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
 
 def _from_file(path: Path) -> dict[str, Any]:
     try:
-        return dict(TomlConfigSettingsSource(Settings, path)())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -211,8 +188,16 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     for name in sorted(names):
         if name.upper() not in known:
             raise SettingsError(f"{name}: unknown setting{_suggest(name.upper(), known)}")
+    if not names:
+        return {}
+    # Loading it takes a tenth of the start, and most starts have no such variable.
+    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+    class FromEnvironment(Settings, BaseSettings):
+        model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__")
+
     # pydantic-settings reads os.environ itself: it is given exactly what was passed here.
-    source = EnvSettingsSource(Settings)
+    source = EnvSettingsSource(FromEnvironment)
     source.env_vars = {n.lower(): env[n] for n in names}
     try:
         return dict(source())
