@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamer.protocol import is_state
+from streamer.state import bot_of
 
 from . import describe, life
 from .about import program_version
@@ -49,7 +50,9 @@ def log_events(feed: Feed) -> None:
             return
         level = LEVELS[describe.level(event)]
         if log.isEnabledFor(level):
-            log.log(level, "%-6s %s", describe.tag(event), describe.text(event))
+            bot = bot_of(event)
+            whose = f"{bot}: " if bot and bot != feed.own.name else ""
+            log.log(level, "%-6s %s%s", describe.tag(event), whose, describe.text(event))
 
     feed.watch(write)
 

@@ -332,3 +332,20 @@ def test_the_desktop_gets_texts_as_texts(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", str(tmp_path / "none"))
     with pytest.raises(NotDelivered, match="libnotify-bin"):
         Desktop().send(Message("t", "x", "info", "test", "now"))
+
+
+async def test_another_bots_alert_says_whose_it_is_and_hides_no_own_one(
+    feed: Feed, web: HttpServer, start: Any
+) -> None:
+    start(webhook={"url": web.url("/hook")})
+    halted = {"type": "BOT_STATUS", "state": "halted", "reason": {"code": "X", "text": "enough"}}
+    feed.publish(halted, bot="beta")
+    feed.publish(halted)
+    feed.publish({"type": "BOT_STATUS", "state": "waiting"}, bot="beta")
+    feed.publish(halted)  # told already, whatever beta says meanwhile
+    await until(lambda: len(web.got) >= 2)
+    await asyncio.sleep(0.1)
+    texts = [got.json["text"] for got in web.got if "enough" in got.json["text"]]
+    assert len(texts) == 2
+    assert texts[0].startswith("beta: ")
+    assert not texts[1].startswith("beta")
