@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from .feed import Feed
 
 log = logging.getLogger("mt5dash.feed")
+
+SLICE = 100
+"""Events that are taken in before the loop is let go."""
 
 
 async def restore(feed: Feed, journal: Journal, at: float) -> tuple[int, list[str]]:
@@ -45,7 +49,9 @@ async def restore(feed: Feed, journal: Journal, at: float) -> tuple[int, list[st
             _meet(feed, known.name)
     first = restored.tail[0][0] if restored.tail else restored.seq + 1
     feed.ring.reset(first - 1)
-    for seq, raw in [*_before(moment, first), *restored.tail]:
+    for n, (seq, raw) in enumerate([*_before(moment, first), *restored.tail]):
+        if n % SLICE == 0:
+            await asyncio.sleep(0)  # the screen may be there already
         event = decode(raw)
         bot = _meet(feed, bot_of(event))
         name = bot_of(event) if bot is None else bot.name
@@ -57,7 +63,9 @@ async def restore(feed: Feed, journal: Journal, at: float) -> tuple[int, list[st
         if bot is not None:
             state.apply({**event, "bot": name} if name else event)
     await feed.commands.restore_from(journal, restored.seq, at)
-    for raw in restored.trades:
+    for n, raw in enumerate(restored.trades):
+        if n % SLICE == 0:
+            await asyncio.sleep(0)
         event = decode(raw)
         bot = _meet(feed, bot_of(event))
         if bot is not None:
