@@ -91,9 +91,12 @@ def _release(fields: dict[str, Any], where: str) -> Release:
                 return str(fields[column]).strip()
         return ""
 
-    currency = of("currency").upper()
+    currency, moment = of("currency").upper(), of("time")
+    if fields.get("date") and re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", moment):
+        hour = moment if moment[1] != ":" else f"0{moment}"
+        moment = f"{str(fields['date']).strip()} {hour}"  # day and hour in two columns
     return Release(
-        _moment(of("time"), where),
+        _moment(moment, where),
         "" if currency in ("ALL", "*") else currency,
         clean(of("title") or "release", 80),
         _impact(of("impact")),

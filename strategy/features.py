@@ -240,9 +240,7 @@ def _newest(
     else:
         before = left.reshape(shape)
     at = hold(event, np.broadcast_to(rows, event.shape), before[0], tail)
-    held = [
-        hold(event, x.astype(np.float64), b, tail) for x, b in zip(values, before[1:], strict=True)
-    ]
+    held = [hold(event, x, b, tail) for x, b in zip(values, before[1:], strict=True)]
     after = np.stack((at[-1] - bars, *(x[-1] for x in held)))
     return [rows[-tail:] - at, *held], after.reshape(-1, series)
 

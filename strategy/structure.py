@@ -123,7 +123,7 @@ def confirmed(at: Bools, price: Floats, k: int) -> Floats:
     return hold(told, moved, np.full(price.shape[1:], np.nan))
 
 
-def hold(event: Bools, value: Floats, before: Floats, tail: int | None = None) -> Floats:
+def hold(event: Bools, value: Floats | Bools, before: Floats, tail: int | None = None) -> Floats:
     """``value`` of the newest event up to each row, ``before`` where there was none yet; for
     the last ``tail`` rows only, where that is given."""
     bars = len(event)

@@ -42,6 +42,16 @@ END:VCALENDAR\r
 """
 
 
+@pytest.mark.parametrize("hour", ["13:30", "13:30:00"])
+def test_csv_with_day_and_hour_in_two_columns_is_read(hour: str) -> None:
+    (found,) = parse(f"Date,Time,Currency,Impact,Event\n2025-11-18,{hour},USD,High,NFP\n")
+    assert found == Release(NFP, "USD", "NFP", "high")
+    (early,) = parse("date,time,currency\n2025-11-18,8:05,EUR\n")
+    assert early.utc == datetime(2025, 11, 18, 8, 5, tzinfo=UTC).timestamp()
+    with pytest.raises(CalendarError, match="line 2"):
+        parse("date,time,currency\n18th,8:05,EUR\n")
+
+
 def test_csv_is_read_with_offsets_and_without() -> None:
     first, second, third = parse(CSV)
     assert first == Release(NFP, "USD", "NFP, revised", "high")
