@@ -107,8 +107,11 @@ async def run_screen(loaded: Loaded, steps: Steps | None = None) -> int:
         await ending[0]
         return 0
     if result != "quit":
-        undo()
         runtime = await bot
+        if ending:  # told to stop while the bot was still starting
+            await ending[0]
+            return 0
+        undo()
         if runtime is None:
             return start.failed()
         log.warning("the screen ended (%s): worker and feed go on at %s", result, runtime.feed.url)
