@@ -325,7 +325,8 @@ class FeedServer:
             value = None
         kind = value.get("type") if type(value) is dict else None
         grant = connection.grant
-        if kind != "PUBLISH" or grant is None or not grant.bot:  # those have a bound of their own
+        others = grant is not None and grant.bot not in ("", self.settings.bot)
+        if kind != "PUBLISH" or not others:  # what another bot publishes has a bound of its own
             rate = self.settings.messages_per_s
             if not connection.allow_message(rate, rate * 5):
                 self.hub.close(client, 4029, "too many messages")

@@ -94,10 +94,11 @@ def watch_return(client: FeedClient, tell: Callable[[str], object]) -> None:
                 return
             until = client.state.seq if not isinstance(event.get("seq"), int) else event["seq"]
         seq = event.get("seq")
-        log = kind not in ("STATE_SNAPSHOT", "HEARTBEAT") and isinstance(seq, int)
         # Money of several accounts has no sum: told is the bot that the first tab shows.
-        if log and seq <= until and bot_of(event) in ("", client.state.name):
-            missed.append(event)
+        mine = bot_of(event) in ("", client.state.name)
+        if kind not in ("STATE_SNAPSHOT", "HEARTBEAT") and isinstance(seq, int) and mine:
+            if seq <= until:
+                missed.append(event)
         if isinstance(seq, int) and (seq >= until) and kind != "STATE_SNAPSHOT":
             stop()
             currency = client.state.account.get("currency")

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from feed_kit import OpenFeed, frame, frame_of, http, join, until
+from feed_kit import OpenFeed, closed, frame, frame_of, http, join, until
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -213,3 +213,12 @@ async def test_a_slow_client_gets_the_newest_state_of_every_bot(open_feed: OpenF
             update = await frame_of(ws, "ACCOUNT_UPDATE")
             found[update["bot"]] = update["account"]["equity"]
     assert found == {"main": 4, "beta": 4}
+
+
+async def test_a_token_of_the_own_bots_name_is_bounded_like_any_client(open_feed: OpenFeed) -> None:
+    feed = await open_feed()
+    async with await publisher(feed, "main") as ws:
+        for n in range(130):
+            await ws.send(publish({"type": "X", "n": n}))
+        code, _ = await closed(ws)
+    assert code == 4029
