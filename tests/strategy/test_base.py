@@ -59,6 +59,26 @@ def test_the_shipped_strategy_and_one_from_a_file_are_loaded() -> None:
     assert load(StrategySettings(name=f"{EXAMPLE}:Pullback")).name == "pullback"
 
 
+def test_an_installed_package_brings_its_strategy_by_name(tmp_path, monkeypatch) -> None:
+    about = tmp_path / "swing_house-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: swing-house\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "[mt5dash.strategies]\nswing = swing_house_strategy:Swing\nhollow = swing_house_strategy:X\n"
+    )
+    (tmp_path / "swing_house_strategy.py").write_text(
+        "from strategy.institutional import InstitutionalStrategy\n"
+        "class Swing(InstitutionalStrategy):\n    name = 'swing'\n"
+        "class X:\n    def __init__(self, settings): pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert load(StrategySettings(name="swing")).name == "swing"
+    with pytest.raises(StrategyNotFound, match="it needs name, timeframes"):
+        load(StrategySettings(name="hollow"))
+    with pytest.raises(StrategyNotFound, match="hollow, institutional, swing"):
+        load(StrategySettings(name="swings"))
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

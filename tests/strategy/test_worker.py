@@ -418,21 +418,14 @@ async def test_after_a_day_that_was_lost_it_trades_again_the_next_day_and_says_s
     alert = await b.cycle_until("RiskAlert", 55)
     assert (alert.code, alert.level) == ("DAILY_LOSS", "critical")
     assert "Daily Loss" in b.told("BotStatus")[-1].reason.text
-    known = len(b.told("RiskAlert"))
-    while b.terminal.server_now() % 86_400 > 3600:
-        before = len(b.terminal.ledger.deals)
-        await b.step(60.0)
-        await b.worker.cycle()
-        opened = [d for d in b.terminal.ledger.deals[before:] if d.entry == 0]
-        assert not opened or b.terminal.server_now() % 86_400 < 120
-    (over,) = b.told("RiskAlert")[known:]
-    assert (over.code, over.level) == ("DAILY_LOSS", "info")
-    assert "next day has begun" in over.text
-    assert b.told("BotStatus")[-1].reason is None
-    before = len(b.terminal.ledger.deals)
-    for _ in range(120):
+    known, deals = len(b.told("RiskAlert")), len(b.terminal.ledger.deals)
+    midnight = b.terminal.server_now() // 86_400 * 86_400 + 86_400
+    while b.terminal.server_now() < midnight + 3600:
         await b.step(30.0)
         await b.worker.cycle()
-        if len(b.terminal.ledger.deals) > before:
-            break
-    assert b.terminal.ledger.deals[-1].entry == 0
+    told = [a for a in b.told("RiskAlert")[known:] if a.code == "DAILY_LOSS"]
+    assert told[0].level == "info"
+    assert "next day has begun" in told[0].text
+    opened = [d.time for d in b.terminal.ledger.deals[deals:] if d.entry == 0]
+    assert opened
+    assert min(opened) >= midnight
