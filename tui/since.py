@@ -96,9 +96,9 @@ def watch_return(client: FeedClient, tell: Callable[[str], object]) -> None:
         seq = event.get("seq")
         # Money of several accounts has no sum: told is the bot that the first tab shows.
         mine = bot_of(event) in ("", client.state.name)
-        if kind not in ("STATE_SNAPSHOT", "HEARTBEAT") and isinstance(seq, int) and mine:
-            if seq <= until:
-                missed.append(event)
+        log = kind not in ("STATE_SNAPSHOT", "HEARTBEAT")
+        if log and mine and isinstance(seq, int) and seq <= until:
+            missed.append(event)
         if isinstance(seq, int) and (seq >= until) and kind != "STATE_SNAPSHOT":
             stop()
             currency = client.state.account.get("currency")
