@@ -420,6 +420,21 @@ async def test_an_emptied_store_is_filled_again_without_a_gap(
     assert reader.gaps == late.gaps == []
 
 
+async def test_an_emptied_store_has_a_snapshot_again_also_when_nothing_happens(
+    where: Where, feed: Opened, node: Callable[..., Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backbone_writer, "BEAT_S", 0.05)
+    bot = await feed()
+    bot.publish(10)
+    await bot.delivered()
+    await asyncio.sleep(0.1)
+    wipe(where)
+    late = node()
+    await until(lambda: late.snapshots, 10)
+    await late.reached(10)
+    assert late.snapshots == [("E", 10, False)]
+
+
 async def test_a_reader_far_behind_the_state_gets_a_snapshot_instead(
     where: Where, feed: Opened, node: Callable[..., Node]
 ) -> None:

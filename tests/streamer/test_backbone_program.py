@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from backbone_kit import Broker, until
-from program import ROOT, environment, running
+from program import running
 
 from streamer.backbone import Gap
 from streamer.backbone_source import BackboneSource
+from tui.doctor import backbone_check
+from tui.settings import load
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
 
-async def doctor(home: Path, *args: str) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tui", "doctor", "--json", *args),
-        env=environment(home), cwd=ROOT, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
-    return {check["name"]: check for check in json.loads(out)}
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    server = Broker(tmp_path / "redis", "--requirepass", "s3cret-word")
+    server.start()
+    yield server
+    server.kill()
 
 
-async def test_a_bot_that_is_killed_and_comes_back_goes_on_in_its_stream(tmp_path: Path) -> None:
-    broker = Broker(tmp_path / "redis", "--requirepass", "s3cret-word")
-    broker.start()
+async def test_a_bot_that_is_killed_and_comes_back_goes_on_in_its_stream(
+    tmp_path: Path, broker: Broker
+) -> None:
     secret = tmp_path / "password"
     secret.write_text("s3cret-word\n")
     file = tmp_path / "bot.toml"
@@ -66,12 +66,11 @@ async def test_a_bot_that_is_killed_and_comes_back_goes_on_in_its_stream(tmp_pat
         first = seqs[0]
         assert seqs == list(range(first, first + len(seqs)))
         assert gaps == []
-    found = await doctor(tmp_path, "--config", str(file))
-    assert found["backbone"]["result"] == "ok"
-    assert f"-{seqs[-1]:,} of run {node.state.epoch}" in found["backbone"]["text"]
+    settings = load(file=file, environ={}).settings
+    found = await backbone_check(settings)
+    assert found.result == "ok"
+    assert f"-{seqs[-1]:,} of run {node.state.epoch}" in found.text
     broker.kill()
-    found = await doctor(tmp_path, "--config", str(file))
-    assert found["backbone"]["result"] == "failed"
-    assert "s3cret" not in json.dumps(found)
-    log = b"".join(p.read_bytes() for p in tmp_path.rglob("*.log"))
-    assert b"s3cret" not in log
+    found = await backbone_check(settings)
+    assert found.result == "failed"
+    assert "s3cret" not in found.text
