@@ -71,6 +71,7 @@ def verify(path: Path) -> Verified:
         found.say(str(error))
         return found
     try:
+        _header(path, found)
         _integrity(db, found)
         _look(db, found)
         meta = file.read_meta(db)
@@ -89,6 +90,24 @@ def verify(path: Path) -> Verified:
     finally:
         db.close()
     return found
+
+
+def _header(path: Path, found: Verified) -> None:
+    """What SQLite takes as it stands of the first 100 bytes (file format, section 1.3): with
+    another write version, say, the file reads well and cannot be written."""
+    with path.open("rb") as opened:
+        head = opened.read(100)
+    numbers = struct.unpack(">25I", head)
+    right = {
+        "read and write version": head[18:20] in (b"\1\1", b"\2\2"),
+        "schema format": numbers[11] == 4,
+        "text encoding": numbers[14] == 1,
+        "kind of vacuum": numbers[16] in (0, 1),
+        "reserved bytes": not any(head[72:92]),
+    }
+    for name, fits in right.items():
+        if not fits:
+            found.say(f"file: its {name} in the header is not what was written")
 
 
 def _integrity(db: sqlite3.Connection, found: Verified) -> None:

@@ -176,3 +176,24 @@ async def test_a_large_file_that_is_whole_is_not_complained_of(
     assert feed.state.seq == 30
     assert not any(e.get("code") == "JOURNAL" for e in feed.state.events)
     await feed.close()
+
+
+@pytest.mark.parametrize(
+    ("at", "name"),
+    [
+        (18, "read and write version"),
+        (47, "schema format"),
+        (59, "text encoding"),
+        (80, "reserved"),
+    ],
+)
+async def test_a_bit_of_the_header_that_still_reads_is_named(
+    tmp_path: Path, at: int, name: str
+) -> None:
+    path = tmp_path / "j.db"
+    await fill(path, [600.0 - n for n in range(3)])
+    assert verify(path).ok
+    data = bytearray(path.read_bytes())
+    data[at] ^= 4
+    path.write_bytes(bytes(data))
+    assert any(name in line for line in verify(path).findings)

@@ -109,8 +109,13 @@ async def test_a_run_can_be_replayed_by_another_program(tmp_path: Path) -> None:
     path, target = tmp_path / "run.db", tmp_path / "incident.db"
     args = ("--port", "0", "--speed", "40", "--journal", str(path))
     async with program.running(tmp_path, *args) as bot:
-        await asyncio.sleep(4)
-        _, _, state = await bot.get("/api/state")
+        async with asyncio.timeout(60):  # a loaded machine takes its time to the first scan
+            while True:
+                _, _, state = await bot.get("/api/state")
+                if state["account"].get("balance") and len(state["events"]) > 6:
+                    break
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(1.5)  # a sample of that
         assert await bot.stop() == 0
     assert run("incident", "--around", "3s", "--db", path, "--out", target).exit_code == 0
     assert run("journal", "verify", "--db", target).exit_code == 0
