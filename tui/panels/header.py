@@ -50,7 +50,7 @@ def _terminal(badge: Badge) -> Part:
 def _bot(view: View, badge: Badge) -> Part:
     age, left = badge.age, view.session.next_scan()
     scanned = "" if age is None else f"scan {f.short_age(age)} ago"
-    due = "" if left is None else f"next {f.countdown(left):>4}"
+    due = "" if left is None else f"next {f.countdown(left):<4}"
     long = "  ".join(t for t in (scanned, due) if t)
     middle = " ".join(t for t in ("" if age is None else f"scan {f.short_age(age)}", due) if t)
     short: Line = [(badge.sign, badge.grade), (f" {middle or badge.word}", "text")]
@@ -96,7 +96,6 @@ def _server_time(view: View) -> Part:
                 [("server ", "dim"), (f"{day} {when}", "accent"), *tail],
                 [(f"{day} {when}", "accent"), *tail],
                 [(f"{day} {when[:5]}", "accent"), *tail],
-                [(day, "accent"), *tail],
             ),
             0,
         )

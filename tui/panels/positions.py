@@ -272,7 +272,10 @@ class PositionsPanel(TablePanel[Row]):
         state = session.state
         rows = [Row(OPEN, p) for p in state.positions]
         here = {str(r.ticket) for r in rows}
-        rows += [Row(CLOSED, e) for t, (_, e) in session.ghosts.items() if str(t) not in here]
+        for ticket, (_, event) in session.ghosts.items():
+            if str(ticket) not in here:
+                quote: Any = state.quotes.get(str(event.get("symbol"))) or {}
+                rows.append(Row(CLOSED, {"digits": quote.get("digits"), **event}))
         rows += [Row(PENDING, o) for o in state.orders]
         return rows
 

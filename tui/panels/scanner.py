@@ -231,7 +231,7 @@ class ScannerPanel(TablePanel[Row]):
         if age is not None:
             line.append((f"{f.short_age(age)} ago", "dim"))
         if left is not None:
-            line.append((f"  next {f.countdown(left):>4}", "dim"))
+            line.append((f"  next {f.countdown(left):<4}", "dim"))
         return line
 
     def fill(self, view: View, cells: int, rows: int) -> Sequence[Line]:

@@ -48,6 +48,7 @@ def quiet_line(view: View, cells: int) -> Line:
     status: Any = view.session.state.bot or {}
     left = session.next_scan()
     who = "Bot then: " if session.source.link.state == "replay" else "Bot: "
+    left_parts: list[Part] = []
     if not status:
         line: Line = [(who, "dim"), (badge.detail or "no word yet", "dim")]
     else:
@@ -57,9 +58,9 @@ def quiet_line(view: View, cells: int) -> Line:
             line.append((f", {word(badge.detail, 200)}", "text"))
         if left is not None and state == "waiting":
             due = "is due" if left <= 0 else f"in {f.countdown(left)}"
-            line.append((f"  next scan {due}", "dim"))
+            left_parts.append(Part(([(f"next scan {due}", "dim")],), 4))
         if status.get("strategy"):
-            line.append((f"  strategy {word(status['strategy'], 30)}", "dim"))
+            left_parts.append(Part(([(f"strategy {word(status['strategy'], 30)}", "dim")],), 3))
     parts = [Part(([("no alerts", "faint")],), 2)]
     login, server = (session.state.account.get(k) for k in ("login", "server"))
     if cells < WIDE and login is not None:
@@ -67,7 +68,7 @@ def quiet_line(view: View, cells: int) -> Line:
         name = word(login, 16)
         both = [(f"{name}@{word(server, 32)}", "dim")] if server else [(name, "dim")]
         parts.insert(0, Part((both, [(name, "dim")]), 1))
-    return bar([Part((line,), 0)], parts, cells)
+    return bar([Part((line,), 0), *left_parts], parts, cells)
 
 
 class AlertBar(LineView):

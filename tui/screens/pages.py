@@ -12,7 +12,7 @@ from .. import format as f
 from .. import freshness
 from ..actions import ACTIONS
 from ..freshness import Badge
-from ..lines import Line, fit, fit_line, line_width, wrap
+from ..lines import Line, Piece, fit, fit_line, line_width, wrap
 from ..panels.header import mode_badge
 from ..panels.scanner import STAGES, UNKNOWN_STAGE, stage
 from ..session import Session
@@ -276,11 +276,11 @@ class PortfolioSheet(Sheet):
 
     def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
         broad = cells >= BROAD
-        room = cells - (91 if broad else 55)
+        room = cells - (91 if broad else 40)
         head = f"{'Account':<{room}}{' Mode':<14}{'Equity':>14}{'Floating':>12}"
         if broad:
-            head += f"{'Day':>12}{'Open':>6}{'DD':>7}"
-        lines: list[Line] = [[(f"{head}  Freshness", "head")]]
+            head += f"{'Day':>12}{'Open':>6}{'DD':>7}  Freshness"
+        lines: list[Line] = [[(head, "head")]]
         sums: dict[str, list[float | None]] = {}
         for session in self.dash.sessions:
             if session.source.link.state == "replay":
@@ -292,7 +292,7 @@ class PortfolioSheet(Sheet):
                 lines.append(
                     [("  day ", "dim"), view.gain(values[2]), ("  open ", "dim"),
                      (_open(session), "text"), ("  DD ", "dim"),
-                     (f.percent(account.get("drawdown_pct")), "text")]
+                     (f.percent(account.get("drawdown_pct")), "text"), self._worst(session)]
                 )  # fmt: skip
             before = sums.setdefault(str(account.get("currency") or "?"), [0.0, 0.0, 0.0])
             for i, value in enumerate(values):
@@ -314,8 +314,6 @@ class PortfolioSheet(Sheet):
     def _row(self, session: Session, view: View, room: int, broad: bool) -> Line:
         account = session.state.account
         one = View.of(session, unit=view.unit, mask=view.mask)
-        terminal, bot, feed = freshness.badges(session)
-        worst = next((b for b in (feed, terminal, bot) if b.grade != "ok"), terminal)
         here = session is self.dash.session
         name = f"{word(account.get('login'), 12)}@{word(account.get('server'), 14)}"
         if session.bot:
@@ -334,8 +332,15 @@ class PortfolioSheet(Sheet):
                 _right(one.gain(account.get("day_pl")), 12),
                 (f"{_open(session):>6}", "text"),
                 (f"{f.percent(account.get('drawdown_pct')):>7}", "text"),
+                self._worst(session),
             ]
-        return [*line, (f"  {worst.sign} {worst.name} {worst.word}", worst.grade)]
+        return line
+
+    def _worst(self, session: Session) -> Piece:
+        """The badge of what is least well; the terminal's when all is."""
+        terminal, bot, feed = freshness.badges(session)
+        worst = next((b for b in (feed, terminal, bot) if b.grade != "ok"), terminal)
+        return f"  {worst.sign} {worst.name} {worst.word}", worst.grade
 
 
 def _open(session: Session) -> str:
