@@ -7,6 +7,7 @@ by something that can be seen, once, where the text comes in.
 from __future__ import annotations
 
 _MARKS = (
+    0xAD,  # soft hyphen: drawn by some, hidden by others
     *range(0x80, 0xA0),  # C1 controls
     0x061C,
     *range(0x200B, 0x2010),  # zero width, direction marks
