@@ -24,6 +24,8 @@ LEAVE = b"\x1b[?7h\x1b[0m\x1b[?1049l\x1b[?25h"
 TINY = (60, 16)
 ROOMY = (100, 30)
 """As ``tui.screens.main`` has them, which may not be loaded here."""
+LEFT = 60
+"""Percent of a roomy window that the left panels take, as ``dash.tcss`` says."""
 
 SGR = {"faint": "2", "dim": "2", "crit": "1;31", "bold": "1", "text": ""}
 PLAIN = str.maketrans("▸✓✕·…─│╭╮╰╯█", ">vx.~-|++++#")
@@ -204,12 +206,12 @@ def frame_lines(steps: Steps, cells: int, rows: int) -> list[list[Piece]]:
     out: list[list[Piece]] = [[("  mt5dash  ", "bold"), ("starting", "text")]]
     out += [[]] * (head - 1)
     # The first row is the heading's: nothing moves when the screen itself stands.
-    told = [[], *steps.lines((cells if narrow else cells * 58 // 100) - 4)]
+    told = [[], *steps.lines((cells if narrow else cells * LEFT // 100) - 4)]
     if narrow:
         out += _box(PANELS[0], cells, upper, told)
         out += _box(" │ ".join(PANELS[1:]), cells, board - upper, [])
     else:
-        left = cells * 58 // 100
+        left = cells * LEFT // 100
         for titles, high, body in ((PANELS[:2], upper, told), (PANELS[2:], board - upper, [])):
             pair = zip(
                 _box(titles[0], left, high, body),
