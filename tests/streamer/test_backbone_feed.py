@@ -10,12 +10,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from backbone_kit import Broker, until
+from backbone_kit import Broker, SmallFeed, until
 from feed_kit import OpenFeed, http
 
 from streamer import backbone_feed
 from streamer.backbone import Gap
 from streamer.backbone_feed import Backbone
+from streamer.backbone_open import open_store
 from streamer.backbone_settings import BackboneSettings
 from streamer.backbone_source import BackboneSource
 from streamer.feed import Feed
@@ -248,3 +249,20 @@ async def test_the_last_events_of_a_feed_that_stops_reach_the_stream(
     node = await source(url)
     await until(lambda: node.state.seq == 100)
     assert node.link.state == "connecting", "nobody writes there now"
+
+
+async def test_a_source_tells_each_gap(
+    source: Callable[..., Awaitable[BackboneSource]],
+) -> None:
+    url = f"memory:{uuid4().hex}"
+    first = await SmallFeed(open_store(url)).start()
+    first.publish(5)
+    await first.delivered()
+    await first.writer.close()
+    gaps: list[Gap] = []
+    node = await source(url, since="E:5", on_gap=gaps.append)
+    second = await SmallFeed(open_store(url), seq=20, history=False).start()
+    second.publish(1)
+    await until(lambda: node.gaps == 1)
+    assert [(gap.first, gap.last) for gap in gaps] == [(6, 20)]
+    await second.writer.close()
