@@ -155,6 +155,16 @@ async def test_dangerous_commands_want_a_typed_word(key: str, word: str, name: s
         assert [c for c, _ in b.source.commands] == [name]
 
 
+async def test_the_kill_switch_closes_everything_too_when_both_words_are_typed() -> None:
+    async with bench() as b:
+        await b.press("K")
+        b.type("halt  flatten")
+        await b.press("enter")
+        await b.pilot.pause()
+        sent = {"reason": "operator, from the screen", "flatten": True}
+        assert b.source.commands == [("halt", sent)]
+
+
 async def test_a_refusal_is_shown_where_it_was_asked() -> None:
     async with bench() as b:
         b.source.refuse = "observing only: no order is sent"
