@@ -50,10 +50,10 @@ def test_it_replays_real_quotes_between_two_moments(tmp_path: Path, real_quotes:
         "--from",
         "2014-05-07T12:00",
         "--to",
-        "2014-05-07T13:30",
+        "2014-05-08T12:00",
     )
     found = report(tmp_path, *args, "--symbols", "EURUSD")
-    assert found["ended"] - found["began"] == 5400
+    assert found["ended"] - found["began"] == 86_400
     assert {trade["symbol"] for trade in found["trades"]} == {"EURUSD"}
     assert all(
         found["began"] <= t["opened"] < t["closed"] <= found["ended"] for t in found["trades"]
