@@ -201,18 +201,19 @@ async def run_relay(settings: Settings, addresses: Sequence[Address]) -> int:
     from streamer.alerts import Alerts
 
     from . import life
-    from .headless import announce, log_events, told_to_systemd, wait_for_signal
+    from .headless import announce, log_events, stop_asked, told_to_systemd
 
     relay = build(settings, addresses)
     await relay.start()
     alerts = Alerts(relay.feed, settings.alerts)
     if settings.relay.alerts:
         alerts.start()
+    stop = stop_asked()
     log_events(relay.feed)
     announce(relay.feed, "relay")
     async with told_to_systemd(relay.feed):
         waits = [
-            asyncio.create_task(wait_for_signal(), name="signal"),
+            asyncio.create_task(stop.wait(), name="signal"),
             asyncio.create_task(relay.ended.wait(), name="upstreams"),
         ]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -84,10 +84,11 @@ async def run_headless(loaded: Loaded, steps: Steps | None = None) -> int:
     runtime = Runtime(loaded.settings, steps)
     await runtime.start()
     started()
+    stop = stop_asked()  # before it is announced: whoever reads that may stop us at once
     log_events(runtime.feed)
     announce(runtime.feed, runtime.mode)
     async with told_to_systemd(runtime.feed):
-        await wait_for_signal()
+        await stop.wait()
         life.bound_stop()
     await runtime.stop()
     return 0
@@ -108,9 +109,10 @@ async def run_replay(loaded: Loaded, path: Path, options: dict[str, Any]) -> int
     await replay.open()
     await feed.start()
     started()
+    stop = stop_asked()
     announce(feed, "replay")
     replay.play()
-    await wait_for_signal()
+    await stop.wait()
     life.bound_stop()
     await replay.close()
     await feed.close()
@@ -132,8 +134,8 @@ async def told_to_systemd(feed: Feed) -> AsyncIterator[None]:
         await asyncio.wait([telling])
 
 
-async def wait_for_signal() -> None:
-    """Return at the first stopping signal."""
+def stop_asked() -> asyncio.Event:
+    """Set at the first stopping signal from now on."""
     stop = asyncio.Event()
 
     def received(signum: signal.Signals) -> bool:
@@ -142,4 +144,4 @@ async def wait_for_signal() -> None:
         return True
 
     life.on_stop_signal(received)
-    await stop.wait()
+    return stop

@@ -22,7 +22,7 @@ from . import first_frame, life
 from .about import program_version
 from .app import DashApp
 from .driver import TERMINAL_LOST, restore_terminal, screen_driver
-from .headless import wait_for_signal
+from .headless import stop_asked
 from .logs import default_log_file
 from .options import Clock, Memory
 from .paths import state_dir
@@ -123,7 +123,7 @@ async def run_screen(loaded: Loaded, steps: Steps | None = None) -> int:
                 file=sys.stderr,
                 flush=True,
             )
-        await wait_for_signal()
+        await stop_asked().wait()
     life.bound_stop()
     await start.stop()
     return start.failed() if start.error is not None else 0

@@ -16,8 +16,6 @@ from streamer.journal import Journal
 from streamer.report import as_text, build
 from streamer.settings import FeedSettings
 
-NOW = float(int(time.time()))
-
 
 def trade(ticket: int, profit: float, **more: Any) -> list[dict[str, Any]]:
     common = {"ticket": ticket, "symbol": "EURUSD", "direction": "BUY", "volume": 0.1, **more}
@@ -58,7 +56,7 @@ async def test_a_report_is_of_one_bot_and_tells_of_the_others(tmp_path: Path) ->
     feed._record(feed.journal)
     await feed.close()
     db = file.read_only(path)
-    span = NOW - 10, NOW + 100
+    span = time.time() - 300, time.time() + 300
     alpha = build(db, *span, lambda at: [])
     beta = build(db, *span, lambda at: [], "beta")
     rows = list(export.trade_rows(db))

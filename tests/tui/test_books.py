@@ -75,7 +75,7 @@ async def test_a_position_tells_how_far_it_went_and_why_it_was_opened() -> None:
         text = await b.press("1", "j", "enter")
         assert "Lowest, highest   -12.00▼" in text
         assert "+66.00▲" in text
-        assert "seen by this screen" not in text
+        assert "seen here" not in text
 
 
 async def test_without_a_ledger_the_screen_tells_what_it_saw_itself() -> None:
@@ -88,7 +88,7 @@ async def test_without_a_ledger_the_screen_tells_what_it_saw_itself() -> None:
         text = await b.press("1", "j", "enter")
         assert "-30.00▼" in text
         assert "+90.00▲" in text
-        assert "seen by this screen" in text
+        assert "seen here" in text
 
 
 @pytest.mark.parametrize("locked", [False, True])
