@@ -124,7 +124,12 @@ async def test_a_full_disk_at_the_start_is_told_in_words(tmp_path: Path, disk: P
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    try:
+        _, errors = await asyncio.wait_for(process.communicate(), 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     assert process.returncode == 3
     assert b"the disk is full" in errors
     assert b"Traceback" not in errors
