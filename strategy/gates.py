@@ -117,9 +117,18 @@ def cooldown(case: Case) -> Stop | None:
     limit = case.desk.settings.cooldown_s
     if case.rested >= limit:
         return None
-    return Stop(
-        "COOLDOWN", f"Cooldown ({limit - case.rested:.0f}s left)", value=case.rested, limit=limit
-    )
+    text = f"Cooldown ({_wait(limit - case.rested)} left)"
+    return Stop("COOLDOWN", text, value=case.rested, limit=limit)
+
+
+def _wait(seconds: float) -> str:
+    """A stretch of time as a person says it: 50s, 35min, 5h57m; ``?`` when it is unknown."""
+    if math.isnan(seconds):
+        return "?"
+    minutes = round(seconds / 60)
+    if seconds < 120:
+        return f"{seconds:.0f}s"
+    return f"{minutes}min" if minutes < 120 else f"{minutes // 60}h{minutes % 60:02d}m"
 
 
 def regime(case: Case) -> Stop | None:
