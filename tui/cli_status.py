@@ -186,9 +186,10 @@ def status(
         found = {"status": word, "url": base, "health": health, "state": state, "bots": bots}
         print(json.dumps(found))
     else:
-        for line in words(base, health, state, time.time()):
+        shown = str(state.get("bot_name"))
+        for line in words(base, health, state, time.time(), _dict(bots.get(shown))):
             print(line.rstrip())
-        for line in bot_words(bots, str(state.get("bot_name"))):
+        for line in bot_words(bots, shown):
             print(line.rstrip())
     raise typer.Exit(EXIT[word])
 
@@ -210,9 +211,14 @@ def _rows(value: Any) -> list[dict[str, Any]]:
 
 
 def words(
-    base: str, health: Mapping[str, Any], state: Mapping[str, Any], now: float
+    base: str,
+    health: Mapping[str, Any],
+    state: Mapping[str, Any],
+    now: float,
+    bot: Mapping[str, Any],
 ) -> Iterator[str]:
-    """Lines for people. ``now`` is UTC epoch seconds."""
+    """Lines for people. ``now`` is UTC epoch seconds; ``bot`` is what the feed knows of the bot
+    shown: a relay has the age of its account nowhere else."""
     account = _dict(state.get("account"))
     checks = {k: _dict(v) for k, v in _dict(health.get("checks")).items()}
     mode = _t(account.get("mode") or _dict(state.get("bot")).get("mode"), 10)
@@ -222,7 +228,7 @@ def words(
         if found.get("status") != "ok":
             yield f"  {_t(found.get('status')).upper():<8} {_t(check, 16)}: {_t(found.get('text'), 200)}"
     when = f.parse_time(state.get("server_time"))
-    age = f.known(_dict(checks.get("data")).get("age_s"))
+    age = f.known(_dict(checks.get("data")).get("age_s", bot.get("data_age_s")))
     heard = "no account seen yet" if age is None else f"account told {f.whole_age(age)} ago"
     speed = f.speed(state.get("speed"))
     yield f"Server   {f.stamp(when, '%Y-%m-%d %H:%M:%S')}{f' {speed}' if speed else ''}  {heard}"
