@@ -263,8 +263,8 @@ def bound(rows: list[Row]) -> str:
         f"more for an event than the others do at all: it copies it, applies it to the state, keeps "
         f"it for those that resume.\n\n"
         "FastAPI + uvicorn is measured twice: as uvicorn comes today, and with "
-        '`ws="websockets"`, its default until that was deprecated: the one that the server which '
-        "this feed replaces was deployed with.\n"
+        '`ws="websockets"`, its default until 0.50 (July 2026), which '
+        "a server that was deployed before then runs with.\n"
     )
 
 
