@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -164,3 +165,21 @@ def test_a_run_without_screen_loads_no_textual(tmp_path: Path) -> None:
     )
     assert {"strategy.worker", "execution.observer", "streamer.feed"} <= modules
     assert "textual" not in modules
+
+
+@pytest.mark.parametrize(
+    "words", [("tui", "--no-ui", "--port", "0"), ("relay", "--upstream", "ws://127.0.0.1:1/ws")]
+)
+def test_a_state_folder_that_cannot_be_used_is_told_in_words(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").touch()
+    ended = subprocess.run(
+        [sys.executable, "-m", "tui", *words],
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "file" / "state"),
+             "XDG_CONFIG_HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 3
+    assert "cannot open the journal" in ended.stderr
+    assert "Traceback" not in ended.stderr

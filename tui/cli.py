@@ -22,6 +22,7 @@ from .cli_common import (
     fail,
     feed_url,
     load_settings,
+    open_log,
     plain_wanted,
     token_from,
 )
@@ -277,10 +278,7 @@ def _run_bot(loaded: Loaded, steps: Steps, *, screen: bool) -> int:
     steps.begin("screen" if screen else "feed", "loading")
     import asyncio
 
-    from .logs import Log, default_log_file
-
-    log_file = loaded.settings.log.file or (default_log_file() if screen else None)
-    log = Log(level=loaded.settings.log.level, file=log_file, console=not screen)
+    log = open_log(loaded, screen=screen)
     try:
         if screen:
             from .screen import run_screen
@@ -306,13 +304,7 @@ def _run_attached(
     steps.begin("screen", "loading")
     import asyncio
 
-    from .logs import Log, default_log_file
-
-    log = Log(
-        level=loaded.settings.log.level,
-        file=loaded.settings.log.file or default_log_file(),
-        console=False,
-    )
+    log = open_log(loaded, screen=True)
     try:
         from .screen import run_attached
 

@@ -17,6 +17,7 @@ import typer
 from . import first_frame
 
 if TYPE_CHECKING:
+    from .logs import Log
     from .settings import Loaded
 
 FAILED, USAGE, IN_USE = 1, 2, 3
@@ -36,6 +37,25 @@ def fail(text: str, code: int = FAILED) -> typer.Exit:
     for line in text.splitlines():
         print(f"mt5dash: {line}", file=sys.stderr)
     return typer.Exit(code)
+
+
+def open_log(loaded: Loaded, *, screen: bool) -> Log:
+    """The program's log: where a screen is, always a file; else standard error too.
+
+    Ends the program in words when the file's folder cannot be used.
+    """
+    from .logs import Log, default_log_file
+
+    asked = loaded.settings.log
+    file = asked.file or (default_log_file() if screen else None)
+    try:
+        return Log(level=asked.level, file=file, console=not screen)
+    except OSError as error:
+        raise fail(
+            f"{file}: the log cannot be written: {error.strerror or error}; check the rights of its "
+            "folder, or name another file in [log] file",
+            USAGE,
+        ) from None
 
 
 def plain_wanted(args: Sequence[str]) -> bool:

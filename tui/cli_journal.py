@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_common import IN_USE, USAGE, Config, fail, load_settings
+from .cli_common import IN_USE, USAGE, Config, fail, load_settings, open_log
 from .moments import HINT, parse_moment
 
 journal = typer.Typer(help="The journal: verify, back up, prune, export.", no_args_is_help=True)
@@ -282,13 +282,7 @@ def replay(
     screen = not no_ui and first_frame.has_terminal()
     steps.end("settings", str(loaded.file or "defaults"))
     steps.begin("screen", "loading")
-    from .logs import Log, default_log_file
-
-    log = Log(
-        level=loaded.settings.log.level,
-        file=loaded.settings.log.file or (default_log_file() if screen else None),
-        console=not screen,
-    )
+    log = open_log(loaded, screen=screen)
     options: dict[str, Any] = {"start": first, "end": last, "speed": speed}
     try:
         with told():

@@ -15,7 +15,17 @@ from urllib.parse import urlsplit
 
 import typer
 
-from .cli_common import FAILED, IN_USE, USAGE, Config, fail, feed_url, load_settings, token_from
+from .cli_common import (
+    FAILED,
+    IN_USE,
+    USAGE,
+    Config,
+    fail,
+    feed_url,
+    load_settings,
+    open_log,
+    token_from,
+)
 
 if TYPE_CHECKING:
     from streamer.relay import Relay
@@ -156,7 +166,6 @@ def build(settings: Settings, addresses: Sequence[Address]) -> Relay:
     from .about import program_version
 
     path = journal_path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
     asked = settings.feed
     bots = RELAY_BOTS if "max_bots" not in asked.model_fields_set else asked.max_bots
     feed = Feed(
@@ -173,10 +182,8 @@ def _run(loaded: Loaded, addresses: Sequence[Address]) -> int:
     from streamer.journal import JournalError
     from streamer.server import PortTaken
 
-    from .logs import Log
-
     settings = loaded.settings
-    log = Log(level=settings.log.level, file=settings.log.file, console=True)
+    log = open_log(loaded, screen=False)
     try:
         return asyncio.run(run_relay(settings, addresses))
     except (PortTaken, JournalError) as error:

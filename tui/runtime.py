@@ -86,7 +86,12 @@ def intents_path(settings: Settings) -> Path | None:
 
 def prune_paper_journals(folder: Path, keep: int = PAPER_JOURNALS_KEPT) -> None:
     """Delete the oldest paper journals, except those that a running program holds."""
-    for old in sorted(folder.glob("paper-*.db"))[:-keep]:
+    try:
+        found = sorted(folder.glob("paper-*.db"))
+    except OSError as error:  # the journal says so too, and ends the start
+        log.info("old paper journals were not looked for: %s", error)
+        return
+    for old in found[:-keep]:
         try:
             Journal.remove(old)
         except (OSError, JournalLocked) as error:
@@ -156,7 +161,6 @@ class Runtime:
             quotes = await in_thread(lambda: check_paper(settings.paper, tell), "market-check")
         steps.begin("feed", "opening the journal")
         path = journal_path(settings)
-        path.parent.mkdir(parents=True, exist_ok=True)
         if settings.journal.path is None and settings.terminal.backend == "paper":
             prune_paper_journals(path.parent)
         self.journal = Journal(path, settings.journal)

@@ -159,12 +159,17 @@ def load(
 
 def _find_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
     named = file or (Path(env[CONFIG_ENV]) if env.get(CONFIG_ENV) else None)
-    if named is not None:
-        if not named.is_file():
-            raise SettingsError(f"{named}: no such settings file; check --config or {CONFIG_ENV}")
-        return named
-    own = default_file()
-    return own if own.is_file() else None
+    looked = named or default_file()
+    try:
+        there = looked.is_file()
+    except OSError as error:  # such as the folder of another user, whose HOME was left set
+        raise SettingsError(
+            f"{looked}: cannot be looked for: {error.strerror}; name a settings file with --config "
+            f"or {CONFIG_ENV}, or set HOME to your own"
+        ) from None
+    if named is not None and not there:
+        raise SettingsError(f"{named}: no such settings file; check --config or {CONFIG_ENV}")
+    return looked if there else None
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -91,3 +91,16 @@ def test_secrets_are_masked_in_values_and_errors(toml: Path) -> None:
     with pytest.raises(SettingsError) as error:
         load(file=toml, environ={})
     assert "hunter2" not in str(error.value)
+
+
+def test_a_settings_folder_that_may_not_be_entered_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forbidden(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", forbidden)
+    with pytest.raises(
+        SettingsError, match="Permission denied; name a settings file with --config"
+    ):
+        load({}, environ={})
