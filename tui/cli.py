@@ -19,6 +19,12 @@ from .cli_common import (
     IN_USE,
     USAGE,
     Config,
+    Host,
+    Plaintext,
+    Port,
+    RequireToken,
+    TlsCert,
+    TlsKey,
     fail,
     feed_url,
     load_settings,
@@ -153,24 +159,12 @@ def tui(
         Path | None,
         typer.Option("--token-file", metavar="FILE", help="Token for --connect, in a file."),
     ] = None,
-    host: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on [127.0.0.1].")
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Port to listen on [first free of 8000-8009]."),
-    ] = None,
-    tls_cert: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificate chain, to serve wss.")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key.")] = None,
-    plaintext: Annotated[
-        bool | None,
-        typer.Option("--plaintext", help="Allow listening beyond this machine without TLS."),
-    ] = None,
-    require_token: Annotated[
-        bool | None, typer.Option("--require-token", help="Ask for a token for viewing, too.")
-    ] = None,
+    host: Host = None,
+    port: Port = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    plaintext: Plaintext = None,
+    require_token: RequireToken = None,
     mode: Annotated[str | None, typer.Option(help="observe, paper or live.")] = None,
     backend: Annotated[
         str | None, typer.Option(help="Terminal: paper, native, agent or rpyc [paper].")

@@ -30,6 +30,26 @@ Config = Annotated[
     typer.Option("--config", metavar="FILE", help="Settings file (TOML)."),
 ]
 
+# How a feed listens, for every command that starts one.
+Host = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Address to listen on [127.0.0.1].")
+]
+Port = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Port to listen on [first free of 8000-8009]."),
+]
+TlsCert = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Certificate chain, to serve wss.")
+]
+TlsKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key.")]
+Plaintext = Annotated[
+    bool | None,
+    typer.Option("--plaintext", help="Allow listening beyond this machine without TLS."),
+]
+RequireToken = Annotated[
+    bool | None, typer.Option("--require-token", help="Ask for a token for viewing, too.")
+]
+
 
 def fail(text: str, code: int = FAILED) -> typer.Exit:
     """Tell a person what is wrong, each line once, and give the exit to raise."""

@@ -20,6 +20,12 @@ from .cli_common import (
     IN_USE,
     USAGE,
     Config,
+    Host,
+    Plaintext,
+    Port,
+    RequireToken,
+    TlsCert,
+    TlsKey,
     fail,
     feed_url,
     load_settings,
@@ -52,24 +58,12 @@ def relay(
             "[MT5DASH_TOKEN, MT5DASH_TOKEN_1, MT5DASH_TOKEN_2...].",
         ),
     ] = None,
-    host: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on [127.0.0.1].")
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Port to listen on [first free of 8000-8009]."),
-    ] = None,
-    tls_cert: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificate chain, to serve wss.")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key.")] = None,
-    plaintext: Annotated[
-        bool | None,
-        typer.Option("--plaintext", help="Allow listening beyond this machine without TLS."),
-    ] = None,
-    require_token: Annotated[
-        bool | None, typer.Option("--require-token", help="Ask for a token for viewing, too.")
-    ] = None,
+    host: Host = None,
+    port: Port = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    plaintext: Plaintext = None,
+    require_token: RequireToken = None,
     journal: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Journal file (SQLite): where it goes on from."),

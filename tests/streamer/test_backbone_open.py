@@ -19,7 +19,7 @@ from streamer.backbone_settings import BackboneSettings
         ("rediss://me:secret@broker.example.org", "rediss://broker.example.org"),
         ("redis://:p%40ss%2F@[::1]:6379/0", "redis://[::1]:6379/0"),
         ("redis://h:notaport/secret", "redis://…"),
-        ("sqlite:/tmp/x.db", "sqlite:/tmp/x.db"),
+        ("sqlite:feeds/x.db", "sqlite:feeds/x.db"),
         ("memory:x", "memory:x"),
         ("valkey://:secret@h", "valkey://h"),
     ],
