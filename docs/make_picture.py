@@ -11,8 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tui.app import DashApp
-from tui.runtime import Runtime
+from tui.app.app import DashApp
+from tui.run.runtime import Runtime
 from tui.settings import load
 
 HERE = Path(__file__).parent

@@ -19,18 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from streamer.protocol import Event, RiskAlert
+from streamer.protocol.messages import Event, RiskAlert
 
-from . import constants as c
-from . import health
-from .backends import BackendError, open_backend
-from .client import TerminalClient
-from .intents import Intents, IntentsError
+from .account.shapes import MARGIN_MODES
+from .account.symbols import Symbols
+from .api import constants as c
+from .api.structs import Tick
+from .api.terminal import TerminalError
+from .orders.intents import Intents, IntentsError
 from .settings import PaperSettings, TerminalSettings
-from .shapes import MARGIN_MODES
-from .structs import Tick
-from .symbols import Symbols
-from .terminal import TerminalError
+from .transport import health
+from .transport.client import TerminalClient
+from .transport.registry import BackendError, open_backend
 
 CONNECT_S = 40.0
 FRESH_TICK_S = 6.0

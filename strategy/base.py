@@ -18,8 +18,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from execution.structs import SymbolInfo, Tick
-from strategy.settings import StrategySettings
+from execution.api.structs import SymbolInfo, Tick
+
+from .settings import StrategySettings
 
 Direction = Literal["BUY", "SELL"]
 Floats = npt.NDArray[np.float64]
@@ -173,7 +174,7 @@ def load(settings: StrategySettings) -> Strategy:
     if ".py:" in name:
         return _instance(_from_file(name), settings)
     if name == "institutional":
-        from strategy.institutional import InstitutionalStrategy
+        from .institutional.strategy import InstitutionalStrategy
 
         return InstitutionalStrategy(settings)
     found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}

@@ -8,9 +8,10 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET
 
-from execution.health import Status
-from strategy.case import Stop
-from streamer.protocol import BotStatus, Event, Reason, RiskMemory
+from execution.transport.health import Status
+from streamer.protocol.messages import BotStatus, Event, Reason, RiskMemory
+
+from .scan.gate_context import Stop
 
 Mode = Literal["observe", "paper", "live"]
 State = Literal["starting", "waiting", "paused", "halted", "error", "stopped"]

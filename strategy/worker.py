@@ -16,30 +16,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from execution.client import TerminalClient
-from execution.observer import Observation, Observer
-from execution.orders import Orders
-from execution.structs import SymbolInfo
-from execution.terminal import TerminalError
-from strategy import account
-from strategy.base import Setup, Strategy
-from strategy.base import load as build_strategy
-from strategy.book import Book, Why
-from strategy.case import Desk, Stop
-from strategy.commands import Operator, check, refused
-from strategy.compute import Compute, Thread
-from strategy.desk import RiskDesk
-from strategy.gates import funnel
-from strategy.keeper import Keeper
-from strategy.model_gate import Judge
-from strategy.news import Calendar
-from strategy.scanner import Row, Scan, Scanner
-from strategy.settings import RiskSettings, StrategySettings
-from strategy.status import Mode, Teller, starting, state_of, stopped
-from strategy.trader import Trader
-from strategy.trainer import Trainer
-from streamer.command_args import BadCommand
-from streamer.protocol import (
+from execution.account.observer import Observation, Observer
+from execution.api.structs import SymbolInfo
+from execution.api.terminal import TerminalError
+from execution.orders.orders import Orders
+from execution.transport.client import TerminalClient
+from streamer.protocol.commands import BadCommand
+from streamer.protocol.messages import (
     Command,
     CommandResult,
     Event,
@@ -48,6 +31,24 @@ from streamer.protocol import (
     ScanStart,
     ScanSummary,
 )
+
+from .base import Setup, Strategy
+from .base import load as build_strategy
+from .ml.model_gate import Judge
+from .ml.trainer import Trainer
+from .operator import Operator, check, refused
+from .risk import account
+from .risk.risk_limits import RiskDesk
+from .scan.gate_context import Desk, Stop
+from .scan.gates import funnel
+from .scan.news import Calendar
+from .scan.scanner import Row, Scan, Scanner
+from .scan.worker_thread import Compute, Thread
+from .settings import RiskSettings, StrategySettings
+from .status import Mode, Teller, starting, state_of, stopped
+from .trade.executor import Trader
+from .trade.position_manager import Keeper
+from .trade.trade_book import Book, Why
 
 __all__ = ["Worker", "build_strategy"]
 

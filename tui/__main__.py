@@ -1,5 +1,5 @@
 """``python -m tui`` is ``mt5dash``."""
 
-from .cli import main
+from .cli.main import main
 
 main()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import platformdirs
 
-from streamer.text import clean
+from streamer.protocol.sanitise import clean
 
 QUEUE_SIZE = 10_000
 LINE_LIMIT = 4_000

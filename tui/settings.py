@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from execution.settings import PaperSettings, TerminalSettings
 from strategy.settings import RiskSettings, StrategySettings
-from streamer.alerts_settings import AlertSettings
-from streamer.backbone_settings import BackboneSettings
-from streamer.relay_settings import RelaySettings
+from streamer.alerts.settings import AlertSettings
+from streamer.backbone.settings import BackboneSettings
+from streamer.relay.settings import RelaySettings
 from streamer.settings import FeedSettings, JournalSettings
 
 ENV_PREFIX = "MT5DASH_"

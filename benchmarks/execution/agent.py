@@ -19,13 +19,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from serving import PATH, TOKEN, serve_agent  # noqa: E402
+from support.serving import PATH, TOKEN, serve_agent  # noqa: E402
 
-from execution.backend import Backend, Call, InProcess  # noqa: E402
-from execution.client import TerminalClient, TerminalError  # noqa: E402
 from execution.paper import open_paper  # noqa: E402
-from execution.remote import Agent, Child  # noqa: E402
 from execution.settings import PaperSettings, TerminalSettings  # noqa: E402
+from execution.transport.backend import Backend, Call, InProcess  # noqa: E402
+from execution.transport.client import TerminalClient, TerminalError  # noqa: E402
+from execution.transport.remote import Agent, Child  # noqa: E402
 
 
 async def timed(work: Callable[[], Awaitable[object]], times: int) -> str:
@@ -58,7 +58,7 @@ async def calls(name: str, backend: Backend) -> None:
 async def hang(seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         flag = Path(folder) / "hang"
-        child = Child("paper_module", PATH | {"PAPER_HANG": str(flag)})
+        child = Child("support.paper_module", PATH | {"PAPER_HANG": str(flag)})
         said: list[tuple[float, str, str]] = []
         client = TerminalClient(
             child,
@@ -111,8 +111,8 @@ async def hang(seconds: float) -> None:
 async def main() -> None:
     paper = PaperSettings()
     await calls("paper", InProcess(lambda: open_paper(paper)))
-    await calls("native", Child("paper_module", PATH))
-    process, port = serve_agent("--module", "paper_module")
+    await calls("native", Child("support.paper_module", PATH))
+    process, port = serve_agent("--module", "support.paper_module")
     await calls("agent", Agent(f"127.0.0.1:{port}", TOKEN))
     process.kill()
     process.communicate()

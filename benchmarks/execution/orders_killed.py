@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from order_killer import Tally, run  # noqa: E402
+from support.order_killer import Tally, run  # noqa: E402
 
 
 def show(kind: str, tally: Tally, seconds: float) -> None:

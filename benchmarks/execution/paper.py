@@ -20,14 +20,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from execution import constants as mt5
+from execution.api import constants as mt5
 from execution.paper import open_paper
-from execution.paper.clock import SteppedClock
-from execution.paper.generator import GeneratedMarket
-from execution.paper.ledger import AccountConfig
-from execution.paper.replay import ReplayMarket
-from execution.paper.symbols import SPECS, Spec, spec_for
-from execution.paper.terminal import PaperTerminal
+from execution.paper.account.ledger import AccountConfig
+from execution.paper.market.clock import SteppedClock
+from execution.paper.market.generator import GeneratedMarket
+from execution.paper.market.replay import ReplayMarket
+from execution.paper.market.symbols import SPECS, Spec, spec_for
+from execution.paper.server.terminal import PaperTerminal
 from execution.settings import PaperSettings
 
 MONDAY = 1_748_865_600.0  # 2025-06-02 12:00 UTC

@@ -14,15 +14,15 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "streamer"))
+sys.path.insert(0, str(ROOT / "tests" / "streamer" / "client"))
 sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT))
 
 import test_feed_client as checks  # noqa: E402
 
-from streamer import client  # noqa: E402
-from streamer.feed import Feed  # noqa: E402
-from streamer.journal import Journal  # noqa: E402
+from streamer.client import feed_client as client  # noqa: E402
+from streamer.feed.feed import Feed  # noqa: E402
+from streamer.journal.writer import Journal  # noqa: E402
 from streamer.settings import FeedSettings  # noqa: E402
 
 EVENTS, FAULTS, CLIENTS = 100_000, 50, 20

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from streamer.feed import Feed
-from streamer.server import FeedServer
+from streamer.feed.feed import Feed
+from streamer.server.endpoint import FeedServer
 from streamer.settings import FeedSettings
 
 

@@ -51,7 +51,7 @@ def serve(pipe: Any, core: int) -> None:
     pin(core)
 
     async def main() -> None:
-        from streamer.feed import Feed
+        from streamer.feed.feed import Feed
         from streamer.settings import FeedSettings
 
         feed = Feed(FeedSettings(port=0))
@@ -166,7 +166,7 @@ def slow_client(stopped: int) -> report.Row:
 
 def push_cost(stuck: int) -> report.Row:
     """What a call costs a bot's thread while so many clients are stuck."""
-    from streamer.background import push_update, start_server, stop_server
+    from streamer.feed.background import push_update, start_server, stop_server
     from streamer.settings import FeedSettings
 
     port = start_server(settings=FeedSettings(port=0))

@@ -30,9 +30,9 @@ from websockets.exceptions import ConnectionClosed
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from streamer.journal_verify import verify  # noqa: E402
-from streamer.protocol import SUBPROTOCOL, is_state  # noqa: E402
-from streamer.state import FeedState  # noqa: E402
+from streamer.journal.verify import verify  # noqa: E402
+from streamer.protocol.messages import SUBPROTOCOL, is_state  # noqa: E402
+from streamer.state.reducer import FeedState  # noqa: E402
 
 SECTIONS = ("account", "positions", "orders", "quotes", "scan_summary", "recent_trades")
 REST = ("events", "bot", "terminal", "equity", "server_time", "speed")

@@ -25,8 +25,8 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 
 async def publish(path: Path) -> None:
-    from streamer.feed import Feed
-    from streamer.journal import Journal
+    from streamer.feed.feed import Feed
+    from streamer.journal.writer import Journal
     from streamer.settings import FeedSettings
 
     feed = Feed(FeedSettings(port=0), Journal(path))
@@ -48,7 +48,7 @@ async def publish(path: Path) -> None:
 
 def fill(path: Path, rows: int) -> None:
     """So many events as the journal would have written them."""
-    from streamer import journal_file as file
+    from streamer.journal import schema as file
 
     path.touch()
     db = file.connect(path, "OFF")
@@ -102,7 +102,7 @@ def main() -> None:
         count = db.execute("SELECT count(*) FROM ev").fetchone()[0]
         db.close()
         lost = sum(1 for seq, n in told.items() if kept.get(seq) != n)
-        from streamer.journal_verify import verify
+        from streamer.journal.verify import verify
 
         began = time.time()
         found = verify(path)

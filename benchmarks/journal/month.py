@@ -27,8 +27,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE)]
 
-from streamer import journal_file as file  # noqa: E402
-from streamer.journal_prune import prune_step  # noqa: E402
+from streamer.journal import schema as file  # noqa: E402
+from streamer.journal.prune import prune_step  # noqa: E402
 from streamer.settings import JournalSettings  # noqa: E402
 
 TRADES_A_DAY = 40
@@ -127,8 +127,8 @@ def make(template: Path, path: Path, days: float) -> None:
 
 async def start(path: Path) -> None:
     """Start a feed, then 100 events a second for 15 s; told: waits and the loop's lateness."""
-    from streamer.feed import Feed
-    from streamer.journal import Journal
+    from streamer.feed.feed import Feed
+    from streamer.journal.writer import Journal
     from streamer.settings import FeedSettings
 
     feed = Feed(FeedSettings(port=0), Journal(path))
@@ -166,7 +166,7 @@ async def start(path: Path) -> None:
 
 async def seek(path: Path) -> None:
     """Jumps to any moment, and steps from there."""
-    from streamer.replay import Replay
+    from streamer.journal.replay import Replay
 
     replay = Replay(path)
     began = time.perf_counter()

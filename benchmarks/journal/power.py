@@ -33,9 +33,9 @@ EVENTS = 6000
 
 async def write(path: Path, synchronous: str) -> None:
     """Under ``writes.so``: publish, and note each acknowledgement."""
-    from streamer import journal_file as file
-    from streamer.feed import Feed
-    from streamer.journal import Journal
+    from streamer.feed.feed import Feed
+    from streamer.journal import schema as file
+    from streamer.journal.writer import Journal
     from streamer.settings import FeedSettings
 
     class Chosen(Journal):
@@ -131,8 +131,8 @@ class Disk:
 
 async def look(path: Path, acked: int) -> tuple[int, bool]:
     """How many acknowledged events are lost, and whether the journal was corrupt."""
-    from streamer.feed import Feed
-    from streamer.journal import Journal
+    from streamer.feed.feed import Feed
+    from streamer.journal.writer import Journal
     from streamer.settings import FeedSettings
 
     feed = Feed(FeedSettings(port=0), Journal(path))
@@ -143,7 +143,7 @@ async def look(path: Path, acked: int) -> tuple[int, bool]:
     kept = dict(rows)
     lost = sum(1 for n in range(1, acked + 1) if kept.get(n) != n)
     corrupt = any(".corrupt-" in name for name in os.listdir(path.parent))
-    from streamer.journal_verify import verify
+    from streamer.journal.verify import verify
 
     return lost, corrupt or not verify(path).ok
 

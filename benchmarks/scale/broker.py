@@ -43,7 +43,7 @@ LIMIT_S = 0.001
 
 async def node(url: str, since: str | None, until: int) -> None:
     """Read up to event ``until`` and say what came, as one line of JSON."""
-    from streamer.backbone_source import BackboneSource
+    from streamer.backbone.source import BackboneSource
 
     gaps: list[tuple[int, int]] = []
     source = BackboneSource(url, since=since, on_gap=lambda g: gaps.append((g.first, g.last)))
@@ -166,8 +166,8 @@ async def publish(feed: Any, clock: Clock, first: int, count: int, rate: int) ->
 
 async def alone(folder: Path, rate: int) -> None:
     """The feed without a backbone, to compare with."""
-    from streamer.feed import Feed
-    from streamer.journal import Journal
+    from streamer.feed.feed import Feed
+    from streamer.journal.writer import Journal
     from streamer.settings import FeedSettings
 
     feed = Feed(FeedSettings(port=0, tokens_file=folder / "t.json"), Journal(folder / "j.db"))
@@ -179,10 +179,10 @@ async def alone(folder: Path, rate: int) -> None:
 
 
 async def run(folder: Path, how: str, away_s: float, rate: int) -> bool:
-    from streamer.backbone_feed import Backbone
-    from streamer.backbone_settings import BackboneSettings
-    from streamer.feed import Feed
-    from streamer.journal import Journal
+    from streamer.backbone.publisher import Backbone
+    from streamer.backbone.settings import BackboneSettings
+    from streamer.feed.feed import Feed
+    from streamer.journal.writer import Journal
     from streamer.settings import FeedSettings
 
     broker = Broker(folder)

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tui.backtest import Done, run_backtest
+from tui.run.backtest import Done, run_backtest
 from tui.settings import Settings
 
 

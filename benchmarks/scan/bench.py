@@ -25,10 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from execution.structs import SymbolInfo, Tick
+from execution.api.structs import SymbolInfo, Tick
 from strategy.base import Bars, Context
-from strategy.indicators import wilder
-from strategy.institutional import InstitutionalStrategy
+from strategy.institutional.indicators import wilder
+from strategy.institutional.strategy import InstitutionalStrategy
 from strategy.settings import StrategySettings
 
 SYMBOLS, BARS = 50, 500

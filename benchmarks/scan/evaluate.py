@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import numpy.typing as npt
 
-from strategy.indicators import wilder
-from strategy.liquidity import KINDS, Periods, Pools, levels, periods
-from strategy.structure import analyse, dealing_range
+from strategy.institutional.indicators import wilder
+from strategy.institutional.liquidity import KINDS, Periods, Pools, levels, periods
+from strategy.institutional.structure import analyse, dealing_range
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]

@@ -23,12 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 
 from execution.paper import PaperTerminal
-from execution.paper.clock import SteppedClock
-from execution.paper.market import Chunk, Ticks
+from execution.paper.market.clock import SteppedClock
+from execution.paper.market.model import Chunk, Ticks
+from execution.paper.market.replay import ReplayMarket
 from execution.paper.opening import account_config
-from execution.paper.replay import ReplayMarket
 from execution.settings import PaperSettings
-from strategy.backtest import Report, run
+from strategy.backtest.backtest import Report, run
 from strategy.base import load
 from strategy.settings import RiskSettings, StrategySettings
 

@@ -2,7 +2,7 @@
 
     python benchmarks/scan/live.py MARKET [--start 2014-05-05T00:00] [--hours 72] [--busy]
 
-The live side is that of ``tests/strategy/test_backtest_live.py``: the real client with its queue,
+The live side is that of ``tests/strategy/backtest/test_backtest_live.py``: the real client with its queue,
 the terminal in a thread, the scan in another, the worker's own loops; market time is told, so that
 looks and scans are at the same market seconds as the backtest's. Exits with 1 when a trade differs.
 """
@@ -34,7 +34,7 @@ BUSY: dict[str, Any] = {
 
 def sides() -> Any:
     """The module that has both sides."""
-    path = ROOT / "tests" / "strategy" / "test_backtest_live.py"
+    path = ROOT / "tests" / "strategy" / "backtest" / "test_backtest_live.py"
     spec = importlib.util.spec_from_file_location("both_sides", path)
     if spec is None or spec.loader is None:
         sys.exit(f"{path} cannot be read")

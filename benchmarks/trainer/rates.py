@@ -17,9 +17,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from strategy.ml.fit import judge, walk_forward
+from strategy.ml.samples import Samples
 from strategy.settings import StrategySettings
-from strategy.trainer_fit import judge, walk_forward
-from strategy.trainer_samples import Samples
 
 EDGES = (0.0, 0.2, 0.3, 0.4, 0.6, 0.9)
 

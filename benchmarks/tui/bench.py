@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tui")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 SIZE = (120, 36)
 HZ = 10
 ROWS = 200
@@ -128,9 +128,9 @@ STEPS = [make_rows(step) for step in range(97)] if "--child" in sys.argv else []
 
 
 def our_app(meter: Meter, source: Any) -> Any:
-    from tui.app import DashApp
-    from tui.driver import screen_driver
+    from tui.app.app import DashApp
     from tui.options import Defaults
+    from tui.terminal.driver import screen_driver
 
     class Measured(DashApp):
         def post_display_hook(self) -> None:
@@ -157,7 +157,7 @@ class Beside:
     second are told to it."""
 
     async def open(self, seconds: float) -> None:
-        from streamer.feed import Feed
+        from streamer.feed.feed import Feed
         from streamer.settings import FeedSettings
 
         self.feed = Feed(FeedSettings(port=0))
@@ -190,7 +190,7 @@ class Beside:
 
 
 async def grid(seconds: float, with_feed: bool) -> dict[str, Any]:
-    from fake_source import FakeSource, trading_day
+    from support.fake_source import FakeSource, trading_day
 
     from tui.options import Clock
 
@@ -236,7 +236,7 @@ async def datatable(seconds: float) -> dict[str, Any]:
     from textual.app import App, ComposeResult
     from textual.widgets import DataTable
 
-    from tui import format as f
+    from tui.render import format as f
 
     meter = Meter()
 
@@ -292,7 +292,7 @@ async def datatable(seconds: float) -> dict[str, Any]:
 
 
 async def storm(seconds: float) -> dict[str, Any]:
-    from fake_source import FakeSource, trading_day
+    from support.fake_source import FakeSource, trading_day
 
     from tui.options import Clock
 
@@ -338,7 +338,7 @@ async def storm(seconds: float) -> dict[str, Any]:
 
 async def reader(url: str, seconds: float) -> None:
     """A client in another process: one-way times by the wall clock of this machine."""
-    from streamer.client import FeedClient
+    from streamer.client.feed_client import FeedClient
 
     times: list[float] = []
 

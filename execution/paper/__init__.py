@@ -1,7 +1,7 @@
 """A MetaTrader 5 terminal in memory: market, matching and account, on a virtual clock."""
 
-from .market import MarketError
+from .market.model import MarketError
 from .opening import open_paper
-from .terminal import PaperTerminal
+from .server.terminal import PaperTerminal
 
 __all__ = ["MarketError", "PaperTerminal", "open_paper"]

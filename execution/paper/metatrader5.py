@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import constants as _constants
-from ..settings import PaperSettings
-from ..structs import (
+from ..api import constants as _constants
+from ..api.structs import (
     AccountInfo,
     BookInfo,
     OrderCheckResult,
@@ -26,8 +25,9 @@ from ..structs import (
     TradePosition,
     TradeRequest,
 )
+from ..settings import PaperSettings
 from .opening import open_paper
-from .terminal import PaperTerminal
+from .server.terminal import PaperTerminal
 
 __all__ = [
     "FUNCTIONS",

@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from .. import constants as mt5
+from ..api import constants as mt5
 from ..settings import PaperSettings
-from .clock import Clock, RunningClock
-from .discovery import Quotes
-from .generator import GeneratedMarket
-from .ledger import AccountConfig
-from .market import Market, MarketError, Tell, nobody
-from .replay import ReplayMarket
-from .sessions import demo_start
-from .state import Saved, StateFile
-from .symbols import SPECS, with_suffix
-from .terminal import PaperTerminal
+from .account.ledger import AccountConfig
+from .account.state import Saved, StateFile
+from .market.clock import Clock, RunningClock
+from .market.discovery import Quotes
+from .market.generator import GeneratedMarket
+from .market.model import Market, MarketError, Tell, nobody
+from .market.replay import ReplayMarket
+from .market.sessions import demo_start
+from .market.symbols import SPECS, with_suffix
+from .server.terminal import PaperTerminal
 
 _MARGIN_MODES = {
     "netting": mt5.ACCOUNT_MARGIN_MODE_RETAIL_NETTING,

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The one reducer, as in streamer/state.py: what the page shows is a pure function of the events.
- * Both pass the vectors in tests/streamer/vectors.
+ * The one reducer, as in streamer/state/reducer.py: what the page shows is a pure function of the events.
+ * Both pass the vectors in tests/streamer/state/vectors.
  */
 
 /** @typedef {Record<string, any>} Wire an event or a part of one, as it stands on the wire */
@@ -106,7 +106,7 @@ export class FeedState {
       return;
     }
     this.touch('events', now);
-    // Only the newest scan's numbers are kept (in scan_summary), as in streamer/state.py.
+    // Only the newest scan's numbers are kept (in scan_summary), as in streamer/state/reducer.py.
     const line = { ...event };
     if (event.type === 'SCAN_SUMMARY') delete line.details;
     this.events.push(line);

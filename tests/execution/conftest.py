@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from fake_terminal import FakeTerminal
-from told import Told
+from support.fake_terminal import FakeTerminal
+from support.told import Told
 
-from execution.client import InProcess, TerminalClient
 from execution.settings import TerminalSettings
+from execution.transport.client import InProcess, TerminalClient
 
 
 @pytest.fixture

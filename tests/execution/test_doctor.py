@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_terminal import FakeTerminal, symbol
+from support.fake_terminal import FakeTerminal, symbol
 
 from execution import doctor
-from execution.client import TerminalClient
 from execution.settings import PaperSettings, TerminalSettings
+from execution.transport.client import TerminalClient
 
 Connect = Callable[..., Awaitable[TerminalClient]]
 

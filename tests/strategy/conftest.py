@@ -10,21 +10,21 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from execution.observer import Observer
-from execution.orders import Orders
-from execution.paper.clock import SteppedClock
-from execution.paper.generator import GeneratedMarket
+from execution.account.observer import Observer
+from execution.api.structs import SymbolInfo, Tick
+from execution.orders.orders import Orders
+from execution.paper.market.clock import SteppedClock
+from execution.paper.market.generator import GeneratedMarket
 from execution.paper.opening import account_config
-from execution.paper.terminal import PaperTerminal
+from execution.paper.server.terminal import PaperTerminal
 from execution.settings import PaperSettings, TerminalSettings
-from execution.structs import SymbolInfo, Tick
-from strategy.backtest import Direct, DirectClient
+from strategy.backtest.backtest import Direct, DirectClient
 from strategy.base import Setup, load
-from strategy.case import Case, Desk
-from strategy.compute import Inline
+from strategy.scan.gate_context import Case, Desk
+from strategy.scan.worker_thread import Inline
 from strategy.settings import RiskSettings, StrategySettings
 from strategy.worker import Worker
-from streamer.protocol import Command, CommandResult, Event
+from streamer.protocol.messages import Command, CommandResult, Event
 
 BUSY: dict[str, Any] = {
     "min_score": 45.0,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from support.paths import ROOT
 
 from strategy.base import Bars, StrategyNotFound, load
-from strategy.institutional import WEIGHTS, InstitutionalStrategy, regime_of
-from strategy.sessions import sessions_at
+from strategy.institutional.sessions import sessions_at
+from strategy.institutional.strategy import WEIGHTS, InstitutionalStrategy, regime_of
 from strategy.settings import PRESETS, RiskSettings, StrategySettings
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "pullback.py"
+EXAMPLE = ROOT / "docs" / "examples" / "pullback.py"
 
 
 def test_a_preset_fills_what_is_not_given_and_a_given_value_wins() -> None:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from execution.backend import InProcess
-from execution.client import TerminalClient
-from execution.observer import Observer
-from execution.orders import Orders
+from execution.account.observer import Observer
+from execution.orders.orders import Orders
 from execution.paper import open_paper
 from execution.settings import PaperSettings, TerminalSettings
+from execution.transport.backend import InProcess
+from execution.transport.client import TerminalClient
 from strategy.base import load
 from strategy.settings import RiskSettings, StrategySettings
 from strategy.worker import Worker
@@ -101,7 +101,7 @@ async def test_while_the_terminal_is_away_the_rows_say_so_and_trading_comes_back
 
 
 async def test_scan_now_does_not_wait_for_the_cycle() -> None:
-    from streamer.protocol import Command
+    from streamer.protocol.messages import Command
 
     async with Live(speed=1.0) as live:
         await until(lambda: live.told("ScanSummary"))

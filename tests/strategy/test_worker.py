@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from execution import constants as c
+from execution.api import constants as c
 from strategy.base import Setup
-from strategy.compute import Thread
-from strategy.gates import GATES
-from strategy.institutional import InstitutionalStrategy
+from strategy.institutional.strategy import InstitutionalStrategy
+from strategy.scan.gates import GATES
+from strategy.scan.worker_thread import Thread
 from strategy.settings import ExitSettings, RiskSettings, StrategySettings
-from streamer.protocol import ScanDetail
+from streamer.protocol.messages import ScanDetail
 
 CODES = {
     *("CANDIDATE", "OK", "SCORE", "SPREAD", "SESSION", "NEWS", "COOLDOWN", "DATA", "REGIME"),

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streamer.access import TokenStore
-from streamer.feed import Feed
-from streamer.journal import Journal
+from streamer.feed.feed import Feed
+from streamer.journal.writer import Journal
+from streamer.server.access import TokenStore
 from streamer.settings import FeedSettings
 
 # At the end: `conftest` stays the one of all tests.
-sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import format as f
-from ..lines import Line, Part, fit_line, line_width, pack
-from ..view import View, tone, word
+from ..render import format as f
+from ..render.lines import Line, Part, fit_line, line_width, pack
+from ..session.view import View, tone, word
 from .base import LineView, Styled
 
 LIMIT_NAMES = {

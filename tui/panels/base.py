@@ -10,9 +10,9 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
-from ..lines import Line, clip, fit_line, line_width, width
-from ..theme import Painted
-from ..view import View
+from ..render.lines import Line, clip, fit_line, line_width, width
+from ..render.theme import Painted
+from ..session.view import View
 
 Styled = tuple[Line, str]
 """A line and the style laid over all of it (cursor, closed, stale)."""

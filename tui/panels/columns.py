@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ..lines import Line, fit_line, line_width
-from ..view import View
+from ..render.lines import Line, fit_line, line_width
+from ..session.view import View
 
 R = TypeVar("R")
 

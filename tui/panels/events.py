@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar
 
-from .. import describe
-from .. import format as f
-from ..lines import Line, Part
-from ..session import LogLine
-from ..view import View, word
+from ..render import describe
+from ..render import format as f
+from ..render.lines import Line, Part
+from ..session.session import LogLine
+from ..session.view import View, word
 from .columns import Column
 from .table import TablePanel
 

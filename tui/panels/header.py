@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import format as f
-from .. import freshness
-from ..freshness import Badge
-from ..lines import Line, Part, bar
-from ..view import View, word
+from ..render import format as f
+from ..render.lines import Line, Part, bar
+from ..session import freshness
+from ..session.freshness import Badge
+from ..session.view import View, word
 from .base import LineView, Styled
 
 MODE_STYLE = {"paper": "badge-paper", "observe": "badge-observe", "live": "badge-live"}

@@ -7,10 +7,10 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from .. import format as f
-from ..chart import Level
-from ..lines import Line, Part, width
-from ..view import View, word
+from ..render import format as f
+from ..render.chart import Level
+from ..render.lines import Line, Part, width
+from ..session.view import View, word
 from .columns import Column
 from .symbol_chart import CHART_ROWS, chart
 from .table import TablePanel

@@ -7,11 +7,11 @@ from typing import Any
 
 from textual.message import Message
 
-from .. import format as f
-from .. import freshness
-from ..actions import ACTIONS, Action
-from ..lines import Line, Part, bar, clip, fit_line, pack, width
-from ..view import View, word
+from ..app.actions import ACTIONS, Action
+from ..render import format as f
+from ..render.lines import Line, Part, bar, clip, fit_line, pack, width
+from ..session import freshness
+from ..session.view import View, word
 from .base import LineView, Styled
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import format as f
-from ..chart import Level, candles
-from ..lines import Line
-from ..tape import Bar
-from ..view import View, word
+from ..render import format as f
+from ..render.chart import Level, candles
+from ..render.lines import Line
+from ..session.price_history import Bar
+from ..session.view import View, word
 
 CHART_ROWS = 12
 """Free lines of a panel from which a chart is drawn into it."""

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import events
 
-from ..filtering import Filter
-from ..lines import Line, Part, clip, pack, plain
-from ..view import View
+from ..render.filtering import Filter
+from ..render.lines import Line, Part, clip, pack, plain
+from ..session.view import View
 from .base import Panel, Styled
 from .columns import Column, Placed, heading, measure, place, row_line
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from streamer.replay import Replay
+from streamer.journal.replay import Replay
 
-from .. import format as f
-from ..lines import Line, Part, bar, width
-from ..view import View
+from ..render import format as f
+from ..render.lines import Line, Part, bar, width
+from ..session.view import View
 from .base import LineView, Styled
 
 KEYS = "[ ] step  @ jump  < > speed  space play  esc back"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .. import format as f
-from .. import freshness
-from ..lines import Line, fit_line
-from ..view import View, word
+from ..render import format as f
+from ..render.lines import Line, fit_line
+from ..session import freshness
+from ..session.view import View, word
 from .base import LineView, Styled
 from .header import mode_badge
 from .status import message_line

@@ -6,10 +6,10 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .. import format as f
-from ..chart import area
-from ..lines import Line, Part
-from ..view import View, tone, word
+from ..render import format as f
+from ..render.chart import area
+from ..render.lines import Line, Part
+from ..session.view import View, tone, word
 from .columns import Column
 from .table import TablePanel
 

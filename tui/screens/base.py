@@ -12,17 +12,17 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
 
-from .. import format as f
-from .. import freshness
-from ..lines import Line, clip, fit_line, line_width
 from ..panels.base import LineView, Styled
 from ..panels.header import mode_badge
 from ..panels.status import message_line
-from ..theme import STYLE_CLASSES
-from ..view import View
+from ..render import format as f
+from ..render.lines import Line, clip, fit_line, line_width
+from ..render.theme import STYLE_CLASSES
+from ..session import freshness
+from ..session.view import View
 
 if TYPE_CHECKING:
-    from ..app import DashApp
+    from ..app.app import DashApp
 
 
 class Looking(Screen[Any]):

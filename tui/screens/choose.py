@@ -11,10 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Input, Label
 
-from ..actions import ACTIONS, Action, key_label
-from ..lines import Line, fit, wrap
+from ..app.actions import ACTIONS, Action, key_label
 from ..panels.table import TablePanel
-from ..view import View
+from ..render.lines import Line, fit, wrap
+from ..session.view import View
 from .base import Dialog
 
 SHOWN = 12

@@ -8,17 +8,17 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from streamer.source import Wire
+from streamer.state.source import Wire
 
-from .. import describe
-from .. import format as f
-from ..chart import Level
-from ..lines import Line, beside, line_width, wrap
 from ..panels.positions import OPEN, PENDING, Row, levels, r_now
 from ..panels.scanner import STAGES, UNKNOWN_STAGE, stage
 from ..panels.symbol_chart import chart
 from ..panels.trades import net
-from ..view import View, tone, word
+from ..render import describe
+from ..render import format as f
+from ..render.chart import Level
+from ..render.lines import Line, beside, line_width, wrap
+from ..session.view import View, tone, word
 from .base import Sheet
 
 TIMEFRAMES = ("M1", "M5", "M15", "H1", "H4", "D1")

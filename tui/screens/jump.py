@@ -8,10 +8,10 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Input, Label
 
-from ..lines import Line
-from ..moments import HINT, parse_moment
 from ..panels.timebar import moment
-from ..view import View
+from ..render.lines import Line
+from ..render.moments import HINT, parse_moment
+from ..session.view import View
 from .base import Dialog
 
 

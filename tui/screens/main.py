@@ -10,8 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.widgets import Input, Label
 
-from .. import format as f
-from ..actions import ACTIONS
+from ..app.actions import ACTIONS
 from ..panels.account import AccountBar
 from ..panels.base import Panel
 from ..panels.events import EventsPanel
@@ -23,7 +22,8 @@ from ..panels.table import TablePanel
 from ..panels.timebar import TimeBar
 from ..panels.tiny import TinyView
 from ..panels.trades import TradesPanel
-from ..view import View
+from ..render import format as f
+from ..session.view import View
 from .base import Looking
 
 TINY = (60, 16)

@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from .. import format as f
-from .. import freshness
-from ..actions import ACTIONS
-from ..freshness import Badge
-from ..lines import Line, Piece, fit, fit_line, line_width, wrap
+from ..app.actions import ACTIONS
 from ..panels.header import mode_badge
 from ..panels.scanner import STAGES, UNKNOWN_STAGE, stage
-from ..session import Session
-from ..view import View, word
+from ..render import format as f
+from ..render.lines import Line, Piece, fit, fit_line, line_width, wrap
+from ..session import freshness
+from ..session.freshness import Badge
+from ..session.session import Session
+from ..session.view import View, word
 from .base import Sheet
 from .detail import BROAD
 
@@ -74,7 +74,7 @@ def _explained(head: Line, text: str, cells: int) -> list[Line]:
 
 def _place(gate: str, code: str) -> tuple[int, int]:
     """When a gate is asked: the bot's own in their order, those of other bots by their stage."""
-    from strategy.gates import GATES  # only this page needs it
+    from strategy.scan.gates import GATES  # only this page needs it
 
     asked = [g.__name__ for g in GATES]
     near = len(STAGES) - list(STAGES).index(code) if code in STAGES else 0

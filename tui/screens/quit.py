@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from .. import format as f
-from ..lines import Line
 from ..panels.header import mode
-from ..view import View, word
+from ..render import format as f
+from ..render.lines import Line
+from ..session.view import View, word
 from .base import Dialog
 
 

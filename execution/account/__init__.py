@@ -1,0 +1,1 @@
+"""Room: reads the account and publishes what changed."""

@@ -1,0 +1,90 @@
+"""Pending orders from one reading to the next: what was placed, changed, filled, ended. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..api import constants as c
+from ..api.structs import TradeOrder
+from ..orders.symbol_rules import MARKET_KINDS
+
+Status = Literal["placed", "partial", "filled", "cancelled", "expired", "rejected"]
+
+ENDS: dict[int, Status] = {
+    c.ORDER_STATE_CANCELED: "cancelled",
+    c.ORDER_STATE_PARTIAL: "cancelled",
+    c.ORDER_STATE_FILLED: "filled",
+    c.ORDER_STATE_REJECTED: "rejected",
+    c.ORDER_STATE_EXPIRED: "expired",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happened to an order, and the order as it then was."""
+
+    status: Status
+    order: TradeOrder
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class PendingBook:
+    """The pending orders of the last reading, by ticket."""
+
+    orders: dict[int, TradeOrder] = field(default_factory=dict)
+    ended: set[int] = field(default_factory=set)
+    """Orders whose end was told."""
+    leaving: set[int] = field(default_factory=set)
+    """Gone from the list; the history does not show them yet."""
+
+    def copy(self) -> PendingBook:
+        """A book to try a reading on."""
+        return PendingBook(dict(self.orders), set(self.ended), set(self.leaving))
+
+    def load(self, orders: Iterable[TradeOrder]) -> None:
+        """The first reading: nothing is told."""
+        self.orders = {order.ticket: order for order in orders if order.type not in MARKET_KINDS}
+
+    def read(self, orders: Iterable[TradeOrder]) -> list[Step]:
+        """Compare with the last reading. What is gone moves to ``leaving``."""
+        now = {order.ticket: order for order in orders if order.type not in MARKET_KINDS}
+        steps: list[Step] = []
+        for ticket, order in now.items():
+            old = self.orders.get(ticket)
+            if old is None:
+                if ticket not in self.ended:
+                    steps.append(Step("placed", order))
+            elif order.volume_current < old.volume_current:
+                steps.append(Step("partial", order))
+            elif _terms(order) != _terms(old):
+                steps.append(Step("placed", order, "changed"))
+        self.leaving |= self.orders.keys() - now.keys()
+        self.leaving -= now.keys()
+        self.orders = now
+        return steps
+
+    def end(self, order: TradeOrder) -> Step | None:
+        """The order as the history shows it; ``None`` when its end is no news."""
+        self.leaving.discard(order.ticket)
+        status = ENDS.get(order.state)
+        if order.type in MARKET_KINDS or status is None or order.ticket in self.ended:
+            return None
+        if order.ticket in self.orders:
+            return None  # still pending in the list we read: the next reading tells
+        self.ended.add(order.ticket)
+        if len(self.ended) > 4096:
+            self.ended = set(sorted(self.ended)[-2048:])
+        return Step(status, order)
+
+
+def _terms(order: TradeOrder) -> tuple[float, float, float, float, int]:
+    return (
+        order.price_open,
+        order.sl,
+        order.tp,
+        order.price_stoplimit,
+        order.time_expiration,
+    )

@@ -1,0 +1,1 @@
+"""Room: orders made right, sent once, found again."""

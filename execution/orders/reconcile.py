@@ -1,0 +1,141 @@
+"""Finds an order whose answer was lost, by its id, else by magic, symbol, volume and time.
+
+Brokers may rewrite a comment, so the second way exists; it is taken only when exactly one
+order fits that nobody else has claimed and that bears no other id of ours.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ..api import constants as c
+from ..api.structs import TradeDeal, TradeOrder
+from ..transport.client import TerminalClient
+from .intents import Intent, id_in
+
+LATEST = 2**31 - 86_400
+"""The module's dates are 32 bits."""
+
+MARKET_TYPES = {"BUY": c.ORDER_TYPE_BUY, "SELL": c.ORDER_TYPE_SELL}
+PENDING_TYPES = {
+    ("limit", "BUY"): c.ORDER_TYPE_BUY_LIMIT,
+    ("limit", "SELL"): c.ORDER_TYPE_SELL_LIMIT,
+    ("stop", "BUY"): c.ORDER_TYPE_BUY_STOP,
+    ("stop", "SELL"): c.ORDER_TYPE_SELL_STOP,
+    ("stop_limit", "BUY"): c.ORDER_TYPE_BUY_STOP_LIMIT,
+    ("stop_limit", "SELL"): c.ORDER_TYPE_SELL_STOP_LIMIT,
+}
+
+ENDED: dict[int, Literal["cancelled", "expired", "rejected"]] = {
+    c.ORDER_STATE_CANCELED: "cancelled",
+    c.ORDER_STATE_EXPIRED: "expired",
+    c.ORDER_STATE_REJECTED: "rejected",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the terminal knows of an order; ``how`` it was found, in words."""
+
+    status: Literal["placed", "filled", "partial", "cancelled", "expired", "rejected"]
+    order: int
+    how: str
+    deal: int | None = None
+    price: float | None = None
+    filled: float | None = None
+
+
+async def look_for(
+    client: TerminalClient, intent: Intent, claimed: Collection[int]
+) -> Finding | None:
+    """Look once. ``None``: not there (yet). Raises :class:`TerminalError`."""
+    start, end = window(intent)
+    pending, done, deals = await client.reads(
+        [
+            ("orders_get", (), {"symbol": intent.symbol}),
+            ("history_orders_get", (start, end), {}),
+            ("history_deals_get", (start, end), {}),
+        ]
+    )
+    for how, order in candidates(intent, [*pending, *done], deals, claimed):
+        own = [deal for deal in deals if deal.order == order]
+        finding = judge(intent, order, pending, done, own, how)
+        if finding is not None:
+            return finding
+    return None
+
+
+def window(intent: Intent) -> tuple[int, int]:
+    """From when to when to look, server time. Its offset from UTC may not be known: then the
+    window is wide enough for any."""
+    if intent.sent_server is not None:
+        start = int(intent.sent_server) - 60
+    else:
+        start = int(intent.sent_at) - 15 * 3600
+    end = int(max(time.time(), intent.sent_server or 0.0)) + 2 * 86_400
+    return max(start, 1), min(end, LATEST)
+
+
+def candidates(
+    intent: Intent,
+    orders: Iterable[TradeOrder],
+    deals: Iterable[TradeDeal],
+    claimed: Collection[int],
+) -> list[tuple[str, int]]:
+    """Order tickets that are, or must be, the intent's, with how that is known."""
+    orders = list(orders)
+    by_id = {order.ticket for order in orders if id_in(order.comment) == intent.id}
+    by_id |= {deal.order for deal in deals if id_in(deal.comment) == intent.id}
+    if by_id:
+        return [("its id", ticket) for ticket in sorted(by_id)]
+    fits = {
+        order.ticket
+        for order in orders
+        if order.magic == intent.magic
+        and order.symbol == intent.symbol
+        and order.type in types(intent)
+        and abs(order.volume_initial - intent.volume) < 1e-9
+        and (intent.kind != "close" or order.position_id == intent.position)
+        and (intent.sent_server is None or order.time_setup >= int(intent.sent_server) - 2)
+        and id_in(order.comment) is None
+        and order.ticket not in claimed
+    }
+    return [("magic, volume and time", fits.pop())] if len(fits) == 1 else []
+
+
+def types(intent: Intent) -> tuple[int, ...]:
+    """Order types that the intent's order may have."""
+    pending = PENDING_TYPES.get((intent.kind, intent.direction))
+    return (MARKET_TYPES[intent.direction],) if pending is None else (pending,)
+
+
+def judge(
+    intent: Intent,
+    ticket: int,
+    pending: Iterable[TradeOrder],
+    done: Iterable[TradeOrder],
+    deals: list[TradeDeal],
+    how: str,
+) -> Finding | None:
+    """What became of the order ``ticket``; ``None`` while it is still being worked on."""
+    filled = round(sum(deal.volume for deal in deals), 8)
+    price = sum(deal.price * deal.volume for deal in deals) / filled if filled else None
+    deal = deals[0].ticket if deals else None
+    for order in done:
+        if order.ticket != ticket:
+            continue
+        if order.state == c.ORDER_STATE_FILLED:
+            return Finding("filled", ticket, how, deal, price, filled or order.volume_initial)
+        if filled:
+            return Finding("partial", ticket, how, deal, price, filled)
+        if order.state in ENDED:
+            return Finding(ENDED[order.state], ticket, how)
+    for order in pending:
+        if order.ticket == ticket and intent.kind not in {"market", "close"}:
+            return Finding("placed", ticket, how, price=order.price_open)
+    if filled >= intent.volume - 1e-9 and filled:
+        return Finding("filled", ticket, how, deal, price, filled)
+    return None

@@ -1,0 +1,1 @@
+"""Room: the paper account: ledger, fills, matching, rules."""

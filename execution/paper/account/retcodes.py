@@ -1,0 +1,50 @@
+"""What the trade server says with each return code."""
+
+from typing import Final
+
+from ...api import constants as mt5
+
+TEXT: Final[dict[int, str]] = {
+    0: "Done",
+    mt5.TRADE_RETCODE_REQUOTE: "Requote",
+    mt5.TRADE_RETCODE_REJECT: "Request rejected",
+    mt5.TRADE_RETCODE_CANCEL: "Request canceled by trader",
+    mt5.TRADE_RETCODE_PLACED: "Request placed",
+    mt5.TRADE_RETCODE_DONE: "Request executed",
+    mt5.TRADE_RETCODE_DONE_PARTIAL: "Request executed partially",
+    mt5.TRADE_RETCODE_ERROR: "Request processing error",
+    mt5.TRADE_RETCODE_TIMEOUT: "Request timed out",
+    mt5.TRADE_RETCODE_INVALID: "Invalid request",
+    mt5.TRADE_RETCODE_INVALID_VOLUME: "Invalid volume",
+    mt5.TRADE_RETCODE_INVALID_PRICE: "Invalid price",
+    mt5.TRADE_RETCODE_INVALID_STOPS: "Invalid stops",
+    mt5.TRADE_RETCODE_TRADE_DISABLED: "Trade is disabled",
+    mt5.TRADE_RETCODE_MARKET_CLOSED: "Market closed",
+    mt5.TRADE_RETCODE_NO_MONEY: "No money",
+    mt5.TRADE_RETCODE_PRICE_CHANGED: "Price changed",
+    mt5.TRADE_RETCODE_PRICE_OFF: "No prices",
+    mt5.TRADE_RETCODE_INVALID_EXPIRATION: "Invalid expiration",
+    mt5.TRADE_RETCODE_ORDER_CHANGED: "Order state changed",
+    mt5.TRADE_RETCODE_TOO_MANY_REQUESTS: "Too many requests",
+    mt5.TRADE_RETCODE_NO_CHANGES: "No changes",
+    mt5.TRADE_RETCODE_SERVER_DISABLES_AT: "AutoTrading disabled by server",
+    mt5.TRADE_RETCODE_CLIENT_DISABLES_AT: "AutoTrading disabled by client",
+    mt5.TRADE_RETCODE_LOCKED: "Request locked for processing",
+    mt5.TRADE_RETCODE_FROZEN: "Order or position frozen",
+    mt5.TRADE_RETCODE_INVALID_FILL: "Unsupported filling mode",
+    mt5.TRADE_RETCODE_CONNECTION: "No connection with trade server",
+    mt5.TRADE_RETCODE_ONLY_REAL: "Allowed for real accounts only",
+    mt5.TRADE_RETCODE_LIMIT_ORDERS: "Limit of pending orders reached",
+    mt5.TRADE_RETCODE_LIMIT_VOLUME: "Limit of volume reached",
+    mt5.TRADE_RETCODE_INVALID_ORDER: "Invalid or prohibited order type",
+    mt5.TRADE_RETCODE_POSITION_CLOSED: "Position already closed",
+    mt5.TRADE_RETCODE_INVALID_CLOSE_VOLUME: "Close volume exceeds position volume",
+    mt5.TRADE_RETCODE_CLOSE_ORDER_EXIST: "Close order already exists",
+    mt5.TRADE_RETCODE_LIMIT_POSITIONS: "Limit of positions reached",
+    mt5.TRADE_RETCODE_REJECT_CANCEL: "Pending order activation rejected",
+    mt5.TRADE_RETCODE_LONG_ONLY: "Only long positions allowed",
+    mt5.TRADE_RETCODE_SHORT_ONLY: "Only short positions allowed",
+    mt5.TRADE_RETCODE_CLOSE_ONLY: "Only position closing allowed",
+    mt5.TRADE_RETCODE_FIFO_CLOSE: "Only closing by FIFO rule allowed",
+}
+"""Texts of 10009 and of order_check's 0 are documented, the others are in their spirit."""

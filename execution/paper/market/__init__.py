@@ -1,0 +1,1 @@
+"""Room: generated and recorded markets."""

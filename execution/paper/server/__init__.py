@@ -1,0 +1,1 @@
+"""Room: the package's functions over a paper market and account."""

@@ -1,0 +1,335 @@
+"""The ground of the paper terminal: market, account and clock put together, the connection,
+and the symbols. ``terminal.py`` adds quotes of the past and trading.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from math import ceil, inf
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from ...api import constants as mt5
+from ...api.structs import AccountInfo, BookInfo, SymbolInfo, TerminalInfo, Tick
+from ..account.ledger import AccountConfig, Ledger
+from ..account.matching import Engine
+from ..account.money import Converter
+from ..account.rollover import rollover
+from ..account.rules import Rules
+from ..account.state import Saved, StateFile, give, take
+from ..account.trading import Desk
+from ..market.clock import Clock
+from ..market.model import Market
+from ..market.tape import DAY_MS, Tape
+from .faults import Faults
+from .info import account_info, symbol_info, terminal_info
+from .requests import BadArgument, group_matches, read_mask, read_symbol
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C", bound="Core")
+
+MAX_BARS = 100_000
+BUILD = 5640
+_SUCCESS = (mt5.RES_S_OK, "Success")
+_KEEP_S = 2.0
+
+
+class Failed(Exception):
+    """A call that the terminal does not carry out."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.error = (code, text)
+
+
+NOT_FOUND = (mt5.RES_E_NOT_FOUND, "Terminal: Not found")
+INVALID = (mt5.RES_E_INVALID_PARAMS, "Terminal: Invalid params")
+
+
+def api(
+    method: Callable[Concatenate[C, P], R],
+) -> Callable[Concatenate[C, P], R | None]:
+    """A call of the package: failures become None and ``last_error()``."""
+
+    def call(self: C, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
+        self._error = _SUCCESS
+        try:
+            return method(self, *args, **kwargs)
+        except BadArgument as error:
+            self._error = (mt5.RES_E_INVALID_PARAMS, str(error))
+        except Failed as failure:
+            self._error = failure.error
+        return None
+
+    call.__name__, call.__doc__ = method.__name__, method.__doc__
+    return call
+
+
+class Core:
+    """Market, ledger and engine behind one clock, and the calls that need no more."""
+
+    def __init__(
+        self,
+        market: Market,
+        clock: Clock,
+        account: AccountConfig | None = None,
+        *,
+        offset_s: int = 0,
+        faults: Faults | None = None,
+        state: StateFile | None = None,
+        saved: Saved | None = None,
+    ) -> None:
+        self.market = market
+        self.clock = clock
+        self.faults = faults or Faults()
+        self._offset_s = offset_s
+        self._initialized = False
+        self._error: tuple[int, str] = _SUCCESS
+        before = market.begin_ms // 1000 + offset_s
+        self.tapes = {
+            name: Tape(spec, market.history(name), before, offset_s)
+            for name, spec in market.specs.items()
+        }
+        config = account or AccountConfig()
+        converter = Converter(self.tapes.values(), config.currency)
+        self.ledger = Ledger(config, self.tapes, converter)
+        self._rules = Rules(self.ledger, self.is_open)
+        self._desk = Desk(self.ledger, self._rules, self.faults)
+        self.engine = Engine(
+            self.ledger,
+            market.chunk,
+            market.begin_ms + offset_s * 1000,
+            offset_s * 1000,
+            self.is_open,
+        )
+        self._state = state
+        self._kept = (0, 0, 0)
+        self._kept_at = -inf
+        if saved is None:
+            self.ledger.deposit(config.balance, int((market.start + offset_s) * 1000))
+            self._advance()
+        else:
+            self._go_on(saved, self._advance())
+
+    # Beyond the package
+
+    @property
+    def speed(self) -> float:
+        """Market seconds a real second; 0.0 on a stepped clock."""
+        return self.clock.speed
+
+    @property
+    def market_text(self) -> str:
+        """The market in words."""
+        speed = f" x{self.speed:g}" if self.speed not in (0.0, 1.0) else ""
+        return self.market.text + speed
+
+    @property
+    def offset_s(self) -> int:
+        """Server time minus UTC, seconds."""
+        return self._offset_s
+
+    def server_now(self) -> float:
+        """Server time, epoch seconds of the server's wall clock."""
+        return self.clock.now() + self._offset_s
+
+    def is_open(self, symbol: str, server_ms: int) -> bool:
+        """Does the symbol trade at this server time?"""
+        tape = self.tapes[symbol]
+        return self.market.is_open(tape.spec, server_ms - self._offset_s * 1000, self._quoted(tape))
+
+    def _quoted(self, tape: Tape) -> int:
+        return tape.quote_ms - self._offset_s * 1000
+
+    def _advance(self) -> int:
+        """Let everything happen up to now; returns now in server milliseconds."""
+        now_ms = int(self.server_now() * 1000)
+        self.engine.advance(now_ms)
+        if self.engine.over and self.market.end_ms is not None:
+            self.clock.cap(self.market.end_ms / 1000)
+            now_ms = min(now_ms, self.market.end_ms + self._offset_s * 1000)
+        return now_ms
+
+    def _go_on(self, saved: Saved, now_ms: int) -> None:
+        """Take up a kept account: only the nights in between have happened to it."""
+        give(saved, self.ledger)
+        for midnight in range((saved.server_ms // DAY_MS + 1) * DAY_MS, now_ms + 1, DAY_MS):
+            rollover(self.ledger, midnight)
+
+    def keep(self, *, now: bool = True) -> None:
+        """Write the account to its state file, if it has one and anything changed; without
+        ``now`` not more often than every two seconds."""
+        if self._state is None:
+            return
+        ledger = self.ledger
+        stand = (ledger.revision, len(ledger.deals), len(ledger.done))
+        if not now and (stand == self._kept or time.monotonic() - self._kept_at < _KEEP_S):
+            return
+        self._kept, self._kept_at = stand, time.monotonic()
+        self._state.save(take(ledger, self._state.market, ceil(self.server_now() * 1000)))
+
+    def _enter(self, function: str) -> int:
+        """What comes before any answer: faults, the connection, the market up to now."""
+        self.faults.enter(function)
+        if self.faults.ipc_lost and self._initialized:
+            self._initialized = False
+            raise Failed(mt5.RES_E_INTERNAL_FAIL_SEND, "IPC send failed")
+        if not self._initialized:
+            raise Failed(mt5.RES_E_INTERNAL_FAIL_CONNECT, "No IPC connection")
+        now_ms = self._advance()
+        self.keep(now=False)
+        return now_ms
+
+    # Connection
+
+    def initialize(self, *args: Any, **kwargs: Any) -> bool:
+        """``initialize([path], login=, password=, server=, timeout=, portable=)``."""
+        self._error = _SUCCESS
+        self.faults.enter("initialize")
+        known = {"path", "login", "password", "server", "timeout", "portable"}
+        if len(args) > 1 or not known.issuperset(kwargs):
+            self._error = (mt5.RES_E_INVALID_PARAMS, "Invalid arguments")
+            return False
+        if self.faults.ipc_lost:
+            self._error = (
+                mt5.RES_E_INTERNAL_FAIL_INIT,
+                "IPC initialize failed, MetaTrader 5 x64 not found",
+            )
+            return False
+        login = kwargs.get("login")
+        if login and login != self.ledger.config.login:
+            self._error = (mt5.RES_E_AUTH_FAILED, "Terminal: Authorization failed")
+            return False
+        self._initialized = True
+        return True
+
+    def login(self, login: int, password: str = "", server: str = "", timeout: int = 0) -> bool:
+        """Log in to the paper account; there is only one."""
+        self._error = _SUCCESS
+        try:
+            self._enter("login")
+        except Failed as failure:
+            self._error = failure.error
+            return False
+        if login != self.ledger.config.login:
+            self._error = (mt5.RES_E_AUTH_FAILED, "Terminal: Authorization failed")
+            return False
+        return True
+
+    def shutdown(self) -> None:
+        """Disconnect. A kept account is written to its file."""
+        self._error = _SUCCESS
+        self._initialized = False
+        self._advance()
+        self.keep()
+
+    def last_error(self) -> tuple[int, str]:
+        return self._error
+
+    @api
+    def version(self) -> tuple[int, int, str]:
+        self._enter("version")
+        return 500, BUILD, "14 Nov 2025"
+
+    @api
+    def terminal_info(self) -> TerminalInfo:
+        self._enter("terminal_info")
+        return terminal_info(self.faults, self.market_text, BUILD, MAX_BARS)
+
+    @api
+    def account_info(self) -> AccountInfo:
+        self._enter("account_info")
+        return account_info(self.ledger, self.faults)
+
+    # Symbols
+
+    @api
+    def symbols_total(self) -> int:
+        self._enter("symbols_total")
+        return len(self.tapes)
+
+    @api
+    def symbols_get(self, *args: Any, **kwargs: Any) -> tuple[SymbolInfo, ...]:
+        masks = [*args, *([kwargs.pop("group")] if "group" in kwargs else [])]
+        if len(masks) > 1 or kwargs:
+            raise BadArgument("Invalid arguments")
+        mask = read_mask(masks[0]) if masks else None
+        self._enter("symbols_get")
+        return tuple(
+            symbol_info(self.ledger, tape)
+            for name, tape in self.tapes.items()
+            if mask is None or group_matches(mask, name)
+        )
+
+    @api
+    def symbol_info(self, *args: Any) -> SymbolInfo:
+        symbol = read_symbol(only(args, 1)[0])
+        self._enter("symbol_info")
+        return symbol_info(self.ledger, self.tape_of(symbol))
+
+    @api
+    def symbol_info_tick(self, *args: Any) -> Tick:
+        symbol = read_symbol(only(args, 1)[0])
+        self._enter("symbol_info_tick")
+        tape = self.selected(symbol)
+        if self.faults.zero_tick or not tape.quote_ms:
+            return Tick(0, 0.0, 0.0, 0.0, 0, 0, 0, 0.0)
+        flags = mt5.TICK_FLAG_BID | mt5.TICK_FLAG_ASK
+        at = tape.quote_ms
+        return Tick(at // 1000, tape.quote_bid, tape.quote_ask, 0.0, 0, at, flags, 0.0)
+
+    def symbol_select(self, *args: Any) -> bool:
+        self._error = _SUCCESS
+        return bool(self._select(*args))
+
+    @api
+    def _select(self, *args: Any) -> bool:
+        if not 1 <= len(args) <= 2:
+            raise BadArgument("Invalid arguments")
+        symbol, enable = read_symbol(args[0]), bool(args[1]) if len(args) == 2 else True
+        self._enter("symbol_select")
+        tape = self.tape_of(symbol)
+        if not enable and symbol in self.ledger.on:
+            raise Failed(mt5.RES_E_FAIL, "Terminal: Call failed")
+        tape.selected = enable
+        return True
+
+    # Depth of market: the paper market has none
+
+    def market_book_add(self, *args: Any) -> bool:
+        self._error = _SUCCESS
+        return bool(self._book(args))
+
+    def market_book_get(self, *args: Any) -> tuple[BookInfo, ...] | None:
+        self._error = _SUCCESS
+        return () if self._book(args) else None
+
+    def market_book_release(self, *args: Any) -> bool:
+        self._error = _SUCCESS
+        return bool(self._book(args))
+
+    @api
+    def _book(self, args: tuple[Any, ...]) -> bool:
+        symbol = read_symbol(only(args, 1)[0])
+        self._enter("market_book")
+        self.selected(symbol)
+        return True
+
+    def tape_of(self, symbol: str) -> Tape:
+        tape = self.tapes.get(symbol)
+        if tape is None:
+            raise Failed(*NOT_FOUND)
+        return tape
+
+    def selected(self, symbol: str) -> Tape:
+        tape = self.tape_of(symbol)
+        if not tape.selected:
+            raise Failed(*NOT_FOUND)
+        return tape
+
+
+def only(args: tuple[Any, ...], count: int) -> tuple[Any, ...]:
+    if len(args) != count:
+        raise BadArgument("Invalid arguments")
+    return args

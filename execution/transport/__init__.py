@@ -1,0 +1,1 @@
+"""Room: ways to a terminal, with deadlines and reconnects."""

@@ -1,0 +1,1 @@
+"""Room: the shipped strategy."""

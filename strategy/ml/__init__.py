@@ -1,0 +1,1 @@
+"""Room: the trainer, the model and its gate."""

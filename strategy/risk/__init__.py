@@ -1,0 +1,1 @@
+"""Room: limits of the account and sizing."""

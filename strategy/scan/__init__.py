@@ -1,0 +1,1 @@
+"""Room: one scan: bars, gates, news."""

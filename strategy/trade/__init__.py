@@ -1,0 +1,1 @@
+"""Room: from a candidate to an order, and what follows it."""

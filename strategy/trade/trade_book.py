@@ -1,0 +1,223 @@
+"""The bot's own trades: what stands, what closed, how it went."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from execution.api.structs import TradeDeal, TradeOrder, TradePosition
+from execution.api.terminal import TerminalError
+
+from . import trade_history as recall
+from .exit_rules import Held
+from .trade_history import Closed, Trade, by_position, closed_from, past_of, trade_from
+
+log = logging.getLogger(__name__)
+
+LOOK_BACK_S = 7 * 86_400
+"""How far back closed trades are read at a start."""
+FUTURE = 2 * 86_400
+"""Dates of a query end this far ahead: the server's clock is not ours."""
+PATIENCE = 20
+"""Looks for the deals of an order before it is taken for one that left none."""
+
+
+class Terminal(recall.Terminal, Protocol):
+    """What the book reads of ``TerminalClient``."""
+
+    async def history_deals_get(self, *dates: Any, **kwargs: Any) -> tuple[TradeDeal, ...]: ...
+    async def history_orders_get(self, *dates: Any, **kwargs: Any) -> tuple[TradeOrder, ...]: ...
+
+
+@dataclass(slots=True)
+class Why:
+    """Score and components that justified an order; ``looks`` counts the searches for it."""
+
+    score: float | None
+    components: Mapping[str, float]
+    looks: int = 0
+
+
+@dataclass
+class Book:
+    """Open and closed trades that bear ``magic``."""
+
+    magic: int
+    trades: dict[int, Trade] = field(default_factory=dict)
+    closed: list[Closed] = field(default_factory=list)
+    last: dict[str, float] = field(default_factory=dict)
+    """Server time of the bot's newest deal by symbol."""
+    restored: bool = False
+    left: Mapping[int, Why] = field(default_factory=dict)
+    """Positions that were open when the run before ended, and why they had been opened."""
+    _why: dict[int, Why] = field(default_factory=dict)
+
+    def justify(self, order: int, score: float, components: Mapping[str, float]) -> None:
+        """Note why an order was sent, until its position is seen."""
+        self._why[order] = Why(score, dict(components))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the trade of an order is still looked for."""
+        return bool(self._why)
+
+    async def restore(self, terminal: Terminal, now: float) -> list[Closed]:
+        """Read the closed trades of the last days and return those that closed while the
+        program was away. Safe to repeat.
+
+        Raises:
+            TerminalError: the history cannot be read now.
+        """
+        dates = int(now - LOOK_BACK_S), int(now + FUTURE)
+        deals = await terminal.history_deals_get(*dates)
+        orders = await terminal.history_orders_get(*dates)
+        found = {trade.ticket: trade for trade in self.closed}
+        for ticket, own in by_position(deals, self.magic).items():
+            self._touch(own)
+            info = None
+            try:
+                info = await terminal.spec(own[0].symbol)
+            except TerminalError:
+                log.info("%s is not there any more: its trades have no R", own[0].symbol)
+            trade = trade_from(ticket, own, orders, info)
+            done = closed_from(ticket, own, trade)
+            if done is None or trade is None:
+                continue
+            if ticket in self.left and info is not None:
+                self._explain(trade, ())
+                trade.saw(trade.entry)
+                await recall.prices_since(terminal, trade, info, now, done.closed)
+                done = closed_from(ticket, own, trade) or done
+            found.setdefault(ticket, done)
+        self.closed = sorted(found.values(), key=lambda t: (t.closed, t.ticket))
+        self.restored = True
+        return [trade for trade in self.closed if trade.ticket in self.left]
+
+    async def follow(
+        self, terminal: Terminal, positions: Iterable[TradePosition], now: float
+    ) -> list[Closed]:
+        """Take in the positions that stand now and return the bot's trades that closed, also
+        those that opened and closed between two looks."""
+        mine = {p.identifier or p.ticket: p for p in positions if p.magic == self.magic}
+        for ticket, position in mine.items():
+            if ticket not in self.trades:
+                try:
+                    await self._take_up(terminal, position, now)
+                except TerminalError as error:
+                    log.info("position %d is not followed yet: %s", ticket, error)
+                    continue
+            self.trades[ticket].saw(position.price_current)
+        out: list[Closed] = []
+        for ticket in [t for t in self.trades if t not in mine]:
+            try:
+                deals, _ = await past_of(terminal, ticket)
+            except TerminalError as error:
+                log.info("the end of position %d is not known yet: %s", ticket, error)
+                continue
+            done = closed_from(ticket, deals, self.trades[ticket])
+            if done is not None:  # else its last deal is not in the history yet: look again
+                del self.trades[ticket]
+                out.append(self._close(done, deals))
+        for order in list(self._why):
+            out += await self._missed(terminal, order, mine)
+        return out
+
+    def held(self, position: TradePosition, atr: float, turned: bool) -> Held | None:
+        """The position as the rules see it; ``None`` while it is not followed."""
+        trade = self.trades.get(position.identifier or position.ticket)
+        if trade is None:
+            return None
+        return Held(
+            ticket=position.ticket,
+            symbol=trade.symbol,
+            sign=trade.sign,
+            volume=position.volume,
+            first_volume=max(trade.first_volume, position.volume),
+            entry=trade.entry,
+            first_sl=trade.first_sl,
+            sl=position.sl,
+            tp=position.tp,
+            price=position.price_current,
+            best=trade.best,
+            worst=trade.worst,
+            opened=trade.opened,
+            atr=atr,
+            turned=turned,
+        )
+
+    def losses(self) -> list[float]:
+        """Closing times of the newest losing trades in a row, newest first."""
+        out = []
+        for trade in reversed(self.closed):
+            if trade.net >= 0:
+                break
+            out.append(trade.closed)
+        return out
+
+    def rested(self, now: float) -> dict[str, float]:
+        """Server seconds since the bot's newest deal, by symbol."""
+        return {symbol: now - at for symbol, at in self.last.items()}
+
+    async def _take_up(self, terminal: Terminal, position: TradePosition, now: float) -> None:
+        """Follow a position that is seen for the first time."""
+        ticket = position.identifier or position.ticket
+        info = await terminal.spec(position.symbol)
+        deals, orders = await past_of(terminal, ticket)
+        trade = trade_from(ticket, deals, orders, info)
+        if trade is None:
+            raise TerminalError(-1, "its deals are not in the history yet")
+        if trade.first_sl == 0.0 and trade.sign * (trade.entry - position.sl) > 0:
+            # opened without a stop: the first one it got, while it is still a risk
+            trade.first_sl = max(position.sl, 0.0)
+        trade.saw(trade.entry)
+        await recall.prices_since(terminal, trade, info, now)
+        self._explain(trade, deals)
+        self._touch(deals)
+        self.trades[ticket] = trade
+
+    async def _missed(
+        self, terminal: Terminal, order: int, mine: Mapping[int, TradePosition]
+    ) -> list[Closed]:
+        """The trade of an order of ours that never was among the positions."""
+        why = self._why[order]
+        why.looks += 1
+        try:
+            found = await terminal.history_deals_get(ticket=order)
+            ticket = found[0].position_id if found else 0
+            if ticket in mine or why.looks > PATIENCE:
+                del self._why[order]
+            if not found or ticket in mine or any(t.ticket == ticket for t in self.closed):
+                return []
+            info = await terminal.spec(found[0].symbol)
+            deals, orders = await past_of(terminal, ticket)
+        except TerminalError as error:
+            log.info("the deals of order %d are not known yet: %s", order, error)
+            return []
+        trade = trade_from(ticket, deals, orders, info)
+        if trade is not None:
+            trade.saw(trade.entry)
+            self._explain(trade, deals)
+        done = closed_from(ticket, deals, trade)
+        return [] if done is None else [self._close(done, deals)]
+
+    def _explain(self, trade: Trade, deals: Iterable[TradeDeal]) -> None:
+        before = self.left.get(trade.ticket)
+        if before is not None:
+            trade.score, trade.components = before.score, before.components
+        for deal in deals:
+            why = self._why.pop(deal.order, None)
+            if why is not None:
+                trade.score, trade.components = why.score, why.components
+
+    def _close(self, done: Closed, deals: Iterable[TradeDeal]) -> Closed:
+        self.closed.append(done)
+        self._touch(deals)
+        return done
+
+    def _touch(self, deals: Iterable[TradeDeal]) -> None:
+        for deal in deals:
+            at = deal.time_msc / 1000.0
+            self.last[deal.symbol] = max(self.last.get(deal.symbol, -math.inf), at)

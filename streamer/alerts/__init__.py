@@ -1,0 +1,1 @@
+"""Room: tells people who do not look at the screen."""

@@ -1,0 +1,196 @@
+"""Which events are told to people who do not look at the screen, and in which words.
+
+Pure: events and states go in, alerts come out. Delivery is ``alerts_delivery``'s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..protocol.sanitise import clean
+from .settings import AlertSettings
+
+Level = Literal["info", "warning", "critical"]
+Kind = Literal["trade", "limit", "stale", "halted", "error", "test", "summary"]
+
+TEXT_MAX = 500
+REARM = 0.9
+"""A limit is "near" again only after it was this much further away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing to tell. ``key`` is the same for what counts as the same thing again."""
+
+    kind: Kind
+    level: Level
+    key: str
+    text: str
+    event: Mapping[str, Any] | None = None
+
+
+@dataclass
+class Rules:
+    """Turns events into alerts; remembers what it has told, so that a state is told once."""
+
+    settings: AlertSettings
+    _near: set[str] = field(default_factory=set)
+    _bot: str = ""
+    _missing: str = ""
+    _journal: str = ""
+
+    def heard(self, event: Mapping[str, Any]) -> list[Alert]:
+        """The alerts of one event; mostly none."""
+        kind = event.get("type")
+        if kind == "ACCOUNT_UPDATE":
+            return self._limits(event)
+        if kind == "BOT_STATUS":
+            return self._status(event)
+        settings = self.settings
+        if settings.trades and kind in ("TRADE_EXECUTION", "POSITION_CLOSED"):
+            return [self._trade(event, opened=kind == "TRADE_EXECUTION")]
+        if not settings.errors:
+            return []
+        if kind == "RISK_ALERT":
+            return self._risk(event)
+        if kind == "ORDER_UPDATE" and event.get("status") in ("rejected", "unknown"):
+            return [self._order(event)]
+        return []
+
+    # -- events ---------------------------------------------------------------------------
+
+    def _trade(self, event: Mapping[str, Any], *, opened: bool) -> Alert:
+        what = f"{_word(event.get('direction'))} {_word(event.get('symbol'))}"
+        if opened:
+            lots, price = _figure(event.get("lot")), _figure(event.get("price"))
+            text = f"opened {what} {lots} lots at {price}"
+        else:
+            text = f"closed {what} at {_figure(event.get('exit_price'))}"
+            reason = event.get("close_reason")
+            text += f" ({_word(reason)})" if reason else ""
+            r = event.get("r_multiple")
+            text += f", {_figure(r, '+.2f')} R" if r is not None else ""
+            text += f", result {self._money(event.get('profit'))}"
+        ticket = event.get("deal") or event.get("ticket")
+        return Alert("trade", "info", f"trade:{opened}:{ticket}", text, event)
+
+    def _status(self, event: Mapping[str, Any]) -> list[Alert]:
+        state = str(event.get("state"))
+        if state == self._bot or state in ("starting", "stopped"):
+            return []
+        before, self._bot = self._bot, state
+        reason = event.get("reason")
+        why = f": {_word(reason.get('text'))}" if isinstance(reason, Mapping) else ""
+        if state == "halted" and self.settings.halted:
+            return [Alert("halted", "critical", "bot:halted", f"the bot is halted{why}", event)]
+        if state == "error" and self.settings.errors:
+            return [Alert("error", "critical", "bot:error", f"the bot fails{why}", event)]
+        if before == "halted" and self.settings.halted:
+            return [Alert("halted", "warning", "bot:on", f"no longer halted: {state}", event)]
+        return []
+
+    def _risk(self, event: Mapping[str, Any]) -> list[Alert]:
+        level, code = event.get("level"), str(event.get("code"))
+        if level not in ("warning", "critical") or code.startswith("ALERT_"):
+            return []
+        text = _word(event.get("text") or code)
+        return [Alert("error", "critical" if level == "critical" else "warning", code, text, event)]
+
+    def _order(self, event: Mapping[str, Any]) -> Alert:
+        status = str(event.get("status"))
+        why = event.get("reason")
+        text = (
+            f"order {_word(event.get('direction'))} {_word(event.get('symbol'))} "
+            f"{_figure(event.get('volume'))} lots: {status}" + (f", {_word(why)}" if why else "")
+        )
+        key = f"order:{status}:{event.get('symbol')}:{why}"
+        return Alert("error", "critical" if status == "unknown" else "warning", key, text, event)
+
+    def _limits(self, event: Mapping[str, Any]) -> list[Alert]:
+        near = self.settings.limit_near_pct
+        account = event.get("account")
+        limits = account.get("limits") if isinstance(account, Mapping) else None
+        if near is None or not isinstance(limits, Mapping):
+            return []
+        found = []
+        for name, limit in limits.items():
+            if not isinstance(limit, Mapping) or limit.get("unit") == "positions":
+                continue  # as many positions as allowed is nothing to wake up for
+            value, bound = _number(limit.get("value")), _number(limit.get("limit"))
+            if value is None or bound is None or bound <= 0:
+                continue
+            share = 100 * value / bound
+            if share >= near and name not in self._near:
+                self._near.add(name)
+                unit = _word(limit.get("unit"))
+                text = f"{share:.0f}% of the limit {_word(name).replace('_', ' ')} is used up"
+                if not self.settings.hide_money or unit == "%":
+                    text += f" ({value:g} of {bound:g} {unit})"
+                found.append(Alert("limit", "warning", f"limit:{name}", text, event))
+            elif share < near * REARM:
+                self._near.discard(name)
+        return found
+
+    # -- what lasts -----------------------------------------------------------------------
+
+    def looked(
+        self, *, terminal: Mapping[str, Any] | None, away_s: float, data_s: float | None,
+        journal: str | None,
+    ) -> list[Alert]:  # fmt: skip
+        """The alerts of what has lasted too long.
+
+        Args:
+            terminal: The last TERMINAL_STATUS.
+            away_s: Seconds since it was last connected (0 while it is).
+            data_s: Age of the account; ``None`` before the first.
+            journal: Why the journal cannot be written, if so.
+        """
+        found = []
+        limit = self.settings.stale_s
+        if limit is not None:
+            missing = ""
+            if terminal is not None and away_s >= limit:
+                missing = f"the terminal is {_word(terminal.get('state'))}"
+                error = terminal.get("last_error")
+                if isinstance(error, Mapping):
+                    missing += f": {_word(error.get('text'))}"
+            elif data_s is not None and data_s >= limit:
+                missing = "nothing new of the account"
+            if bool(missing) != bool(self._missing):
+                text = missing and f"for {limit:.0f} s {missing}"
+                found.append(
+                    Alert("stale", "critical", "stale", text)
+                    if missing
+                    else Alert("stale", "info", "stale:over", f"over: {self._missing}")
+                )
+                self._missing = missing
+        if self.settings.errors and (journal or "") != self._journal:
+            if journal and not self._journal:
+                found.append(Alert("error", "critical", "journal", f"journal: {_word(journal)}"))
+            elif not journal:
+                found.append(Alert("error", "info", "journal:over", "the journal is written again"))
+            self._journal = journal or ""
+        return found
+
+    def _money(self, value: Any) -> str:
+        return "•••" if self.settings.hide_money else _figure(value, "+,.2f")
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def _figure(value: Any, form: str = "g") -> str:
+    number = _number(value)
+    if number is None:
+        return "?"
+    return f"{number:.10g}" if form == "g" else format(number, form)
+
+
+def _word(value: Any) -> str:
+    return "?" if value is None else clean(str(value), TEXT_MAX)

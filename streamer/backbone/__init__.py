@@ -1,0 +1,1 @@
+"""Room: one feed's events to any number of nodes through a store."""

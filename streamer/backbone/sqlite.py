@@ -1,0 +1,346 @@
+"""A backbone in one SQLite file, for nodes on the feed's own machine and no broker at all.
+
+The writer holds a lock file, so there is one at a time, and one that was killed is replaced at
+once. Its connection is the only one that writes and checkpoints; readers are read-only and
+look for news a hundred times a second. Every connection lives in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from ..filelock import FileLock, FileLocked
+from .model import (
+    READ_EVENTS,
+    STATES_KEPT,
+    Claim,
+    Cursor,
+    Found,
+    Held,
+    Joined,
+    Saved,
+    StoreAway,
+    StoreTaken,
+    StreamLost,
+    Writing,
+)
+
+T = TypeVar("T")
+
+APPLICATION_ID = 0x6D743562  # "mt5b"
+POLL_S = 0.01
+DISK_S = 5.0
+"""A disk that does not answer for this long counts as away."""
+
+_SCHEMA = """
+CREATE TABLE log(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE state(n INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE saved(
+    id INTEGER PRIMARY KEY CHECK(id = 1), epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    state INTEGER NOT NULL, raw BLOB NOT NULL
+);
+CREATE TABLE mark(
+    id INTEGER PRIMARY KEY CHECK(id = 1), writer TEXT NOT NULL, who TEXT NOT NULL,
+    epoch TEXT NOT NULL, term TEXT NOT NULL, base INTEGER NOT NULL, beat INTEGER NOT NULL,
+    generation INTEGER NOT NULL
+);
+"""
+
+
+class SqliteStore:
+    """See ``Store``.
+
+    Args:
+        path: The file; the writer makes it, and its folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.where = f"sqlite:{path}"
+        self._path = path
+        self._lock = FileLock(path.with_name(path.name + ".lock"))
+        self._locked = False
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._db: sqlite3.Connection | None = None
+        self._file: os.stat_result | None = None
+
+    # -- the loop's side ------------------------------------------------------------------
+
+    async def _ask(self, job: Callable[[], T], limit: float = DISK_S) -> T:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def settle(value: T | None, error: Exception | None) -> None:
+            if answer.done():
+                return
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(value)  # type: ignore[arg-type]
+
+        def work() -> None:
+            value, error = None, None
+            try:
+                value = job()
+            except (sqlite3.Error, OSError) as failed:
+                self._drop()
+                error = StoreAway(f"{self.where}: {failed}")
+            except (StoreAway, StoreTaken, StreamLost) as failed:
+                error = failed  # type: ignore[assignment]
+            with contextlib.suppress(RuntimeError):  # the loop is gone
+                loop.call_soon_threadsafe(settle, value, error)
+
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="backbone", daemon=True)
+            self._thread.start()
+        self._jobs.put(work)
+        try:
+            async with asyncio.timeout(limit):
+                return await answer
+        except TimeoutError:
+            raise StoreAway(f"{self.where}: the disk does not answer") from None
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+        self._drop()
+        if self._locked:
+            self._lock.release(delete=True)
+            self._locked = False
+
+    async def claim(self, claim: Claim) -> Held:
+        """See ``Store.claim``. The lock decides: who has it, has the stream."""
+        return await self._ask(lambda: self._claim(claim))
+
+    async def write(self, writing: Writing, keep: int) -> int:
+        """See ``Store.write``."""
+        return await self._ask(lambda: self._write(writing, keep))
+
+    async def release(self, writer: str) -> None:
+        """The lock goes with ``close``."""
+
+    async def join(self) -> Joined | None:
+        """See ``Store.join``."""
+        return await self._ask(self._join)
+
+    async def saved_at(self) -> tuple[str, int, int] | None:
+        """See ``Store.saved_at``."""
+        return await self._ask(self._saved_at)
+
+    async def read(self, cursor: Cursor, block_s: float) -> Found:
+        """See ``Store.read``."""
+        return await self._ask(lambda: self._read(cursor, block_s), DISK_S + block_s)
+
+    async def close(self) -> None:
+        """See ``Store.close``."""
+        self._stop.set()
+        thread = self._thread
+        if thread is None:
+            return
+        self._jobs.put(None)
+        until = time.monotonic() + 1.0
+        while thread.is_alive() and time.monotonic() < until:
+            await asyncio.sleep(0.005)
+
+    # -- in the thread --------------------------------------------------------------------
+
+    def _drop(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
+    def _same_file(self) -> bool:
+        """Whether the open file is still the one with this name."""
+        try:
+            return self._file is not None and os.path.samestat(self._file, os.stat(self._path))
+        except FileNotFoundError:
+            return False
+
+    def _claim(self, claim: Claim) -> Held:
+        if not self._locked:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire()
+            except FileLocked:
+                holder = self._mark()
+                self._drop()
+                return Held(False, holder["who"] if holder else "unknown", -1)
+            self._locked = True
+        self._drop()
+        if not self._path.exists():
+            os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
+        db = sqlite3.connect(self._path, isolation_level=None, timeout=2.0)
+        self._db = db
+        db.execute("PRAGMA journal_mode=WAL")
+        # Not FULL: what a power cut takes from here is sent again from the journal's end.
+        db.execute("PRAGMA synchronous=NORMAL")
+        self._file = os.stat(self._path)
+        kind = int(db.execute("PRAGMA application_id").fetchone()[0])
+        fresh = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if fresh:
+            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        elif kind != APPLICATION_ID:
+            raise StoreAway(f"{self.where}: a file of another program. Choose another path")
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            if fresh:
+                for statement in _SCHEMA.split(";")[:-1]:
+                    db.execute(statement)
+            held = self._take(db, claim)
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        return held
+
+    def _take(self, db: sqlite3.Connection, claim: Claim) -> Held:
+        mark = self._mark()
+        last, state = _last(db, "log", "seq"), _last(db, "state", "n")
+        beat = mark["beat"] + 1 if mark else 1
+        generation = mark["generation"] + 1 if mark else 1
+        same = mark is not None and mark["epoch"] == claim.epoch
+        gone_back = mark is not None and mark["writer"] != claim.writer and last > claim.seq
+        renewed = not same or gone_back
+        term, base = (mark["term"], mark["base"]) if mark else ("", 0)
+        if renewed:
+            term, base = f"{uuid4().hex[:8]}-{generation}-{claim.writer[:6]}", claim.seq
+            for table in ("log", "state", "saved"):
+                db.execute(f"DELETE FROM {table}")
+            last = state = 0
+        db.execute(
+            "INSERT OR REPLACE INTO mark VALUES(1,?,?,?,?,?,?,?)",
+            (claim.writer, claim.who, claim.epoch, term, base, beat, generation),
+        )
+        return Held(True, claim.who, beat, generation, term, last, state, renewed)
+
+    def _write(self, writing: Writing, keep: int) -> int:
+        db = self._db
+        if db is None or not self._locked or not self._same_file():
+            raise StreamLost("the file is gone")
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            mark = self._mark()
+            if mark is None or (mark["term"], mark["generation"]) != (
+                writing.term,
+                writing.generation,
+            ):
+                raise StreamLost("the stream was claimed again")
+            last, state = _last(db, "log", "seq"), _last(db, "state", "n")
+            log = [event for event in writing.log if event[0] > last]
+            states = [event for event in writing.states if event[0] > state]
+            db.executemany("INSERT INTO log VALUES(?,?)", log)
+            db.executemany("INSERT INTO state VALUES(?,?)", states)
+            if log:
+                db.execute("DELETE FROM log WHERE seq <= ?", (log[-1][0] - keep,))
+            if states:
+                db.execute("DELETE FROM state WHERE n <= ?", (states[-1][0] - STATES_KEPT,))
+            saved = writing.saved
+            if saved is not None:
+                db.execute(
+                    "INSERT OR REPLACE INTO saved VALUES(1,?,?,?,?)",
+                    (saved.epoch, saved.seq, saved.state, saved.raw),
+                )
+            db.execute("UPDATE mark SET beat = beat + 1")
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        return len(writing.log) - len(log)
+
+    def _look(self) -> sqlite3.Connection | None:
+        """The connection; one that reads only, unless this store writes."""
+        if self._db is not None and not self._same_file():
+            self._drop()
+        if self._db is None:
+            if not self._path.is_file():
+                return None
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            self._file = os.stat(self._path)
+            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0)
+        return self._db
+
+    def _mark(self) -> dict[str, Any] | None:
+        db = self._look()
+        names = ("writer", "who", "epoch", "term", "base", "beat", "generation")
+        if (
+            db is None
+            or not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'mark'").fetchone()
+        ):
+            return None
+        row = db.execute(f"SELECT {', '.join(names)} FROM mark").fetchone()
+        return dict(zip(names, row, strict=True)) if row is not None else None
+
+    def _join(self) -> Joined | None:
+        db = self._look()
+        if db is None:
+            return None
+        db.execute("BEGIN")
+        try:
+            mark = self._mark()
+            if mark is None:
+                return None
+            first = db.execute("SELECT min(seq) FROM log").fetchone()[0] or 0
+            row = db.execute("SELECT epoch, seq, state, raw FROM saved").fetchone()
+            saved = Saved(row[0], row[1], row[2], bytes(row[3])) if row is not None else None
+            last = _last(db, "log", "seq")
+            return Joined(
+                mark["epoch"], mark["term"], mark["base"], mark["beat"], first, last, saved
+            )
+        finally:
+            db.execute("COMMIT")
+
+    def _saved_at(self) -> tuple[str, int, int] | None:
+        if self._mark() is None:
+            return None
+        assert self._db is not None
+        row = self._db.execute("SELECT epoch, seq, state FROM saved").fetchone()
+        return (str(row[0]), int(row[1]), int(row[2])) if row is not None else None
+
+    def _read(self, cursor: Cursor, block_s: float) -> Found:
+        until = time.monotonic() + block_s
+        seen = -1
+        while True:
+            db = self._look()
+            if db is None:
+                return Found(term="")
+            version = int(db.execute("PRAGMA data_version").fetchone()[0])
+            if version != seen or time.monotonic() >= until:
+                seen = version
+                found = self._find(db, cursor)
+                if not found.empty or found.term is not None or time.monotonic() >= until:
+                    return found
+            if self._stop.wait(POLL_S):
+                return Found()
+
+    def _find(self, db: sqlite3.Connection, cursor: Cursor) -> Found:
+        db.execute("BEGIN")
+        try:
+            mark = self._mark()
+            if mark is None or mark["term"] != cursor.term:
+                return Found(term=mark["term"] if mark else "")
+            log = db.execute(
+                "SELECT seq, body FROM log WHERE seq > ? ORDER BY seq LIMIT ?",
+                (cursor.seq, READ_EVENTS),
+            ).fetchall()
+            states = db.execute(
+                "SELECT n, body FROM state WHERE n > ? ORDER BY n LIMIT ?",
+                (cursor.state, READ_EVENTS),
+            ).fetchall()
+            return Found(log, states, beat=mark["beat"])
+        finally:
+            db.execute("COMMIT")
+
+
+def _last(db: sqlite3.Connection, table: str, column: str) -> int:
+    return int(db.execute(f"SELECT max({column}) FROM {table}").fetchone()[0] or 0)

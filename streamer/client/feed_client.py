@@ -1,0 +1,438 @@
+"""A feed on another machine: reconnects, resumes, and keeps the same state as the feed itself.
+
+Works against older servers too, whose events have no numbers: there a reconnect starts from
+the snapshot, and what the snapshot already holds is not told twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.typing import Subprotocol
+
+from ..protocol.codec import decode_lenient, encode, now_iso
+from ..protocol.commands import refusal
+from ..protocol.messages import STATE_TYPES, SUBPROTOCOL, Command, CommandResult, Confirm
+from ..server.access import is_loopback
+from ..state.reducer import FeedState
+from ..state.source import Link, Wire
+from .handshake import address, after, reason
+
+log = logging.getLogger("mt5dash.client")
+_ws_log = logging.getLogger("mt5dash.client.ws")
+_ws_log.setLevel(logging.ERROR)
+
+FIRST_DELAY_S = 0.5
+MAX_DELAY_S = 15.0
+FULL_DELAY_S = 10.0
+OPEN_TIMEOUT_S = 8.0
+SILENCE_S = 15.0
+"""Without any frame for this long a connection is given up: the feed beats every 5 s."""
+COMMAND_DEADLINE_S = 35.0
+QUEUE = 1024
+MAX_FRAME = 32 << 20
+FATAL_STATUS = frozenset({400, 401, 403, 404, 405, 426})
+
+
+class FeedLost(Exception):
+    """The feed refused this client for good; the text says why."""
+
+
+class FeedClient:
+    """A ``Source`` over a WebSocket.
+
+    Args:
+        url: ``ws://HOST:PORT/ws`` or ``wss://``.
+        token: For feeds that ask for one; needed for commands.
+        types: Only these event types (state types among them).
+        symbols: Only events about these symbols, and those about none.
+        bots: Only these bots of the feed; the first one is on the top level of ``state``.
+        since: ``EPOCH:SEQ`` to resume from at first.
+        confirm: Answers the feed's question before what cannot be taken back (``Confirm``);
+            without it such a command comes back with the question and is not done.
+
+    Raises:
+        ValueError: ``url`` is no WebSocket address.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        types: Iterable[str] | None = None,
+        symbols: Iterable[str] | None = None,
+        bots: Iterable[str] | None = None,
+        since: str | None = None,
+        confirm: Callable[[Confirm], Awaitable[bool]] | None = None,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("ws", "wss") or not parts.hostname:
+            raise ValueError(f"{url!r} is no feed address; one looks like ws://127.0.0.1:8000/ws")
+        self.url = url
+        self.state = FeedState()
+        self.role = "view"
+        self.legacy = False
+        self.lost: str | None = None
+        self.gaps = 0
+        self.pulses: dict[str, Wire] = {}
+        """How each bot is, by the last heartbeat: see ``protocol.BotPulse``."""
+        self.token = token
+        self.most_delay_s: float | None = None
+        """Longest wait between two tries to reconnect, seconds; ``None``: 15."""
+        self._confirm = confirm
+        self._types = sorted(set(types)) if types is not None else None
+        self._symbols = sorted(set(symbols)) if symbols is not None else None
+        self._bots = list(dict.fromkeys(bots)) if bots is not None else None
+        self._since = since
+        self._link = Link("connecting", url, time.monotonic())
+        self._watchers: list[Callable[[Wire], None]] = []
+        self._snapshot_watchers: list[Callable[[Wire], None]] = []
+        self._queues: list[asyncio.Queue[Wire | None]] = []
+        self._answers: dict[str, asyncio.Future[CommandResult]] = {}
+        self._ws: ClientConnection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._told = after(since)
+        self._seen: set[bytes] = set()
+
+    # -- start and stop -------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once. ``link`` tells how it goes."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"feed client {self.url}")
+
+    async def close(self) -> None:
+        """Leave, within two seconds."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=2.0)
+            self._task = None
+        self._end()
+
+    async def __aenter__(self) -> FeedClient:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def link(self) -> Link:
+        """How this client is joined to its feed right now."""
+        return self._link
+
+    def _set_link(self, state: str, detail: str = "") -> None:
+        old = self._link
+        since = old.since if old.state == state else time.monotonic()
+        clients = old.clients if state == "live" else None
+        self._link = Link(state, self.url, since, old.last_frame, detail, clients)
+
+    # -- Source ---------------------------------------------------------------------------
+
+    def watch(self, callback: Callable[[Wire], None]) -> Callable[[], None]:
+        """Call ``callback`` with every event after it was applied. A snapshot is told as one
+        ``STATE_SNAPSHOT``; events that were resumed are told although it holds them."""
+        self._watchers.append(callback)
+
+        def stop() -> None:
+            with contextlib.suppress(ValueError):
+                self._watchers.remove(callback)
+
+        return stop
+
+    async def events(self) -> AsyncIterator[Wire]:
+        """All frames from now on, snapshots included. Reading waits for a slow reader.
+
+        Raises:
+            FeedLost: the feed refused this client for good.
+        """
+        queue: asyncio.Queue[Wire | None] = asyncio.Queue(QUEUE)
+        self._queues.append(queue)
+        try:
+            while True:
+                if self._task is not None and self._task.done() and queue.empty():
+                    break
+                event = await queue.get()
+                if event is None:
+                    break
+                yield event
+        finally:
+            self._queues.remove(queue)
+        if self.lost is not None:
+            raise FeedLost(self.lost)
+
+    async def command(
+        self,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        bot: str | None = None,
+    ) -> CommandResult:
+        """Send a command and wait for its result; ``bot`` names who is to act.
+
+        A command whose answer was lost with the link is not sent again: the result then has
+        the code ``OUTCOME_UNKNOWN`` and the event log tells what became of it.
+        """
+        key = id or uuid4().hex
+        ws = self._ws
+        if ws is None or self._link.state != "live":
+            return refusal(key, "NOT_CONNECTED", "there is no link to the feed; nothing was sent")
+        if self.legacy:
+            return refusal(key, "LEGACY", "this server takes no commands")
+        if self.role != "control":
+            return refusal(
+                key, "ROLE", "this needs a token with the role control (mt5dash token new)"
+            )
+        command = Command(id=key, name=name, args=dict(args or {}), bot=bot)
+        result = await self._ask(ws, command)
+        question = result.confirm
+        if isinstance(question, Confirm) and self._confirm is not None:
+            if await self._confirm(question):
+                command.confirm = question.nonce
+                result = await self._ask(ws, command)
+            else:
+                result = refusal(key, "NOT_CONFIRMED", "not done: the question was answered no")
+        return result
+
+    async def _ask(self, ws: ClientConnection, command: Command) -> CommandResult:
+        answer: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
+        self._answers[command.id] = answer
+        try:
+            async with asyncio.timeout(COMMAND_DEADLINE_S):
+                await ws.send(encode(command), text=True)
+                return await answer
+        except (TimeoutError, ConnectionClosed):
+            return refusal(command.id, "OUTCOME_UNKNOWN", "the answer was lost; see the event log")
+        finally:
+            self._answers.pop(command.id, None)
+
+    async def publish(self, event: Mapping[str, Any]) -> None:
+        """Publish an event on the feed; needs a token with the role publish.
+
+        Raises:
+            ConnectionError: there is no link.
+        """
+        if self._ws is None or self._link.state != "live":
+            raise ConnectionError(f"no link to {self.url}")
+        await self._ws.send(encode({"type": "PUBLISH", "event": dict(event)}), text=True)
+
+    # -- connection -----------------------------------------------------------------------
+
+    def _address(self) -> str:
+        since = self._since
+        if self.state.epoch and not self.legacy:
+            # Not the state's number: a snapshot runs ahead of the events that follow it.
+            since = f"{self.state.epoch}:{self._told}"
+        return address(self.url, since, self._types, self._symbols, self._bots)
+
+    async def _run(self) -> None:
+        delay = FIRST_DELAY_S
+        try:
+            while True:
+                started = time.monotonic()
+                wait = await self._once()
+                if wait is None:
+                    return
+                if time.monotonic() - started > 30:
+                    delay = FIRST_DELAY_S
+                pause = max(wait, delay * (0.5 + random.random()))
+                delay = min(delay * 2, self.most_delay_s or MAX_DELAY_S)
+                await asyncio.sleep(pause)
+        finally:
+            self._end()
+
+    async def _once(self) -> float | None:
+        """One connection; returns the least wait before the next, ``None`` for no next."""
+        if self._link.state == "live":
+            self._set_link("lost")
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else None
+        host = urlsplit(self.url).hostname or ""
+        try:
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                ws = await connect(
+                    self._address(),
+                    subprotocols=[Subprotocol(SUBPROTOCOL)],
+                    additional_headers=headers,
+                    proxy=None if is_loopback(host) else True,
+                    compression=None if is_loopback(host) else "deflate",
+                    ping_interval=10,
+                    ping_timeout=10,
+                    close_timeout=1,
+                    max_size=MAX_FRAME,
+                    logger=_ws_log,
+                )
+        except InvalidStatus as error:
+            status = error.response.status_code
+            if status in FATAL_STATUS:
+                self._give_up(f"refused with HTTP {status}: {reason(error)}")
+                return None
+            self._set_link(self._down(), f"HTTP {status}")
+            return 0.0
+        except InvalidURI as error:
+            self._give_up(str(error))
+            return None
+        except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
+            self._set_link(self._down(), str(error) or type(error).__name__)
+            return 0.0
+        self.legacy = ws.subprotocol != SUBPROTOCOL
+        self._ws = ws
+        try:
+            return await self._read(ws)
+        finally:
+            self._ws = None
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_exception(TimeoutError())
+            # Not wait_for: in Python 3.11 it forgets a cancellation that comes as the close ends.
+            await asyncio.wait([asyncio.ensure_future(ws.close())], timeout=1.5)
+
+    def _down(self) -> str:
+        return "connecting" if self._link.last_frame is None else "lost"
+
+    def _give_up(self, reason: str) -> None:
+        self.lost = reason
+        self._set_link("lost", f"{reason} (not tried again)")
+        log.error("%s: %s", self.url, reason)
+
+    async def _read(self, ws: ClientConnection) -> float | None:
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(None if self.legacy else SILENCE_S):
+                        raw = await ws.recv()
+                except TimeoutError:
+                    self._set_link("lost", f"silent for {SILENCE_S:.0f} s")
+                    return 0.0
+                await self._frame(raw)
+        except ConnectionClosed as closed:
+            code = closed.rcvd.code if closed.rcvd is not None else 1006
+            reason = closed.rcvd.reason if closed.rcvd is not None else "cut"
+            if 4500 <= code <= 4999 or code == 1009:
+                self._give_up(f"closed with {code}: {reason}")
+                return None
+            self._set_link("lost", f"closed with {code}: {reason}".rstrip(": "))
+            return FULL_DELAY_S if code == 1013 else 0.0
+
+    # -- frames ---------------------------------------------------------------------------
+
+    async def _frame(self, raw: str | bytes) -> None:
+        try:
+            event = decode_lenient(raw)
+        except ValueError as error:
+            log.warning("%s: a frame that is no JSON: %s", self.url, error)
+            return
+        if type(event) is not dict or not isinstance(event.get("type"), str):
+            return
+        now = time.monotonic()
+        clients = event.get("clients") if event["type"] == "HEARTBEAT" else self._link.clients
+        since = self._link.since if self._link.state == "live" else now
+        self._link = Link("live", self.url, since, now, "", clients)
+        kind = event["type"]
+        if kind == "STATE_SNAPSHOT":
+            self._load(event)
+        elif kind == "COMMAND_RESULT":
+            self._settle(event)
+            return
+        elif kind == "AUTH_OK":
+            self.role = str(event.get("role"))
+            return
+        elif kind in ("PONG", "ERROR"):
+            if kind == "ERROR":
+                log.warning("%s says: %s", self.url, event.get("message"))
+            return
+        elif not self._take(event, now):
+            return
+        for watcher in list(self._watchers):
+            try:
+                watcher(event)
+            except Exception:
+                log.exception("a watcher of %s failed", self.url)
+        for queue in list(self._queues):
+            await queue.put(event)
+
+    def _load(self, snapshot: Wire) -> None:
+        known = bool(self.state.epoch)
+        # How old a snapshot's content is it does not say: the next update or heartbeat does.
+        self.state.load(snapshot)
+        self.role = str(snapshot.get("role", "view"))
+        if self.legacy:
+            self._seen = {encode(event) for event in self.state.events if "timestamp" in event}
+        elif "resumed" not in snapshot and known:
+            return  # the answer to SUBSCRIBE
+        elif not snapshot.get("resumed"):
+            if known and self._told:
+                self.gaps += 1
+            self._told = self.state.seq
+
+    def _take(self, event: Wire, now: float) -> bool:
+        """Apply one event; False for one that was told already."""
+        if self.legacy:
+            if self._seen and event["type"] not in STATE_TYPES:
+                if encode(event) in self._seen:
+                    return False
+                self._seen = set()
+            if not isinstance(event.get("timestamp"), str):
+                event["timestamp"] = now_iso()
+            self.state.apply(event, now)
+            return True
+        seq = event.get("seq")
+        if event["type"] in STATE_TYPES or type(seq) is not int:
+            if event["type"] == "HEARTBEAT":
+                self._beat(event, now)
+            self.state.apply(event, now)
+            return True
+        if seq <= self._told:
+            return False
+        if seq != self._told + 1 and not self._filtered:
+            log.error("%s: events %d-%d are missing", self.url, self._told + 1, seq - 1)
+            self.gaps += 1
+        self._told = seq
+        if seq > self.state.seq:  # a resumed one stands in the snapshot already, yet is news
+            self.state.apply(event, now)
+        return True
+
+    @property
+    def _filtered(self) -> bool:
+        return any(names is not None for names in (self._types, self._symbols, self._bots))
+
+    def _beat(self, event: Wire, now: float) -> None:
+        seq, pulses = event.get("seq"), event.get("bots")
+        if type(seq) is int:
+            self._told = max(self._told, seq)  # what lies between was filtered out
+        known = pulses if isinstance(pulses, dict) else {}
+        for state in self.state.each():
+            pulse = known.get(state.name)
+            if pulse is None and state is self.state:
+                pulse = event  # a feed of before bots had names
+            age = pulse.get("data_age_s") if isinstance(pulse, dict) else None
+            if isinstance(age, int | float):
+                for section in ("account", "quotes"):
+                    state.updated.setdefault(section, now - age)
+        self.pulses = {name: p for name, p in known.items() if isinstance(p, dict)}
+
+    def _settle(self, reply: Wire) -> None:
+        answer = self._answers.get(str(reply.get("id")))
+        if answer is None or answer.done():
+            return
+        try:
+            answer.set_result(msgspec.convert(reply, CommandResult))
+        except msgspec.ValidationError as error:
+            answer.set_result(refusal(str(reply.get("id")), "MALFORMED", str(error)))
+
+    def _end(self) -> None:
+        for queue in list(self._queues):
+            with contextlib.suppress(asyncio.QueueFull):
+                queue.put_nowait(None)

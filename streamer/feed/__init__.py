@@ -1,0 +1,1 @@
+"""Room: publishes events: number, journal, apply, fan out."""

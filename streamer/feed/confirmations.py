@@ -1,0 +1,76 @@
+"""One-use answers to the feed's question before a command that cannot be taken back."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from hmac import compare_digest
+
+from ..protocol.commands import BadCommand
+
+LIFETIME_S = 30.0
+OPEN_MAX = 256
+OPEN_PER_SESSION = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    session: str
+    content: bytes
+    until: float
+
+
+class Nonces:
+    """Questions that are open: each belongs to one connection and one content, and is
+    answered once, within ``lifetime_s`` seconds.
+
+    Args:
+        clock: Seconds that only go forward.
+    """
+
+    lifetime_s = LIFETIME_S
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self._open: OrderedDict[str, _Open] = OrderedDict()
+
+    def new(self, session: str, content: bytes) -> str:
+        """Open a question. The oldest ones go when there are too many."""
+        now = self.clock()
+        for nonce in [n for n, question in self._open.items() if question.until < now]:
+            del self._open[nonce]
+        own = [n for n, question in self._open.items() if question.session == session]
+        if len(own) >= OPEN_PER_SESSION:
+            del self._open[own[0]]
+        elif len(self._open) >= OPEN_MAX:
+            self._open.popitem(last=False)
+        nonce = secrets.token_urlsafe(16)
+        self._open[nonce] = _Open(session, content, now + self.lifetime_s)
+        return nonce
+
+    def use(self, session: str, nonce: str, content: bytes) -> None:
+        """Take an answer. It is used up with that, right or wrong, unless it is another
+        connection's: nobody can spoil the question of somebody else.
+
+        Raises:
+            BadCommand: CONFIRM_FAILED, with what is wrong with it.
+        """
+        question = self._open.get(nonce)
+        if question is None or question.session != session:
+            raise BadCommand(
+                "CONFIRM_FAILED",
+                "this `confirm` is none of this connection's, or was used; ask again without it",
+            )
+        del self._open[nonce]
+        if question.until < self.clock():
+            raise BadCommand(
+                "CONFIRM_FAILED",
+                f"this `confirm` is older than {self.lifetime_s:.0f} s; ask again without it",
+            )
+        if not compare_digest(question.content, content):
+            raise BadCommand(
+                "CONFIRM_FAILED",
+                "the command was changed after the question; ask again without `confirm`",
+            )

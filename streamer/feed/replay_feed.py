@@ -1,0 +1,130 @@
+"""A replay as a feed: clients see the past as they would have seen it, byte for byte."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+
+from ..journal.recorder import Moment
+from ..journal.replay import Replay
+from ..protocol.codec import Refused, decode, encode, iso
+from ..server.framing import Item, symbol_of
+from ..settings import FeedSettings
+from ..state.reducer import EQUITY_STEP_S, FeedState, bot_of
+from ..state.source import Link, Wire
+from ..state.trades import Ledger
+from .feed import Feed
+
+JUMPED = 1012
+"""Close code after a jump: clients come back and get a snapshot of the other moment."""
+
+
+class ReplayFeed(Feed):
+    """Serves what a ``Replay`` shows. Log events keep their numbers and their bytes.
+
+    Args:
+        replay: Not opened yet.
+        settings: Where to listen.
+        version: What ``/`` tells.
+    """
+
+    def __init__(self, replay: Replay, settings: FeedSettings, *, version: str = "") -> None:
+        super().__init__(settings.model_copy(update={"bot": ""}), None, version=version)
+        replay.state = self.state
+        replay.on_event, replay.on_sample, replay.on_jump = self._event, self._sample, self._jump
+        self.replay = replay
+        self.snapshots.stamp = lambda: stamp(self.replay.position)
+        self._curve_to: dict[str, tuple[int, float]] = {}
+
+    def moment(self) -> float:
+        """The moment shown: ages are those of then."""
+        return self.replay.position
+
+    @property
+    def link(self) -> Link:
+        """A replay is never live."""
+        return self.replay.link
+
+    def _event(self, event: Wire, raw: bytes) -> None:
+        item = Item(event["type"], raw, event["seq"], symbol_of(event), bot_of(event))
+        if item.seq != self.ring.last + 1:  # some are missing since a salvage
+            self.ring.reset(item.seq - 1)
+        self.ring.add(item)
+        self._ledger_of(event).apply(event)
+        self.hub.push(item)
+
+    def _ledger_of(self, event: Wire) -> Ledger:
+        with contextlib.suppress(Refused):
+            return self.bots.by_event(event).ledger
+        return self.bots.speaker.ledger
+
+    def _sample(self, told: list[tuple[str, str]]) -> None:
+        for kind, name in told:
+            if kind == "ACCOUNT_UPDATE":
+                self._account(name)
+                continue
+            item = self.snapshots.fresh(kind, name)
+            if item is not None:
+                self.hub.push(item)
+
+    def _account(self, name: str) -> None:
+        """The account, and before it the points of its curve that no client has been told:
+        clients make the curve from the account's updates."""
+        state = self.state.of(name) or self.state
+        points = _points(state)
+        last = self._curve_to.get(name)
+        if points:
+            self._curve_to[name] = points[-1]
+        for moment, value in _after(points, last)[:-1]:
+            self._push_account(name, {"equity": value}, moment)
+        at = self.replay.position
+        if points:
+            began = points[-1][0]  # this step of the curve, by its first account
+            if last is None or began != last[0] or at // EQUITY_STEP_S != began // EQUITY_STEP_S:
+                at = began
+        self._push_account(name, state.account, at)
+
+    def _push_account(self, name: str, account: Wire, at: float) -> None:
+        event = {"type": "ACCOUNT_UPDATE", "account": account, "timestamp": stamp(at)}
+        raw = encode({**event, "bot": name} if name else event)
+        self.hub.push(Item("ACCOUNT_UPDATE", raw, bot=name))
+
+    def _jump(self, moment: Moment) -> None:
+        for client in list(self.hub):
+            self.hub.close(client, JUMPED, "the replay went to another moment")
+        first = moment.tail[0][0] if moment.tail else self.state.seq + 1
+        self.ring.reset(first - 1)
+        self.bots.meet_all()
+        curves = {state.name: _points(state) for state in self.state.each()}
+        self._curve_to = {name: points[-1] for name, points in curves.items() if points}
+        for seq, raw in sorted(row for rows in moment.recent.values() for row in rows):
+            if seq < first:
+                event = decode(raw)
+                self.ring.remember(Item(event["type"], raw, seq, symbol_of(event), bot_of(event)))
+        for seq, raw in moment.tail:
+            event = decode(raw)
+            if seq != self.ring.last + 1:
+                self.ring.reset(seq - 1)
+            self.ring.add(Item(event["type"], raw, seq, symbol_of(event), bot_of(event)))
+        for bot in (self.bots.speaker, *self.bots):
+            bot.ledger = Ledger()
+        for raw in moment.trades:
+            event = decode(raw)
+            self._ledger_of(event).apply(event)
+
+
+def stamp(at: float) -> str:
+    """A moment of the past as the wire writes it."""
+    return iso(datetime.fromtimestamp(at, UTC))
+
+
+def _points(state: FeedState) -> list[tuple[int, float]]:
+    return list(zip(state.equity["time"], state.equity["value"], strict=True))
+
+
+def _after(
+    points: list[tuple[int, float]], last: tuple[int, float] | None
+) -> list[tuple[int, float]]:
+    """The points that changed or came since ``last`` was the newest one."""
+    new = [point for point in points if last is None or point[0] >= last[0]]
+    return new[1:] if len(new) > 1 and new[0] == last else new

@@ -1,0 +1,1 @@
+"""Room: log events in one SQLite file: write, check, repair, export, replay."""

@@ -1,0 +1,128 @@
+"""``mt5dash journal export``: events or trades as JSON lines, CSV or Parquet."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from ..protocol.codec import decode, encode
+from ..state.reducer import bot_of
+from ..state.trades import Ledger
+from . import schema as file
+from .recorder import open_body
+
+FORMATS = ("jsonl", "csv", "parquet")
+PAGE = 5000
+COLUMNS = ("seq", "timestamp", "type", "symbol", "ticket")
+"""Columns of events in a table; ``event`` has the whole of it as JSON."""
+
+
+def events(db: sqlite3.Connection, begin: float | None, end: float | None) -> Iterator[bytes]:
+    """Log events as they were written, in order, of a span of time (epoch seconds).
+
+    Raises:
+        JournalError: the file is damaged.
+    """
+    last = 0
+    while True:
+        rows = db.execute(
+            "SELECT seq, at, body FROM ev WHERE seq > ? ORDER BY seq LIMIT ?", (last, PAGE)
+        ).fetchall()
+        if not rows:
+            return
+        for seq, at, body in rows:
+            if seq <= last:
+                raise file.JournalError(
+                    f"event {seq} stands after {last}: the journal is damaged; "
+                    "`mt5dash journal verify` names where"
+                )
+            last = seq
+            if (begin is None or at >= begin) and (end is None or at <= end):
+                yield file.blob(body)
+
+
+def own_bot(db: sqlite3.Connection) -> str:
+    """The name of the feed's own bot; empty in a journal of before bots had names."""
+    row = db.execute(
+        "SELECT body FROM sample WHERE whole = 1 ORDER BY seq DESC, id DESC"
+    ).fetchone()
+    if row is not None:
+        with contextlib.suppress(ValueError):
+            name = open_body(row[0]).get("bot_name")
+            return name if isinstance(name, str) else ""
+    return ""
+
+
+def ledgers_of(db: sqlite3.Connection) -> dict[str, Ledger]:
+    """The trades of a journal by bot, the feed's own first: tickets of two accounts may be the
+    same number. Events that name no bot are the own one's."""
+    own = own_bot(db)
+    found = {own: Ledger()}
+    for raw in file.ledger_events(db, 1 << 62):
+        event = decode(raw)
+        found.setdefault(bot_of(event) or own, Ledger()).apply(event)
+    return found
+
+
+def trade_rows(db: sqlite3.Connection) -> Iterator[dict[str, Any]]:
+    """Trades in the order they were opened, bot by bot."""
+    for name, ledger in ledgers_of(db).items():
+        for trade in ledger:
+            yield {"bot": name, **trade.row()}
+
+
+def event_row(raw: bytes) -> dict[str, Any]:
+    """One event as a row of a table."""
+    event = decode(raw)
+    return {**{name: event.get(name) for name in COLUMNS}, "event": raw.decode()}
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose lists and objects are JSON text."""
+    return {k: encode(v).decode() if isinstance(v, dict | list) else v for k, v in row.items()}
+
+
+def write_lines(lines: Iterator[bytes], out: IO[bytes]) -> int:
+    """JSON lines; how many."""
+    return sum(1 for line in lines if out.write(line + b"\n"))
+
+
+def write_csv(rows: Iterator[dict[str, Any]], out: IO[str]) -> int:
+    """CSV with a heading; how many rows. A text that a spreadsheet would run as a formula is
+    written with an apostrophe before it."""
+    writer: csv.DictWriter[str] | None = None
+    count = 0
+    for row in rows:
+        values = {k: _inert(v) for k, v in flat(row).items()}
+        if writer is None:
+            writer = csv.DictWriter(out, list(values), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow(values)
+        count += 1
+    return count
+
+
+def _inert(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+def write_parquet(rows: Iterator[dict[str, Any]], path: Path) -> int:
+    """Parquet; how many rows.
+
+    Raises:
+        JournalError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise file.JournalError(
+            "Parquet needs pyarrow: pip install pyarrow (or choose --format csv)"
+        ) from None
+    table = pyarrow.Table.from_pylist([flat(row) for row in rows])
+    pyarrow.parquet.write_table(table, path)
+    return int(table.num_rows)

@@ -1,0 +1,357 @@
+"""The flight recorder: once a second what changed of the state, so that it can be seen again.
+
+A *whole* sample holds the state but its log; the ones after it only what changed. Together
+with the log events between them they give back the state of any second.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..protocol.codec import decode, encode
+from ..state.reducer import MAX_EQUITY, MAX_EVENTS, SECTIONS, FeedState, bot_of
+
+EVERY_S = 1.0
+WHOLE_EVERY = 120
+"""Samples from one whole one to the next: at most so many are gone through for a jump."""
+EVENTS_WITHOUT_SAMPLE = 2000
+"""A journal without samples is read from so many events before the moment asked for."""
+
+_WIRE = {
+    "account": "ACCOUNT_UPDATE",
+    "positions": "POSITION_UPDATE",
+    "orders": "ORDERS_UPDATE",
+    "quotes": "QUOTE_UPDATE",
+}
+Marks = dict[int, tuple[float, float]]
+"""Ticket -> lowest and highest profit seen so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample on its way to the journal: JSON, packed by the writer."""
+
+    at: float
+    seq: int
+    whole: bool
+    raw: bytes
+
+
+class Recorder:
+    """Takes samples of one state, with the bots in it."""
+
+    def __init__(self, state: FeedState) -> None:
+        self._state = state
+        self._left = 0
+        self._told: dict[str, _Told] = {}
+
+    def start_anew(self) -> None:
+        """The next sample is a whole one: those before it may not have been written."""
+        self._left = 0
+
+    def sample(self, at: float, marks: Mapping[str, Marks]) -> Sample | None:
+        """What changed since the last sample; ``None`` when nothing did.
+
+        Args:
+            at: Epoch seconds.
+            marks: By bot, the extremes of the open positions' profit.
+        """
+        if not self._state.revision:
+            return None
+        whole = self._left <= 0
+        found: dict[str, dict[str, Any]] = {}
+        changed = False
+        for state in self._state.each():
+            told = self._told.setdefault(state.name, _Told())
+            data = told.changes(state, marks.get(state.name, {}), whole=whole)
+            changed = changed or data is not None
+            found[state.name] = data or {}
+        if not changed:
+            return None
+        data = found.pop(self._state.name)
+        if whole:
+            data["bot_name"] = self._state.name
+            data["bots"] = found
+            if found:
+                data["log"] = {state.name: _numbers(state) for state in self._state.each()}
+            self._left = WHOLE_EVERY
+        else:
+            bots = {name: part for name, part in found.items() if part}
+            if bots:
+                data["bots"] = bots
+        self._left -= 1
+        if not data:
+            return None
+        return Sample(at, self._state.seq, whole, encode(data))
+
+
+def _numbers(state: FeedState) -> list[int]:
+    """Of a bot's log: a loud one pushes the others' events far back in the journal."""
+    return [event["seq"] for event in state.events if type(event.get("seq")) is int]
+
+
+class _Told:
+    """What the samples so far have told of one bot."""
+
+    __slots__ = ("market", "marks", "quotes", "revisions", "since")
+
+    def __init__(self) -> None:
+        self.revisions: dict[str, int] = {}
+        self.quotes: dict[str, dict[str, Any]] = {}
+        self.since: int | None = None
+        self.market: tuple[str | None, float] | None = None
+        self.marks: Marks = {}
+
+    def changes(self, state: FeedState, marks: Marks, *, whole: bool) -> dict[str, Any] | None:
+        """Its part of the next sample; ``None`` when nothing changed since the last."""
+        old, now = self.revisions, dict(state.revisions)
+        market = (state.server_time, state.speed)
+        same = old == now and market == self.market and marks == self.marks
+        if same and not whole:
+            return None
+        if whole:
+            data = state.sections()
+            del data["events"]
+            data["marks"] = _marks(marks)
+        else:
+            data = {
+                name: getattr(state, name)
+                for name in ("account", "positions", "orders")
+                if old.get(name) != now[name]
+            }
+            if old.get("quotes") != now["quotes"]:
+                # The reducer puts a new dict where a quote changed.
+                before = self.quotes
+                data["quotes"] = {k: q for k, q in state.quotes.items() if before.get(k) is not q}
+            if old.get("equity") != now["equity"]:
+                data["equity"] = _tail(state.equity, self.since)
+            if market != self.market:
+                data["server_time"], data["speed"] = market
+            if marks != self.marks:
+                data["marks"] = _marks(marks)
+        self.revisions, self.quotes, self.market = now, state.quotes, market
+        self.marks = dict(marks)
+        times = state.equity["time"]
+        self.since = times[-1] if times else None
+        return None if same else data
+
+
+def whole_sample(moment: Moment) -> dict[str, Any]:
+    """The content of a whole sample of a moment."""
+    data = moment.state.snapshot()
+    for name, part in ((moment.state.name, data), *data["bots"].items()):
+        del part["events"]
+        part["marks"] = _marks(moment.marks.get(name, {}))
+    return data
+
+
+def _marks(marks: Marks) -> dict[str, tuple[float, float]]:
+    return {str(ticket): pair for ticket, pair in marks.items()}
+
+
+def _tail(equity: Mapping[str, list[Any]], since: int | None) -> dict[str, list[Any]]:
+    times, at = equity["time"], 0
+    if since is not None:
+        at = len(times)
+        while at and times[at - 1] >= since:
+            at -= 1
+    return {"time": times[at:], "value": equity["value"][at:]}
+
+
+def pack_body(raw: bytes) -> bytes:
+    """A sample's JSON as it is stored."""
+    return zlib.compress(raw, 1)
+
+
+def open_body(body: bytes) -> dict[str, Any]:
+    """The other way.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        data = decode(zlib.decompress(body))
+    except (zlib.error, TypeError) as error:
+        raise ValueError(f"a sample is damaged: {error}") from None
+    if not isinstance(data, dict):
+        raise ValueError("a sample is damaged: no object")
+    return data
+
+
+def apply_sample(
+    state: FeedState, data: Mapping[str, Any], now: float, *, whole: bool
+) -> list[tuple[str, str]]:
+    """Put a sample into a state; type and bot of the state events it stands for.
+
+    Args:
+        state: Changed in place.
+        data: From ``open_body``.
+        now: The moment for ``updated``.
+        whole: Whether what the sample does not hold is to go.
+    """
+    if not whole:
+        state.revision += 1
+        told = [(kind, state.name) for kind in _change(state, data, now)]
+        for name, part in data.get("bots", {}).items():
+            bot = state.meet(name)
+            if bot is not None and isinstance(part, dict):
+                bot.revision += 1
+                told += [(kind, name) for kind in _change(bot, part, now)]
+        return told
+    known = {bot.name: (list(bot.events), dict(bot.updated)) for bot in state.each()}
+    name = data.get("bot_name") or state.name  # samples of before bots had names have none
+    state.load({"data": {**data, "bot_name": name}, "seq": state.seq, "epoch": state.epoch}, now)
+    for bot in state.each():
+        events, updated = known.get(bot.name, ([], {}))
+        bot.events.extend(events)
+        # A section that was not told yet when the program began has no age.
+        for section in SECTIONS:
+            empty = not getattr(bot, _ATTRIBUTE.get(section, section))
+            if empty and section not in updated:
+                bot.updated.pop(section, None)
+    return [(kind, bot.name) for bot in state.each() for kind in _WIRE.values()]
+
+
+def _change(state: FeedState, data: Mapping[str, Any], now: float) -> list[str]:
+    told = []
+    for section, kind in _WIRE.items():
+        value = data.get(section)
+        if value is None:
+            continue
+        setattr(state, section, {**state.quotes, **value} if section == "quotes" else value)
+        _touch(state, section, now)
+        told.append(kind)
+    equity = data.get("equity")
+    if equity is not None:
+        _extend(state.equity, equity)
+        _touch(state, "equity", now)
+    if "server_time" in data:
+        state.server_time, state.speed = data["server_time"], data["speed"]
+    return told
+
+
+def marks_of(data: Mapping[str, Any], name: str) -> dict[str, Marks]:
+    """The extremes that a sample holds, by bot; ``name`` is the one on its top level."""
+    found: dict[str, Marks] = {}
+    for bot, part in ((name, data), *data.get("bots", {}).items()):
+        if isinstance(part, dict) and isinstance(part.get("marks"), dict):
+            found[bot] = {int(k): (v[0], v[1]) for k, v in part["marks"].items()}
+    return found
+
+
+_ATTRIBUTE = {"scan": "scan_summary", "trades": "recent_trades"}
+
+
+def _touch(state: FeedState, section: str, now: float) -> None:
+    state.revisions[section] += 1
+    state.updated[section] = now
+
+
+def _extend(equity: dict[str, list[Any]], new: Mapping[str, list[Any]]) -> None:
+    times, values = equity["time"], equity["value"]
+    if new["time"]:
+        while times and times[-1] >= new["time"][0]:
+            del times[-1], values[-1]
+    times += new["time"]
+    values += new["value"]
+    del times[:-MAX_EQUITY], values[:-MAX_EQUITY]
+
+
+@dataclass(slots=True)
+class Moment:
+    """The state as it was; ``sample`` is the id of the last sample in it, ``at`` the time of
+    what came last, epoch seconds."""
+
+    state: FeedState
+    at: float
+    sample: int
+    marks: dict[str, Marks]
+    """By bot."""
+    damaged: int = 0
+    """Events and samples that could not be read, and were left out."""
+    tail: list[tuple[int, bytes]] = field(default_factory=list)
+    """The last log events as they were written, oldest first."""
+    recent: dict[str, deque[tuple[int, bytes]]] = field(default_factory=dict)
+    """The last log events of each bot."""
+    trades: list[bytes] = field(default_factory=list)
+    """Events that a ledger of this moment is made from; filled where it is needed."""
+
+
+def rebuild(db: sqlite3.Connection, seq: int, sample: int, epoch: str = "") -> Moment:
+    """The state after log event ``seq`` and sample ``sample`` (both may be 0: none yet).
+
+    Raises:
+        sqlite3.Error: the file cannot be read.
+    """
+    state = FeedState(epoch)
+    found = Moment(state, 0.0, sample, {})
+    base = db.execute(
+        "SELECT id, seq FROM sample WHERE whole = 1 AND seq <= ? AND id <= ? "
+        "ORDER BY seq DESC, id DESC LIMIT 1",
+        (seq, sample),
+    ).fetchone()
+    first, from_seq = (int(base[0]), int(base[1])) if base else (sample + 1, seq)
+    back = MAX_EVENTS if base else EVENTS_WITHOUT_SAMPLE
+    events = db.execute(
+        "SELECT seq, at, body FROM ev WHERE seq > ? AND seq <= ? ORDER BY seq",
+        (from_seq - back, seq),
+    ).fetchall()
+    if base:
+        events = _far_back(db, first, from_seq - back) + events
+    samples = db.execute(
+        "SELECT id, at, seq, whole, body FROM sample WHERE id >= ? AND id <= ? AND seq <= ? "
+        "ORDER BY id",
+        (first, sample, seq),
+    ).fetchall()
+    found.tail = [
+        (int(n), body)
+        for n, _, body in events[-MAX_EVENTS:]
+        if n > from_seq - back and isinstance(body, bytes)
+    ]
+    index = 0
+    for _, at, upto, whole, body in samples:
+        while index < len(events) and events[index][0] <= upto:
+            _apply_event(found, events[index])
+            index += 1
+        try:
+            data = open_body(body)
+        except ValueError:
+            found.damaged += 1
+            continue
+        apply_sample(state, data, at, whole=bool(whole))
+        found.at = max(found.at, at)
+        found.marks |= marks_of(data, state.name)
+    for event in events[index:]:
+        _apply_event(found, event)
+    return found
+
+
+def _far_back(db: sqlite3.Connection, sample: int, until: int) -> list[tuple[int, float, bytes]]:
+    """Events up to number ``until`` that a whole sample names as some bot's last ones."""
+    body = db.execute("SELECT body FROM sample WHERE id = ?", (sample,)).fetchone()[0]
+    try:
+        log = open_body(body).get("log")
+    except ValueError:
+        return []
+    lists = log.values() if isinstance(log, dict) else ()
+    wanted = sorted({n for numbers in lists for n in numbers if type(n) is int and n <= until})
+    marks = ",".join("?" * len(wanted))
+    sql = f"SELECT seq, at, body FROM ev WHERE seq IN ({marks}) ORDER BY seq"
+    return db.execute(sql, wanted).fetchall()
+
+
+def _apply_event(found: Moment, row: tuple[int, float, bytes]) -> None:
+    try:
+        event = decode(row[2])
+    except (ValueError, TypeError):  # a damaged row may hold a number there
+        found.damaged += 1
+        return
+    found.state.apply(event, row[1])
+    recent = found.recent.setdefault(bot_of(event), deque(maxlen=MAX_EVENTS))
+    recent.append((int(row[0]), row[2]))
+    found.at = max(found.at, row[1])

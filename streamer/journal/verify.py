@@ -1,0 +1,291 @@
+"""``mt5dash journal verify``: what in a journal is not what was written, by name.
+
+Four looks: SQLite's own integrity check (pages, indexes), the statements that the tables are
+made of, the log's checksums, and the hash chains with the seal of the names. What none of them
+sees is where nothing is stored.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from ..protocol.codec import decode
+from . import schema as file
+from .integrity import look_of, strange
+from .wal import read_wal
+
+PAGE = 5000
+MAX_FINDINGS = 100
+_UNREADABLE = (sqlite3.Error, ValueError, TypeError, UnicodeDecodeError)
+
+
+@dataclass(slots=True)
+class Verified:
+    """``findings`` are what is wrong, one line each, and ``notes`` what is only worth knowing.
+
+    ``head`` is number and hash of the newest event: kept elsewhere, it proves later that none
+    was cut off.
+    """
+
+    events: int = 0
+    samples: int = 0
+    kept: int = 0
+    head: str = ""
+    findings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+    def say(self, text: str) -> None:
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(text)
+
+
+def verify(path: Path) -> Verified:
+    """Look at everything; the file is only read, and may be in use.
+
+    Raises:
+        JournalError: there is no such file, or it is no journal of this version.
+    """
+    found = Verified()
+    wal = read_wal(path)
+    if wal.bad_frame is not None:
+        found.say(
+            f"log {path.name}-wal: frame {wal.bad_frame} is damaged; up to "
+            f"{max(1, wal.lost_commits)} commits from there on are lost"
+        )
+    try:
+        db = file.read_only(path)
+    except file.JournalError as error:
+        if not path.is_file():
+            raise
+        found.say(str(error))
+        return found
+    try:
+        _header(path, found)
+        _integrity(db, found)
+        _look(db, found)
+        meta = file.read_meta(db)
+        if meta.get("seal") != file.seal_of(meta):
+            found.say("table meta: a name or an anchor is not what was written")
+        _numbers(db, found)
+        for look in (_events, _samples, _kept, _indexes):
+            try:
+                look(db, meta, found)
+            except _UNREADABLE as error:
+                found.say(f"cannot be read further: {error}")
+        if meta.get("gaps"):
+            found.notes.append(f"events missing since a salvage: {meta['gaps']}")
+    except _UNREADABLE as error:
+        found.say(f"cannot be read further: {error}")
+    finally:
+        db.close()
+    return found
+
+
+def _header(path: Path, found: Verified) -> None:
+    """What SQLite takes as it stands of the first 100 bytes (file format, section 1.3): with
+    another write version, say, the file reads well and cannot be written."""
+    with path.open("rb") as opened:
+        head = opened.read(100)
+    numbers = struct.unpack(">25I", head)
+    right = {
+        "read and write version": head[18:20] in (b"\1\1", b"\2\2"),
+        "schema format": numbers[11] == 4,
+        "text encoding": numbers[14] == 1,
+        "kind of vacuum": numbers[16] in (0, 1),
+        "reserved bytes": not any(head[72:92]),
+    }
+    for name, fits in right.items():
+        if not fits:
+            found.say(f"file: its {name} in the header is not what was written")
+
+
+def _integrity(db: sqlite3.Connection, found: Verified) -> None:
+    try:
+        for (text,) in db.execute("PRAGMA integrity_check(20)"):
+            if text != "ok":
+                for line in str(text).splitlines():
+                    found.say(f"file: {line}")
+    except sqlite3.DatabaseError as error:
+        found.say(f"file: {error}")
+
+
+def _look(db: sqlite3.Connection, found: Verified) -> None:
+    for kind, name, there in strange(db):
+        if kind == "index" and there is None:
+            found.notes.append(f"index {name} is missing; the program makes it again")
+        else:
+            found.say(f"file: {kind} {name} is not what was made")
+
+
+# What the program asks of each index whose key is the row's own number: SQLite's check does not
+# see such a key that is wrong.
+_ASKED = {
+    "ev_ledger": f"seq FROM ev INDEXED BY ev_ledger WHERE type IN {file.LEDGER_TYPES!r}",
+    "ev_audit": "seq FROM ev INDEXED BY ev_audit WHERE type = 'COMMAND_AUDIT'",
+    "sample_whole": "seq, id FROM sample INDEXED BY sample_whole WHERE whole = 1",
+}
+
+
+def _indexes(db: sqlite3.Connection, _: dict[str, str], found: Verified) -> None:
+    there = {name for kind, name in look_of(db) if kind == "index"}
+    for name, asked in _ASKED.items():
+        if name not in there:
+            continue
+        last = "seq DESC, id DESC" if name == "sample_whole" else "seq DESC"
+        plain = asked.replace(f"INDEXED BY {name}", "NOT INDEXED")
+        try:
+            rows = db.execute(f"SELECT {asked} AND seq <= ? ORDER BY {last}", (1 << 62,))
+            true = db.execute(f"SELECT {plain} ORDER BY {last}")
+            same = all(one == other for one, other in zip_longest(rows, true))
+        except sqlite3.DatabaseError:
+            same = False
+        if not same:
+            found.say(f"file: index {name} does not fit its table")
+
+
+def _numbers(db: sqlite3.Connection, found: Verified) -> None:
+    number = int(db.execute("PRAGMA application_id").fetchone()[0])
+    if number not in (file.APPLICATION_ID, 0):
+        found.say(f"file: its application_id is {number:#x}, not {file.APPLICATION_ID:#x}")
+
+
+def _pages(db: sqlite3.Connection, table: str, key: str) -> Iterator[tuple[Any, ...]]:
+    """All rows in order, in short reads: a program that writes is not held up.
+
+    Raises:
+        sqlite3.DatabaseError: they are not in order. Asked for what comes after such a row, a
+            damaged table would give the same ones for ever.
+    """
+    last = -(1 << 62)
+    while True:
+        rows = db.execute(
+            f"SELECT * FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT ?", (last, PAGE)
+        ).fetchall()
+        if not rows:
+            return
+        for row in rows:
+            if row[0] <= last:
+                raise sqlite3.DatabaseError(f"the rows of {table} are out of order at {row[0]}")
+            last = row[0]
+            yield row
+
+
+Link = Callable[[bytes, tuple[Any, ...]], bytes]
+
+
+def _chain(
+    rows: Iterator[tuple[Any, ...]],
+    start: tuple[int, bytes],
+    link: Link,
+    name: Callable[[tuple[Any, ...]], str],
+    gaps: set[int],
+    found: Verified,
+) -> tuple[int, tuple[int, bytes]]:
+    """Follow a chain; each row that does not fit is named once, then it goes on from there."""
+    count, (number, chain) = 0, start
+    doubt: tuple[tuple[Any, ...], bytes] | None = None
+    for row in rows:
+        count += 1
+        if row[0] != number + 1 and number + 1 not in gaps:
+            found.say(f"{name(row)}: {number + 1} to {row[0] - 1} are missing before it")
+        stored = row[-1] if isinstance(row[-1], bytes) else b""
+        try:
+            made = link(chain, row)
+        except (TypeError, AttributeError, struct.error):
+            made = b""  # not even of the right kind
+        if doubt is not None:
+            # Which of the row before was changed, its content or its hash?
+            same = bool(doubt[1]) and link(doubt[1], row) == stored
+            what = "its hash was changed" if same else _CHANGED
+            found.say(f"{name(doubt[0])}: {what}")
+            if what != _CHANGED:
+                made = stored
+            doubt = None
+        if made != stored:
+            doubt = (row, made)
+        number, chain = int(row[0]), stored
+    if doubt is not None:
+        found.say(f"{name(doubt[0])}: {_CHANGED}")
+    return count, (number, chain)
+
+
+_CHANGED = "it is not what was written"
+
+
+def _when(at: Any) -> str:
+    try:
+        return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    except (TypeError, ValueError, OverflowError, OSError):
+        return str(at)
+
+
+def _events(db: sqlite3.Connection, meta: dict[str, str], found: Verified) -> None:
+    old_until = int(meta.get("old_until", 0))
+
+    def link(previous: bytes, row: tuple[Any, ...]) -> bytes:
+        seq, at, kind, body, _ = row
+        if seq <= old_until:
+            return file.old_link_hash(previous, seq, body)
+        return file.link_hash(previous, seq, at, kind, body)
+
+    def checked() -> Iterator[tuple[Any, ...]]:
+        for row in _pages(db, "ev", "seq"):
+            if row[0] <= old_until:
+                _old_row(row, found)
+            yield row
+
+    found.events, (last, chain) = _chain(
+        checked(),
+        file.anchor(meta, "ev"),
+        link,
+        lambda row: f"event {row[0]} ({row[2]}, {_when(row[1])})",
+        {first for first, _ in file.gaps(meta)},
+        found,
+    )
+    found.head = f"{last}:{chain.hex()}"
+
+
+def _old_row(row: tuple[Any, ...], found: Verified) -> None:
+    """Schema 1 did not hash the type; it stands in the body, too."""
+    try:
+        same = decode(row[3])["type"] == row[2]
+    except (ValueError, KeyError, TypeError):
+        return  # the hash tells
+    if not same:
+        found.say(f"event {row[0]}: its type is not what was written")
+
+
+def _samples(db: sqlite3.Connection, meta: dict[str, str], found: Verified) -> None:
+    found.samples, _ = _chain(
+        _pages(db, "sample", "id"),
+        file.anchor(meta, "sample"),
+        lambda previous, row: file.sample_hash(previous, *row[:-1]),
+        lambda row: f"sample {row[0]} ({_when(row[1])})",
+        set(),
+        found,
+    )
+
+
+def _kept(db: sqlite3.Connection, _: dict[str, str], found: Verified) -> None:
+    for seq, at, kind, body, before, chain in _pages(db, "kept", "seq"):
+        found.kept += 1
+        try:
+            made = (
+                file.link_hash(before, seq, at, kind, body),
+                file.old_link_hash(before, seq, body),
+            )
+        except (TypeError, AttributeError, struct.error):
+            made = (b"", b"")
+        if chain not in made:
+            found.say(f"kept event {seq} ({kind}, {_when(at)}): {_CHANGED}")

@@ -1,0 +1,1 @@
+"""Room: a feed whose events come from other feeds."""

@@ -1,0 +1,120 @@
+"""How a relay joins a feed: over a WebSocket or a backbone, with one face for both."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from ..backbone.address import is_backbone, safe_address
+from ..backbone.model import BackboneError
+from ..backbone.source import BackboneSource
+from ..client.feed_client import FeedClient, FeedLost
+from ..protocol.messages import Confirm
+from ..state.source import Wire
+
+Client = FeedClient | BackboneSource
+MOST_DELAY_S = 3.0
+"""A relay stands for many viewers: it does not wait as long as one of them."""
+
+answered = contextvars.ContextVar("answered", default=False)
+"""Whether the caller of the relay has answered the question for the command being passed on."""
+
+
+def label_of(url: str) -> str:
+    """What an upstream is called: ``HOST:PORT``, with the stream's name behind a broker's; a
+    file's name."""
+    if is_backbone(url):
+        url = safe_address(url)
+        if url.startswith(("sqlite:", "memory:")):
+            return url.partition(":")[2].rpartition("/")[2]
+    parts = urlsplit(url)
+    usual = {"wss": 443, "ws": 80}.get(parts.scheme, 6379)
+    host = parts.hostname or "?"
+    name = f"[{host}]" if ":" in host else host
+    stream = parse_qs(parts.query).get("stream", [""])[-1] if is_backbone(url) else ""
+    return f"{name}:{parts.port or usual}" + (f"/{stream}" if stream else "")
+
+
+def open_client(url: str, token: str | None, since: str | None = None) -> Client:
+    """A client of the feed, not started.
+
+    Args:
+        url: ``ws://``, ``wss://`` or a backbone's.
+        token: The token, or the broker's password.
+        since: ``EPOCH:SEQ`` to go on from.
+
+    Raises:
+        ValueError, BackboneError: the address cannot be used.
+    """
+    if is_backbone(url):
+        return BackboneSource(url, token=token, since=since)
+    client = FeedClient(url, token=token, since=since, confirm=_confirm)
+    client.most_delay_s = MOST_DELAY_S
+    return client
+
+
+async def frames_of(client: Client) -> AsyncGenerator[Wire, None]:
+    """All frames of a client that is started here: none can come before they are read."""
+    frames = client.events()
+    if isinstance(client, FeedClient):
+        await client.start()
+    try:
+        async for frame in frames:
+            yield frame
+    finally:
+        await frames.aclose()  # type: ignore[attr-defined]
+
+
+async def _confirm(question: Confirm) -> bool:
+    """The caller was asked by the relay already, for commands that the relay knows."""
+    return answered.get()
+
+
+def sections(data: Any) -> Iterator[tuple[str, Wire]]:
+    """What a snapshot's ``data`` tells of each bot, by its name there; a feed that names none
+    has one of the empty name."""
+    if not isinstance(data, dict):
+        return
+    name = data.get("bot_name")
+    yield (name if isinstance(name, str) else ""), data
+    others = data.get("bots")
+    if isinstance(others, dict):
+        for other, part in others.items():
+            if isinstance(part, dict):
+                yield other, part
+
+
+async def look(url: str, token: str | None, seconds: float) -> tuple[bool, str, str]:
+    """Join a feed once without relaying anything: whether it works, what was found, and what is
+    to be done about it."""
+    client = open_client(url, token)
+    try:
+        async with asyncio.timeout(seconds), contextlib.aclosing(frames_of(client)) as frames:
+            async for frame in frames:
+                if frame["type"] == "STATE_SNAPSHOT":
+                    return _seen(client, frame)
+    except TimeoutError:
+        text = client.link.detail or "no answer"
+        return False, text, "check the address, and that the feed runs and can be reached"
+    except (FeedLost, BackboneError) as error:
+        return False, str(error), "check its address and the token for it (--token-file)"
+    finally:
+        await client.close()
+    return False, "it ended", "look at its log"
+
+
+def _seen(client: Client, frame: Wire) -> tuple[bool, str, str]:
+    if client.legacy:
+        return False, "it speaks the old protocol, without numbers", "relay a feed of mt5dash"
+    bots = ", ".join(filter(None, dict(sections(frame.get("data"))))) or "no bot yet"
+    text = f"{bots}; event {frame.get('seq')}; role {client.role}"
+    todo = ""
+    if isinstance(client, BackboneSource):
+        todo = "a backbone carries events only: commands go to the bot's own feed"
+    elif client.role != "control":
+        todo = "viewing works; for commands give it a control token (--token-file)"
+    return True, text, todo

@@ -1,0 +1,1 @@
+"""Room: what a day or a month brought, out of a journal."""

@@ -1,0 +1,1 @@
+"""Room: the reducer and what is derived from it: snapshots, bots, trades."""

@@ -1,0 +1,191 @@
+"""The state as bytes: each section is encoded when it changed, not for each client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..protocol.codec import encode, now_iso
+from ..protocol.messages import PROTOCOL_VERSION
+from ..server.framing import RECENT_BYTES, Item, Ring, deflated_frame, text_frame
+from .reducer import MAX_EVENTS, FeedState
+
+EVENTS_MAX_BYTES = RECENT_BYTES
+"""A snapshot stops at fewer than 200 events when they are larger than this together."""
+
+FRAMES_MAX = 256
+"""Snapshots that are kept for clients that want the same."""
+
+Wanted = tuple[str, ...] | None
+"""Names of bots; ``None`` for all."""
+
+_SECTION_OF = {
+    "ACCOUNT_UPDATE": "account",
+    "POSITION_UPDATE": "positions",
+    "ORDERS_UPDATE": "orders",
+    "QUOTE_UPDATE": "quotes",
+}
+
+
+class Snapshots:
+    """The newest snapshot of a state, made at most once for each change of it.
+
+    Attributes:
+        stamp: The moment for ``timestamp``, ISO 8601; a replay has its own.
+        path: Epochs of the feeds that a relay takes its events from; ``None``: it is none.
+
+    Args:
+        state: What is told.
+        ring: The log events.
+        mark: What an event of a bot carries to say so, as JSON after a comma.
+    """
+
+    def __init__(
+        self, state: FeedState, ring: Ring, mark: Callable[[str], bytes] = lambda _: b""
+    ) -> None:
+        self.stamp: Callable[[], str] = now_iso
+        self.path: tuple[str, ...] | None = None
+        self._state = state
+        self._ring = ring
+        self._mark = mark
+        self._parts: dict[tuple[str, str], tuple[int, bytes]] = {}
+        self._revision = -1
+        self._bodies: dict[tuple[str, Wanted], bytes] = {}
+        self._fresh: dict[tuple[str, str], tuple[int, Item]] = {}
+        self._frames: dict[tuple[Any, ...], bytes] = {}
+
+    def _part(self, state: FeedState, section: str, value: Any) -> bytes:
+        if self._state.of(state.name) is not state:  # a bot that nobody has heard of
+            return encode(value)
+        revision = state.revisions[section]
+        known = self._parts.get((state.name, section))
+        if known is None or known[0] != revision:
+            known = self._parts[state.name, section] = (revision, encode(value))
+        return known[1]
+
+    def _of_bot(self, state: FeedState, max_bytes: int) -> bytes:
+        """The sections of one bot, without their braces."""
+        bots = (state.name, "") if state is self._state and state.name else (state.name,)
+        events = b",".join(item.raw for item in self._ring.newest(MAX_EVENTS, max_bytes, bots))
+        return b"".join(
+            (
+                b'"account":',
+                self._part(state, "account", state.account),
+                b',"positions":',
+                self._part(state, "positions", state.positions),
+                b',"scan_summary":',
+                self._part(state, "scan", state.scan_summary),
+                b',"recent_trades":',
+                self._part(state, "trades", state.recent_trades),
+                b',"events":[',
+                events,
+                b'],"orders":',
+                self._part(state, "orders", state.orders),
+                b',"quotes":',
+                self._part(state, "quotes", state.quotes),
+                b',"bot":',
+                self._part(state, "bot", state.bot),
+                b',"terminal":',
+                self._part(state, "terminal", state.terminal),
+                b',"equity":',
+                self._part(state, "equity", state.equity),
+                b',"server_time":',
+                encode(state.server_time),
+                b',"speed":',
+                encode(state.speed),
+            )
+        )
+
+    def body(self, top: str | None = None, others: Wanted = ()) -> bytes:
+        """The ``data`` of the snapshot as JSON.
+
+        Args:
+            top: The bot on the top level; ``None``: the chosen one.
+            others: The bots beside it; ``None``: all the others.
+        """
+        state = self._state
+        if self._revision != state.revision or len(self._frames) > FRAMES_MAX:
+            self._revision = state.revision
+            self._bodies.clear()
+            self._frames.clear()
+        top = state.name if top is None else top
+        made = self._bodies.get((top, others))
+        if made is not None:
+            return made
+        whole = state.of(top) or FeedState(state.epoch, top)
+        made = b'{"bot_name":' + encode(top) + b"," + self._of_bot(whole, EVENTS_MAX_BYTES)
+        rest = [s for s in state.each() if s is not whole and (others is None or s.name in others)]
+        if rest:
+            # Their logs share what one may have: ten bots do not make ten times the bytes.
+            share = max(EVENTS_MAX_BYTES // len(rest), 8192)
+            parts = (encode(s.name) + b":{" + self._of_bot(s, share) + b"}" for s in rest)
+            made += b',"bots":{' + b",".join(parts) + b"}}"
+        else:
+            made += b',"bots":{}}'
+        self._bodies[top, others] = made
+        return made
+
+    def frame(
+        self,
+        *,
+        role: str = "view",
+        resumed: bool | None = None,
+        deflate: bool = False,
+        bots: tuple[str, ...] | None = None,
+        alone: bool = False,
+    ) -> bytes:
+        """The ``STATE_SNAPSHOT`` message, framed.
+
+        Args:
+            role: What the client may do; it is told, so that it need not try.
+            resumed: The answer to a client that asked to resume; ``None`` to one that did not.
+            deflate: For a client that negotiated compression.
+            bots: The bots that it wants, the one on the top level first; ``None``: all, with
+                the chosen one on top.
+            alone: Without the bots beside the first, which a legacy client does not know of.
+        """
+        others = () if alone else None if bots is None else bots[1:]
+        body = self.body(bots[0] if bots else None, others)
+        key = (resumed, deflate, role, bots, alone, self.path)
+        made = self._frames.get(key)
+        if made is None:
+            head: dict[str, Any] = {
+                "type": "STATE_SNAPSHOT",
+                "protocol": PROTOCOL_VERSION,
+                "epoch": self._state.epoch,
+                "seq": self._state.seq,
+                "timestamp": self.stamp(),
+                "role": role,
+            }
+            if resumed is not None:
+                head["resumed"] = resumed
+            if self.path is not None:
+                head["path"] = self.path
+            payload = encode(head)[:-1] + b',"data":' + body + b"}"
+            made = deflated_frame(payload) if deflate else text_frame(payload)
+            self._frames[key] = made
+        return made
+
+    def fresh(self, kind: str, bot: str = "") -> Item | None:
+        """The newest whole event of a state type, for clients that missed some of them.
+
+        Args:
+            kind: The type.
+            bot: Whose; empty for the feed's own voice, or the chosen one.
+
+        ``None`` before the first one.
+        """
+        state = self._state.of(bot) if bot else self._state
+        section = _SECTION_OF.get(kind)
+        if state is None or section is None or not state.revisions[section]:
+            return None
+        known = self._fresh.get((kind, bot))
+        if known is None or known[0] != state.revisions[section]:
+            event: dict[str, Any] = {"type": kind, section: getattr(state, section)}
+            if section == "quotes":
+                event |= {"server_time": state.server_time, "speed": state.speed}
+            event["timestamp"] = self.stamp()
+            raw = encode(event)[:-1] + self._mark(bot) + b"}"
+            known = (state.revisions[section], Item(kind, raw, bot=bot))
+            self._fresh[kind, bot] = known
+        return known[1]

@@ -1,0 +1,397 @@
+"""Each gate: what it lets through, what it stops, and that nothing unknown gets by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from strategy.risk.risk_limits import Figures, RiskDesk
+from strategy.scan.gate_context import Exposure, Stop
+from strategy.scan.gates import GATES, first_stop, funnel
+from strategy.settings import NewsSettings, RiskSettings, StrategySettings
+
+NAN = math.nan
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    known = {"min_score": 45.0, "max_cost_pct": 30.0, "min_stop_spreads": 5.0, "cooldown_s": 60.0}
+    return {"settings": StrategySettings(**{**known, **changes})}
+
+
+STOPPED = [
+    # what is changed against a case that passes; the gate; the code; words of the text
+    ({"desk": {"enabled": False}}, "paused", "PAUSED", "Disabled"),
+    ({"desk": {"paused": True}}, "paused", "PAUSED", "Paused"),
+    ({"desk": {"halted": "test"}}, "halted", "RISK", "Kill Switch Active (test)"),
+    ({"desk": {"terminal": "stale"}}, "terminal", "TERMINAL", "Stale"),
+    ({"desk": {"terminal": "disconnected"}}, "terminal", "TERMINAL", "Disconnected"),
+    ({"desk": {"journal_ok": False}}, "journal", "BLOCKED", "Journal"),
+    ({"error": "KeyError: 'x'"}, "fault", "ERROR", "Error: KeyError: 'x'"),
+    (
+        {"desk": settings(sessions=["new_york"])},
+        "session",
+        "SESSION",
+        "Off-Session (UTC 13:00 | Active: new_york)",
+    ),
+    (
+        {"desk": settings(sessions=["new_york"]), "utc": NAN, "sessions": frozenset()},
+        "session",
+        "SESSION",
+        "Off-Session (UTC ?",
+    ),
+    ({"news": "NFP USD in 5 min"}, "news", "NEWS", "News Blackout (NFP"),
+    (
+        {
+            "news_unreadable": True,
+            "desk": settings(news=NewsSettings(when_unreadable="stop")),
+        },
+        "news",
+        "NEWS",
+        "Unreadable",
+    ),
+    ({"tick": None}, "data", "DATA", "No Tick Data"),
+    ({"tick_age": 121.0}, "data", "DATA", "Old Tick (121s > 120s)"),
+    ({"tick_age": NAN}, "data", "DATA", "Old Tick (? > 120s)"),
+    ({"data_fault": "Insufficient Data (3 < 64 bars M1)"}, "data", "DATA", "3 < 64"),
+    ({"setup": None}, "data", "DATA", "Insufficient Data"),
+    ({"info": None}, "tradable", "DATA", "Symbol Info Not Found"),
+    ({"usual_spread": 2.0, "setup": {"atr": NAN}}, "spread", "SPREAD", "(1.1 > 0.6 pips)"),
+    ({"usual_spread": NAN, "setup": {"atr": NAN}}, "spread", "SPREAD", "unknown"),
+    ({"desk": settings(max_spread_pips=1.0)}, "spread", "SPREAD", "(1.1 > 1.0 pips)"),
+    ({"rested": 10.0}, "cooldown", "COOLDOWN", "Cooldown (50s left)"),
+    ({"rested": NAN}, "cooldown", "COOLDOWN", "Cooldown (? left)"),
+    ({"rested": 10.0, "desk": settings(cooldown_s=900.0)}, "cooldown", "COOLDOWN", "(15min left)"),
+    (
+        {"rested": 10.0, "desk": settings(cooldown_s=21600.0)},
+        "cooldown",
+        "COOLDOWN",
+        "(6h00m left)",
+    ),
+    ({"setup": {"regime": None}}, "regime", "REGIME", "UNKNOWN"),
+    ({"setup": {"regime": "VOLATILE"}}, "regime", "REGIME", "Bad Regime: VOLATILE"),
+    ({"setup": {"score": 38.0}}, "score", "SCORE", "Low Score (38 < 45)"),
+    ({"setup": {"score": NAN}}, "score", "SCORE", "Low Score"),
+    ({"setup": {"direction": None}}, "score", "SCORE", "Low Score"),
+    ({"setup": {"trigger": None}}, "trigger", "SCORE", "No Trigger"),
+    ({"setup": {"probability": 0.4}}, "probability", "SCORE", "Low ML Prob (0.40 < 0.50)"),
+    ({"setup": {"probability": NAN}}, "probability", "SCORE", "Low ML Prob"),
+    ({"setup": {"sl": 1.2}}, "levels", "RISK", "No Valid Stop"),
+    ({"setup": {"sl": NAN}}, "levels", "RISK", "No Valid Stop"),
+    ({"setup": {"tp": NAN}}, "levels", "RISK", "No Valid Stop"),
+    ({"setup": {"tp": 1.10061}}, "minimum_r", "COST", "Low R:R (0.50 < 1.20)"),
+    (
+        {"desk": settings(commission_per_lot=70.0)},
+        "minimum_r",
+        "COST",
+        "Low R:R (0.47 < 1.20)",
+    ),
+    ({"desk": settings(max_cost_pct=5.0)}, "cost", "COST", "Cost Too High (7% of TP > 5%)"),
+    ({"desk": {"unknown": frozenset({"EURUSD"})}}, "unknown_order", "BLOCKED", "Outcome Unknown"),
+    (
+        {"desk": {"open_symbols": {"GBPUSD": 5, "XAUUSD": 3}}},
+        "open_positions",
+        "BLOCKED",
+        "Max Concurrent Trades (8) reached",
+    ),
+    ({"desk": {"open_symbols": {"EURUSD": 1}}}, "open_positions", "BLOCKED", "Already Open"),
+    (
+        {"desk": {"exposure": Exposure({("USD", -1): 80.0})}},
+        "exposure",
+        "BLOCKED",
+        "Currency Exposure SHORT USD (1.1%",
+    ),
+    (
+        {"desk": {"exposure": Exposure({("EUR", 1): NAN})}},
+        "exposure",
+        "BLOCKED",
+        "LONG EUR (unknown",
+    ),
+    ({"desk": {"equity": NAN}}, "exposure", "BLOCKED", "unknown"),
+    (
+        {"desk": {"open_sides": {"GBPUSD": 1}}, "correlations": {"GBPUSD": 0.91}},
+        "correlation",
+        "BLOCKED",
+        "Correlation Conflict: 0.91 with GBPUSD (BUY)",
+    ),
+    (
+        {"desk": {"open_sides": {"USDCHF": -1}}, "correlations": {"USDCHF": -0.95}},
+        "correlation",
+        "BLOCKED",
+        "0.95 with USDCHF (SELL)",
+    ),
+    (
+        {"desk": {"open_sides": {"GBPUSD": 1}}},
+        "correlation",
+        "BLOCKED",
+        "unknown with GBPUSD",
+    ),
+]
+
+PASSED = [
+    {"news_unreadable": True},
+    {"desk": settings(sessions=["london", "new_york"])},
+    {"usual_spread": NAN, "setup": {"atr": 0.002}},
+    {"setup": {"probability": 0.5}},
+    {"desk": {"open_symbols": {"GBPUSD": 7}}},
+    {"desk": {"exposure": Exposure({("USD", 1): 500.0, ("EUR", -1): 500.0})}},
+    {"desk": {"open_sides": {"GBPUSD": -1}}, "correlations": {"GBPUSD": 0.95}},
+    {"desk": {"open_sides": {"EURUSD": 1}, "risk": RiskSettings(max_per_symbol=2)}},
+    {"desk": {"unknown": frozenset({"GBPUSD"})}},
+]
+
+
+def test_the_good_case_passes_every_gate(case) -> None:
+    assert first_stop(case()) is None
+
+
+@pytest.mark.parametrize(("changes", "gate", "code", "words"), STOPPED)
+def test_a_gate_stops_with_its_code_and_text(case, changes, gate, code, words) -> None:
+    stop = first_stop(
+        case(**{k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()})
+    )
+    assert stop is not None
+    assert (stop.gate, stop.code) == (gate, code)
+    assert words in stop.text
+
+
+@pytest.mark.parametrize("changes", PASSED)
+def test_what_is_allowed_passes(case, changes) -> None:
+    assert (
+        first_stop(case(**{k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()}))
+        is None
+    )
+
+
+@pytest.mark.parametrize(
+    "mode", [(0, "Disabled"), (3, "Close Only"), (2, None), (1, None), (4, None)]
+)
+def test_the_brokers_trade_mode_is_kept(case, info, mode) -> None:
+    number, words = mode
+    stop = first_stop(case(info=info(trade_mode=number)))
+    if number == 2:
+        assert stop is not None
+        assert stop.text == "Exec Block: Short Only"
+    else:
+        assert (stop is None) == (words is None)
+
+
+def test_a_trade_that_only_sells_may_not_buy(case, info) -> None:
+    sell = {"direction": "SELL", "entry": 1.1, "sl": 1.101, "tp": 1.0985}
+    assert first_stop(case(setup=dict(sell))) is None
+    stop = first_stop(case(setup=dict(sell), info=info(trade_mode=1)))
+    assert stop is not None
+    assert stop.text == "Exec Block: Long Only"
+
+
+@pytest.mark.parametrize("name", ["daily_loss", "drawdown", "consecutive_losses"])
+def test_a_limit_of_the_risk_desk_stops(case, name: str) -> None:
+    stop = first_stop(case(desk={"stops": (Stop("RISK", "Risk Block: hit", name, 5.0, 4.0),)}))
+    assert stop == Stop("RISK", "Risk Block: hit", name, 5.0, 4.0)
+
+
+def test_any_number_of_a_setup_that_is_nan_stops(case) -> None:
+    for name in ("score", "entry", "sl", "tp"):
+        assert first_stop(case(setup={name: NAN})) is not None, name
+
+
+NO_TICK_VALUE = {"trade_tick_value": 0.0, "trade_tick_value_loss": 0.0}
+NAN_TICK_VALUE = {"trade_tick_value": NAN, "trade_tick_value_loss": NAN}
+FEE = {"desk": settings(commission_per_lot=7.0)}
+
+UNKNOWN: dict[str, list[dict[str, Any]]] = {
+    # missing, not a number, or too old: each gate is asked by itself
+    "terminal": [{"desk": {"terminal": t}} for t in ("stale", "disconnected", "connecting", "")],
+    "session": [
+        {"desk": settings(sessions=["london"]), "utc": NAN, "sessions": frozenset()},
+        {"desk": settings(sessions=["london"]), "sessions": frozenset()},
+    ],
+    "news": [{"news_unreadable": True, "desk": settings(news={"when_unreadable": "stop"})}],
+    "data": [
+        {"tick": None},
+        {"tick": {"bid": NAN}},
+        {"tick": {"ask": NAN}},
+        {"tick": {"bid": 0.0}},
+        {"tick": {"ask": 1.0}},
+        {"tick_age": NAN},
+        {"tick_age": math.inf},
+        {"tick_age": 120.5},
+        {"data_fault": "Old Bars (M1 400s behind)"},
+        {"setup": None},
+    ],
+    "tradable": [{"info": None}],
+    "spread": [
+        {"usual_spread": NAN, "setup": {"atr": NAN}},
+        {"usual_spread": NAN, "setup": None},
+        {"info": {"point": NAN}},
+        {"tick": {"ask": NAN}},
+    ],
+    "cooldown": [{"rested": NAN}],
+    "regime": [{"setup": {"regime": None}}],
+    "score": [{"setup": {"score": NAN}}, {"setup": {"direction": None}}],
+    "trigger": [{"setup": {"trigger": None}}],
+    "probability": [{"setup": {"probability": NAN}}],
+    "levels": [{"setup": {name: NAN}} for name in ("entry", "sl", "tp")],
+    "minimum_r": [
+        *({"setup": {name: NAN}} for name in ("entry", "sl", "tp")),
+        {"setup": {"sl": 1.10011}},
+        {**FEE, "info": NO_TICK_VALUE},
+        {**FEE, "info": NAN_TICK_VALUE},
+        {**FEE, "info": {"trade_tick_size": 0.0}},
+    ],
+    "cost": [
+        {"setup": {"tp": NAN}},
+        {"setup": {"tp": 1.10011}},
+        {"tick": {"ask": NAN}},
+        {"info": {"point": NAN}},
+        {**FEE, "info": NAN_TICK_VALUE},
+    ],
+    "exposure": [
+        {"desk": {"equity": NAN}},
+        {"desk": {"equity": 0.0}},
+        {"desk": {"exposure": Exposure({("EUR", 1): NAN})}},
+    ],
+    "correlation": [
+        {"desk": {"open_sides": {"GBPUSD": 1}}},
+        {"desk": {"open_sides": {"GBPUSD": -1}}, "correlations": {"GBPUSD": NAN}},
+    ],
+}
+YES_OR_NO = {"paused", "halted", "journal", "fault", "unknown_order", "open_positions"}
+"""What these look at is always known: switches and counts of what was seen."""
+OF_THE_DESK = {"daily_loss", "drawdown", "consecutive_losses"}
+
+
+@pytest.mark.parametrize(
+    ("gate", "changes"), [(g, c) for g, several in UNKNOWN.items() for c in several]
+)
+def test_what_is_missing_not_a_number_or_stale_passes_no_gate(case, info, gate, changes) -> None:
+    given = {k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()}
+    if isinstance(given.get("info"), dict):
+        given["info"] = info(**given["info"])
+    if isinstance(given.get("tick"), dict):
+        given["tick"] = case().tick._replace(**given["tick"])
+    asked = next(g for g in GATES if g.__name__ == gate)
+    stop = first_stop(case(**given), (asked,))
+    assert stop is not None
+    assert stop.gate == gate
+    assert stop.text
+    assert first_stop(case(), (asked,)) is None
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_DESK))
+def test_limits_that_cannot_be_judged_stop(case, name: str) -> None:
+    desk = RiskDesk(RiskSettings(max_consecutive_losses=2))
+    unknown = Figures(
+        now=NAN, balance=NAN, equity=NAN, day_pl=NAN, realised=NAN, peak=NAN, open_positions=0
+    )
+    stops = desk.judge(unknown, [100.0, 50.0])
+    stop = first_stop(case(desk={"stops": stops}), [g for g in GATES if g.__name__ == name])
+    assert stop is not None
+    assert stop.gate == name
+
+
+def test_every_gate_is_in_the_table_of_what_is_unknown() -> None:
+    assert set(UNKNOWN) | YES_OR_NO | OF_THE_DESK == {gate.__name__ for gate in GATES}
+
+
+def test_a_gate_that_fails_stops_the_case(case) -> None:
+    def broken(_: Any) -> None:
+        raise ZeroDivisionError("oh")
+
+    stop = first_stop(case(), (broken,))
+    assert stop is not None
+    assert (stop.code, stop.gate) == ("ERROR", "broken")
+
+
+def test_the_first_gate_in_the_declared_order_gives_the_reason(case) -> None:
+    everything = case(
+        desk={"paused": True, "halted": "x", "journal_ok": False}, error="y", tick=None
+    )
+    assert first_stop(everything).gate == "paused"
+    assert (
+        first_stop(replace(everything, desk=replace(everything.desk, paused=False))).gate
+        == "halted"
+    )
+
+
+def test_the_declared_order_and_the_docstrings_are_complete() -> None:
+    names = [gate.__name__ for gate in GATES]
+    assert len(set(names)) == len(names)
+    assert all(gate.__doc__ for gate in GATES)
+    wanted = [
+        "paused",
+        "halted",
+        "terminal",
+        "session",
+        "news",
+        "spread",
+        "cooldown",
+        "regime",
+        "score",
+        "probability",
+        "minimum_r",
+        "cost",
+        "open_positions",
+        "exposure",
+        "correlation",
+        "daily_loss",
+        "drawdown",
+        "consecutive_losses",
+    ]
+    assert [name for name in names if name in wanted] == wanted
+
+
+def test_the_funnel_counts_each_symbol_once() -> None:
+    stops = [
+        None,
+        Stop("SCORE", "", "score"),
+        Stop("SCORE", "", "score"),
+        Stop("ERROR", "", "size"),
+    ]
+    assert funnel(stops) == {"score": 2, "size": 1}
+
+
+def legacy_class(reason: str) -> str:
+    """The classifier of a deployed dashboard, rule by rule."""
+    text = reason.lower()
+    if text in ("", "ok"):
+        return "OK"
+    if text.startswith(("buy", "sell")) or text == "candidate":
+        return "SIGNAL"
+    for words, name in (
+        (("session",), "OFF-SESSION"),
+        (("volatil", "atr"), "LOW VOL"),
+        (("spread",), "SPREAD"),
+        (("news", "ff:"), "NEWS"),
+        (("exec block", "corr", "max concurrent"), "BLOCKED"),
+    ):
+        if any(word in text for word in words):
+            return name
+    return "SKIP"
+
+
+SHOWN = {
+    "session": "OFF-SESSION",
+    "spread": "SPREAD",
+    "news": "NEWS",
+    "journal": "BLOCKED",
+    "levels": "BLOCKED",
+    "cost": "BLOCKED",
+    "unknown_order": "BLOCKED",
+    "open_positions": "BLOCKED",
+    "exposure": "BLOCKED",
+    "correlation": "BLOCKED",
+}
+
+
+@pytest.mark.parametrize(("changes", "gate", "code", "words"), STOPPED)
+def test_a_deployed_dashboard_puts_each_reason_in_the_right_drawer(
+    case, changes, gate, code, words
+) -> None:
+    stop = first_stop(
+        case(**{k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()})
+    )
+    expected = "LOW VOL" if "VOLATILE" in stop.text else SHOWN.get(gate, "SKIP")
+    assert legacy_class(stop.text) == expected

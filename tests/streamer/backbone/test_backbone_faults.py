@@ -1,0 +1,91 @@
+"""Any sequence of faults: every log event reaches a node once and in order, or is told as a gap."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.backbone_kit import Flaky, Node, SmallFeed, store_of, until, wipe
+
+from streamer.backbone import reader as backbone_reader
+from streamer.backbone import writer as backbone_writer
+
+FAULTS = ("away", "eat", "hold", "late", "wipe", "restart feed", "restart node", "quiet")
+STEPS = st.lists(st.tuples(st.integers(0, 60), st.sampled_from(FAULTS)), min_size=1, max_size=12)
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (backbone_reader, backbone_writer):
+        monkeypatch.setattr(module, "FIRST_DELAY_S", 0.001)
+        monkeypatch.setattr(module, "MAX_DELAY_S", 0.002)
+    monkeypatch.setattr(backbone_reader, "LOOK_S", 0.002)
+    monkeypatch.setattr(backbone_reader, "BLOCK_S", 0.005)
+    monkeypatch.setattr(backbone_writer, "SAVE_S", 0.003)
+    monkeypatch.setattr(backbone_writer, "BEAT_S", 0.005)
+
+
+async def play(steps: Sequence[tuple[int, str]], history: bool) -> None:
+    where = ("memory", f"memory:{uuid4().hex}")
+    line = Flaky(store_of(where))
+    bot = await SmallFeed(line, queue_events=150, keep_events=200).start()
+    node = Node(store_of(where), ("E", 0))
+    news: list[int] = []
+    gaps: list[tuple[int, int]] = []
+
+    def bank() -> None:
+        news.extend(node.seqs)
+        gaps.extend(node.gaps)
+
+    for count, fault in steps:
+        bot.publish(count)
+        bot.quote(count)
+        if fault == "away":
+            line.away = not line.away
+        elif fault in ("eat", "hold"):
+            setattr(line, fault, 1)
+        elif fault == "late":
+            await line.late()
+        elif fault == "wipe":
+            wipe(where)
+        elif fault == "restart feed":
+            await bot.vanish()
+            bot = await SmallFeed(
+                line, seq=bot.seq, history=history, queue_events=150, keep_events=200
+            ).start()
+        elif fault == "restart node":
+            at = node.reader.seq
+            await node.close()
+            bank()
+            node = Node(store_of(where), ("E", at))
+        await asyncio.sleep(0.002)
+    line.away = False
+    line.hold = line.eat = 0
+    with contextlib.suppress(TimeoutError):
+        await bot.delivered(5)
+    await line.late()
+    bot.publish(1)
+    await until(lambda: node.reader.seq >= bot.seq, 5)
+    await asyncio.sleep(0.01)
+    bank()
+    await node.close()
+    await bot.writer.close(0.5)
+    missing = [seq for first, last in gaps for seq in range(first, last + 1)]
+    assert news == sorted(set(news)), "once, in order"
+    assert sorted(news + missing) == list(range(1, bot.seq + 1)), "each is told, or its gap is"
+
+
+@pytest.mark.usefixtures("_quick")
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(STEPS, st.booleans())
+def test_no_sequence_of_faults_loses_repeats_or_reorders_an_event(
+    steps: list[tuple[int, str]], history: bool
+) -> None:
+    asyncio.run(play(steps, history))

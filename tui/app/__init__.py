@@ -1,0 +1,1 @@
+"""Room: the Textual app and its actions."""

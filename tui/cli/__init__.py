@@ -1,0 +1,1 @@
+"""Room: the commands of mt5dash."""

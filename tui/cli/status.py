@@ -1,0 +1,311 @@
+"""``mt5dash status``: one look at a running feed, for people and for scripts.
+
+The exit code is a contract: 0 ok, 1 degraded, 2 wrong usage or token, 3 down or not reachable.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode, urlsplit
+
+import typer
+
+from streamer.protocol.sanitise import clean
+
+from ..render import format as f
+from ..session.fetch import opener
+from .common import USAGE, fail, feed_url, token_from
+
+EXIT = {"ok": 0, "degraded": 1, "down": 3}
+UNREACHABLE = EXIT["down"]
+PORTS = range(8000, 8010)
+ANSWER_MAX = 32_000_000
+POSITIONS_SHOWN = 12
+
+EPILOG = (
+    "Exit codes: 0 ok; 1 degraded (it runs, something is late or missing); 2 wrong usage, or the "
+    "feed refused the token; 3 down, or no feed answers."
+)
+
+
+class NoAnswer(Exception):
+    """The feed did not answer, or not as a feed does. The text is for people."""
+
+
+class NoSuchBot(Exception):
+    """The feed does not know this bot. The text is for people."""
+
+
+class NotAllowed(Exception):
+    """The feed answers, but not to this token. The text is for people."""
+
+
+def get(base: str, path: str, token: str | None, timeout: float) -> dict[str, Any]:
+    """The JSON object at ``base + path``; health that is down counts as an answer.
+
+    Raises:
+        NoAnswer: nothing there, or something else than a feed.
+        NotAllowed: it wants a token, or another one.
+    """
+    request = urllib.request.Request(base + path, headers={"Accept": "application/json"})
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with opener.open(request, timeout=timeout) as answer:
+            body = answer.read(ANSWER_MAX)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code in (401, 403):
+                raise NotAllowed(_refusal(base, error, token)) from None
+            if error.code == 404 and "bot=" in path:
+                raise NoSuchBot(_message(error)) from None
+            if error.code != 503:
+                raise NoAnswer(
+                    f"{base}{path}: HTTP {error.code}; is this a mt5dash feed?"
+                ) from None
+            body = error.read(ANSWER_MAX)
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise NoAnswer(f"{base}: no answer: {clean(str(reason), 200)}") from None
+    except http.client.HTTPException as error:  # what answers does not speak HTTP
+        raise NoAnswer(f"{base}: not a mt5dash feed: {type(error).__name__}") from None
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise NoAnswer(f"{base}{path}: the answer is no JSON object; is this a mt5dash feed?")
+    return found
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    """What the feed says is wrong."""
+    try:
+        return clean(str(json.loads(error.read(ANSWER_MAX))["error"]["message"]), 300)
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {error.code}"
+
+
+def others(base: str, token: str | None, timeout: float) -> dict[str, Any]:
+    """The bots of a feed by name; none of a feed that does not know the question."""
+    try:
+        return get(base, "/api/bots", token, timeout)
+    except NoAnswer:
+        return {}
+
+
+def _refusal(base: str, error: urllib.error.HTTPError, token: str | None) -> str:
+    if token is None:
+        return (
+            f"{base}: this feed wants a token: make one with `mt5dash token new --role view`, "
+            "then give it with --token-file FILE or in MT5DASH_TOKEN"
+        )
+    return (
+        f"{base}: the feed refused the token (HTTP {error.code}); `mt5dash token list`, where the "
+        "feed runs, shows the ones it knows"
+    )
+
+
+def find(timeout: float) -> str:
+    """The first feed on this machine's ports 8000 to 8009, asked without any token.
+
+    Raises:
+        NoAnswer: there is none.
+    """
+    for port in PORTS:
+        base = f"http://127.0.0.1:{port}"
+        try:
+            if get(base, "/", None, timeout).get("service") == "mt5dash":
+                return base
+        except (NoAnswer, NotAllowed):
+            continue
+    raise NoAnswer(
+        f"no feed answers on 127.0.0.1, ports {PORTS[0]} to {PORTS[-1]}: start one with "
+        "`mt5dash tui`, or name it: `mt5dash status HOST:PORT`"
+    )
+
+
+def base_of(url: str) -> str:
+    """``http(s)://HOST:PORT`` of an address as people type it."""
+    for plain, socket in (("http://", "ws://"), ("https://", "wss://")):
+        if url.startswith(plain):
+            url = socket + url[len(plain) :]
+    parts = urlsplit(feed_url(url))
+    scheme = "https" if parts.scheme == "wss" else "http"
+    return f"{scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def status(
+    url: Annotated[
+        str | None,
+        typer.Argument(help="The feed [first that answers of 127.0.0.1:8000-8009]."),
+    ] = None,
+    bot: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which bot of the feed [its own].")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Status, health and the whole state as JSON.")
+    ] = False,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", metavar="FILE", help="File with a token.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, max=60.0, metavar="S", help="Seconds to wait for an answer.")
+    ] = 3.0,
+) -> None:
+    """One look at a running feed; the exit code says how it is."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console of another code page has no arrows
+    token = token_from(token_file)
+    named = None if url is None else base_of(url)
+    try:
+        base = named or find(min(timeout, 1.0))
+        which = "" if bot is None else f"?{urlencode({'bot': bot})}"
+        health = get(base, f"/api/health{which}", token, timeout)
+        state = get(base, f"/api/state{which}", token, timeout)
+        bots = others(base, token, timeout)
+        word = health.get("status")
+        if not isinstance(word, str) or word not in EXIT:
+            raise NoAnswer(f"{base}: its health names no status; is this a mt5dash feed?")
+    except (NotAllowed, NoSuchBot) as refused:
+        raise fail(str(refused), USAGE) from None
+    except NoAnswer as silent:
+        if as_json:
+            print(json.dumps({"status": "unreachable", "url": named, "error": str(silent)}))
+        raise fail(str(silent), UNREACHABLE) from None
+    if as_json:
+        found = {"status": word, "url": base, "health": health, "state": state, "bots": bots}
+        print(json.dumps(found))
+    else:
+        shown = str(state.get("bot_name"))
+        for line in words(base, health, state, time.time(), _dict(bots.get(shown))):
+            print(line.rstrip())
+        for line in bot_words(bots, shown):
+            print(line.rstrip())
+    raise typer.Exit(EXIT[word])
+
+
+# -- one screen of words -----------------------------------------------------------------------
+
+
+def _t(value: Any, limit: int = 40) -> str:
+    """Text of a feed for a terminal: no control bytes, never ``None``."""
+    return f.UNKNOWN if value is None or value == "" else clean(str(value), limit)
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _rows(value: Any) -> list[dict[str, Any]]:
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
+
+
+def words(
+    base: str,
+    health: Mapping[str, Any],
+    state: Mapping[str, Any],
+    now: float,
+    bot: Mapping[str, Any],
+) -> Iterator[str]:
+    """Lines for people. ``now`` is UTC epoch seconds; ``bot`` is what the feed knows of the bot
+    shown: a relay has the age of its account nowhere else."""
+    account = _dict(state.get("account"))
+    checks = {k: _dict(v) for k, v in _dict(health.get("checks")).items()}
+    mode = _t(account.get("mode") or _dict(state.get("bot")).get("mode"), 10)
+    name = f"{_t(account.get('login'), 16)}@{_t(account.get('server'))}"
+    yield f"{_t(health.get('status')).upper()}  {mode}  {name}  feed {base}"
+    for check, found in sorted(checks.items(), key=lambda c: -EXIT.get(str(c[1].get("status")), 0)):
+        if found.get("status") != "ok":
+            yield f"  {_t(found.get('status')).upper():<8} {_t(check, 16)}: {_t(found.get('text'), 200)}"
+    when = f.parse_time(state.get("server_time"))
+    age = f.known(_dict(checks.get("data")).get("age_s", bot.get("data_age_s")))
+    heard = "no account seen yet" if age is None else f"account told {f.whole_age(age)} ago"
+    speed = f.speed(state.get("speed"))
+    yield f"Server   {f.stamp(when, '%Y-%m-%d %H:%M:%S')}{f' {speed}' if speed else ''}  {heard}"
+    currency = "" if account.get("currency") is None else f" {_t(account['currency'], 6)}"
+    yield (
+        f"Money    balance {f.money(account.get('balance'))}  equity "
+        f"{f.money(account.get('equity'))}{currency}  open {f.money(account.get('profit'), sign=True)}"
+        f"  day {f.money(account.get('day_pl'), sign=True)}"
+    )
+    yield (
+        f"Margin   used {f.money(account.get('margin'))}  free "
+        f"{f.money(account.get('margin_free'))}  level {f.percent(account.get('margin_level'), 0)}"
+        f"  drawdown {f.percent(account.get('drawdown_pct'))}"
+    )
+    limits = [_limit(k, _dict(v)) for k, v in _dict(account.get("limits")).items()]
+    if limits:
+        yield "Limits   " + ", ".join(limits)
+    yield "Bot      " + _bot(_dict(state.get("bot")), _dict(state.get("scan_summary")), now)
+    yield from _open(_rows(state.get("positions")), _rows(state.get("orders")))
+
+
+def bot_words(bots: Mapping[str, Any], shown: str) -> Iterator[str]:
+    """A line for each other bot of the feed."""
+    for name, value in bots.items():
+        found = _dict(value)
+        if name == shown:
+            continue
+        heard = f.known(found.get("heard_s"))
+        ago = "not heard of yet" if heard is None else f"heard {f.whole_age(heard)} ago"
+        lost = f", {_t(found['lost'], 80)}" if found.get("lost") else ""
+        refused = f"  {found['refused']} events refused" if found.get("refused") else ""
+        word = _t(found.get("status")).upper()
+        yield f"Also     {_t(name, 32)}  {word}  {_t(found.get('account'))}  {ago}{lost}{refused}"
+
+
+def _limit(name: str, limit: Mapping[str, Any]) -> str:
+    unit = _t(limit.get("unit"), 12)
+    decimals = 1 if unit == "%" else 0 if unit in ("trades", "positions") else 2
+    value, most = (f.number(limit.get(k), decimals) for k in ("value", "limit"))
+    return f"{_t(name, 24).replace('_', ' ')} {value} of {most}{'%' if unit == '%' else ''}"
+
+
+def _bot(bot: Mapping[str, Any], scan: Mapping[str, Any], now: float) -> str:
+    parts = [_t(bot.get("state"), 16) if bot else "none has spoken on this feed"]
+    reason = _dict(bot.get("reason"))
+    if reason:
+        parts.append(_t(reason.get("text") or reason.get("code"), 120))
+    scanned, due = f.parse_time(scan.get("timestamp")), f.parse_time(bot.get("next_scan_at"))
+    if scanned is not None:
+        found, count = f.number(scan.get("candidates")), f.number(scan.get("count"))
+        parts.append(f"scan {f.whole_age(now - scanned)} ago: {found} of {count} a candidate")
+    if due is not None:
+        parts.append(f"next {f.countdown(due - now)}")
+    return ", ".join(parts)
+
+
+def _open(positions: list[dict[str, Any]], orders: list[dict[str, Any]]) -> Iterator[str]:
+    def total(name: str) -> float | None:
+        values = [f.known(p.get(name)) for p in positions]
+        known = [v for v in values if v is not None]
+        return sum(known) if len(known) == len(values) else None
+
+    bare = sum(1 for p in positions if not f.known(p.get("sl_price")))
+    risk = "" if bare or not positions else f", to their stops {f.money(total('risk'), sign=True)}"
+    unprotected = f", {bare} WITHOUT STOP" if bare else ""
+    yield (
+        f"Open     {len(positions)} positions, {f.lots(total('volume'))} lots, "
+        f"{f.money(total('profit'), sign=True)}{risk}{unprotected}; {len(orders)} pending orders"
+    )
+    for p in positions[:POSITIONS_SHOWN]:
+        digits = p.get("digits")
+        yield (
+            f"  #{_t(p.get('ticket'), 20):<11} {f.side(p.get('direction'), p.get('type')):<5} "
+            f"{f.lots(p.get('volume')):>6} {_t(p.get('symbol'), 16):<10} "
+            f"{f.price(p.get('entry_price'), digits):>10} -> "
+            f"{f.price(p.get('price_current'), digits):<10} "
+            f"{f.money(p.get('profit'), sign=True):>11}  SL {f.price(p.get('sl_price'), digits)}"
+        )
+    if len(positions) > POSITIONS_SHOWN:
+        yield f"  and {len(positions) - POSITIONS_SHOWN} more: --json has them all"

@@ -1,0 +1,1 @@
+"""Room: lines, words, numbers, colours. Pure."""

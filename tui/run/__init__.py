@@ -1,0 +1,1 @@
+"""Room: builds, starts and stops the program."""

@@ -1,0 +1,118 @@
+"""Runs the strategy over history from settings: the paper terminal on a clock that is stepped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+from execution.paper import PaperTerminal, open_paper
+from execution.paper.market.clock import SteppedClock
+from execution.paper.market.replay import ReplayMarket
+from execution.paper.opening import moment
+from strategy.backtest.backtest import Report, run
+from strategy.base import load
+
+from ..settings import Settings
+
+GENERATED_START, GENERATED_HOURS = "2025-01-07T08:00", 24.0
+"""Where a generated market begins and how long it is traded when nothing is said: not the
+present, so that a seed gives the same trades on any day."""
+
+
+class BacktestError(Exception):
+    """What was asked for cannot be run; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A run that ended: its report, the market in words, how many ticks passed."""
+
+    report: Report
+    market: str
+    currency: str
+    ticks: int
+
+
+async def run_backtest(
+    settings: Settings,
+    *,
+    hours: float | None = None,
+    to: str | None = None,
+    symbols: Sequence[str] = (),
+    poll_s: float = 5.0,
+    every: bool = False,
+    go_on: Callable[[float, int], bool] = lambda now, trades: True,
+    opening: Callable[[str, int, int], None] | None = None,
+    opened: Callable[[float], None] = lambda seconds: None,
+) -> Done:
+    """Open a new paper account and trade from the market's start. A kept account
+    (``paper.state``) is not touched.
+
+    Args:
+        hours: Market hours; without it to the end of recorded quotes, 24 of generated ones.
+        to: Server time of the end, instead of ``hours``.
+        every, go_on: See :func:`strategy.backtest.run`.
+        opening: Hears how far the opening of the market is: what is done, how many of how many.
+        opened: Hears how many seconds of market time the run can take at most.
+
+    Raises:
+        BacktestError: hours, end or symbols do not fit the market.
+        execution.paper.MarketError: the market cannot be opened.
+        strategy.base.StrategyNotFound: there is no such strategy.
+        execution.terminal.TerminalError: the terminal cannot be opened.
+    """
+    end = moment(to)
+    strategy = load(settings.strategy)
+    paper = settings.paper.model_copy(update={"state": None})
+    if paper.market is None and paper.start is None:
+        paper = paper.model_copy(update={"start": GENERATED_START})
+    terminal = open_paper(paper, SteppedClock, tell=opening)
+    began = terminal.server_now()
+    if end is not None:
+        if end <= began:
+            raise BacktestError(f"--to {to} is not after the market's start ({_words(began)})")
+        until = end
+    elif hours is None and paper.market is not None:
+        until = math.inf
+    else:
+        until = began + (GENERATED_HOURS if hours is None else hours) * 3600.0
+    last = until
+    if isinstance(terminal.market, ReplayMarket):
+        last = min(until, terminal.market.last_s + terminal.offset_s)
+    opened(last - began)
+    wanted = list(symbols) or settings.terminal.symbols
+    _known(terminal, [*wanted, *settings.strategy.symbols])
+    scanned = list(symbols) or settings.strategy.symbols
+    plan = settings.strategy.model_copy(update={"symbols": scanned})
+    before = _ticks(terminal)
+    report = await run(
+        terminal,
+        cast(SteppedClock, terminal.clock),
+        strategy,
+        plan,
+        settings.risk,
+        until=until,
+        poll_s=poll_s,
+        every=every,
+        symbols=wanted,
+        go_on=go_on,
+    )
+    return Done(report, terminal.market_text, paper.currency, _ticks(terminal) - before)
+
+
+def _ticks(terminal: PaperTerminal) -> int:
+    return sum(tape.count for tape in terminal.tapes.values())
+
+
+def _known(terminal: PaperTerminal, wanted: Sequence[str]) -> None:
+    missing = [symbol for symbol in wanted if symbol not in terminal.tapes]
+    if missing:
+        have = ", ".join(terminal.tapes)
+        raise BacktestError(f"no quotes of {', '.join(missing)} in this market; it has {have}")
+
+
+def _words(server: float) -> str:
+    return datetime.fromtimestamp(server, UTC).strftime("%Y-%m-%dT%H:%M")

@@ -1,0 +1,144 @@
+"""``mt5dash doctor``: looks at a set-up from the settings to the broker, in words.
+
+Each line says what was found; what is not well is followed by what to do. Exit code 0 when
+nothing failed, 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from execution.doctor import Check, examine
+from streamer.backbone.model import BackboneError, StoreAway
+from streamer.backbone.publisher import store_for
+from streamer.journal.writer import Journal, JournalError
+from streamer.server.access import Access, AccessError, TokenStore, default_tokens_file
+from streamer.server.ports import PortTaken, take_port
+
+from ..settings import Loaded, Settings
+from .runtime import intents_path, journal_path
+
+SIGNS = {"ok": "ok", "warning": "WARN", "failed": "FAIL", "skipped": "skip"}
+
+
+class _Quiet:
+    """Listens to a journal that is only looked at."""
+
+    def journal_committed(self, seq: int) -> None: ...
+
+    def journal_status(self, trouble: str | None) -> None: ...
+
+    def journal_damaged(self, text: str) -> None: ...
+
+
+def settings_check(loaded: Loaded) -> Check:
+    """Where the settings came from and what they amount to."""
+    where = str(loaded.file) if loaded.file else "defaults (no settings file)"
+    changed = sum(1 for value in loaded.values if value.source != "default")
+    mode = loaded.settings.effective_mode
+    text = f"{where}, {changed} changed, mode {mode}"
+    if mode == "live":
+        return Check("settings", "warning", text, "orders will be sent to a real account")
+    return Check("settings", "ok", text)
+
+
+async def port_check(settings: Settings) -> Check:
+    """Whether the feed could listen where it is told to."""
+    feed = settings.feed
+    try:
+        sock = await take_port(feed)
+    except PortTaken as error:
+        return Check("port", "failed", error.strerror or str(error), "stop the other, or --port")
+    except OSError as error:
+        return Check("port", "failed", f"{feed.host}: {error}", "choose an address of this machine")
+    port = sock.getsockname()[1]
+    sock.close()
+    return Check("port", "ok", f"{feed.host}:{port} is free")
+
+
+def access_check(settings: Settings) -> Check:
+    """Tokens, and whether the feed may be opened as the settings ask."""
+    store = TokenStore(settings.feed.tokens_file or default_tokens_file())
+    try:
+        Access(settings.feed, store)
+        tokens = store.list()
+    except AccessError as error:
+        return Check("access", "failed", str(error), "correct the settings or the token file")
+    roles = ", ".join(sorted({t.role for t in tokens})) or "none: nobody can control over the feed"
+    return Check("access", "ok", f"{len(tokens)} tokens ({roles})")
+
+
+async def journal_check(settings: Settings) -> Check:
+    """Whether the journal can be opened and its pages are sound."""
+    path = journal_path(settings)
+    fresh = not path.exists()
+    journal = Journal(path, settings.journal)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        restored = await journal.start(_Quiet())
+    except (JournalError, OSError) as error:
+        return Check(
+            "journal", "failed", f"{path}: {error}", "free it, or name another journal.path"
+        )
+    await journal.close()
+    if fresh:
+        Journal.remove(path)
+        return Check("journal", "ok", f"{path.parent} can be written")
+    return Check("journal", "ok", f"{path}, {restored.seq:,} events")
+
+
+async def backbone_check(settings: Settings) -> Check:
+    """Whether the backbone answers, and what its stream holds."""
+    try:
+        store = store_for(settings.backbone)
+    except BackboneError as error:
+        return Check("backbone", "failed", str(error), "correct [backbone] in the settings")
+    try:
+        found = await store.join()
+    except StoreAway as error:
+        return Check("backbone", "failed", str(error), "the bot trades without it; nodes wait")
+    finally:
+        await store.close()
+    if found is None:
+        return Check("backbone", "ok", f"{store.where}: reachable, nothing was written there yet")
+    text = f"events {found.first:,}-{found.last:,}" if found.last else "no events yet"
+    return Check("backbone", "ok", f"{store.where}: {text} of run {found.epoch}")
+
+
+async def checks(loaded: Loaded) -> AsyncIterator[Check]:
+    """All checks, each as soon as it is known."""
+    settings = loaded.settings
+    yield settings_check(loaded)
+    yield await port_check(settings)
+    yield access_check(settings)
+    yield await journal_check(settings)
+    if settings.backbone.url.get_secret_value():
+        yield await backbone_check(settings)
+    async for check in examine(settings.terminal, settings.paper, intents=intents_path(settings)):
+        yield check
+
+
+async def run_doctor(loaded: Loaded, *, as_json: bool) -> int:
+    """Print the checks. Returns the exit code."""
+    rows: list[dict[str, Any]] = []
+    failed = False
+    async for check in checks(loaded):
+        failed = failed or check.result == "failed"
+        if as_json:
+            rows.append(
+                {"name": check.name, "result": check.result, "text": check.text, "todo": check.todo}
+            )
+            continue
+        print(f"{SIGNS[check.result]:<5} {check.name:<10} {check.text}", flush=True)
+        if check.todo and check.result != "ok":
+            print(f"{'':<16} -> {check.todo}", flush=True)
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    return 1 if failed else 0
+
+
+def main(loaded: Loaded, *, as_json: bool) -> int:
+    return asyncio.run(run_doctor(loaded, as_json=as_json))

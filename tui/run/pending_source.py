@@ -1,0 +1,43 @@
+"""What the screen draws from before there is a feed: a source that knows nothing yet, and says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from streamer.protocol.commands import refusal
+from streamer.protocol.messages import CommandResult
+from streamer.state.reducer import FeedState
+from streamer.state.source import Link, Wire
+
+NOT_YET = "the bot is still starting; try again in a moment"
+
+
+class NoFeedYet:
+    """A ``Source`` without a feed: nothing is known, nothing comes, commands are refused."""
+
+    def __init__(self) -> None:
+        self._state = FeedState("")
+        self._link = Link("starting", "", time.monotonic())
+
+    @property
+    def state(self) -> FeedState:
+        return self._state
+
+    @property
+    def link(self) -> Link:
+        return self._link
+
+    def watch(self, callback: Callable[[Wire], None]) -> Callable[[], None]:
+        return lambda: None
+
+    async def command(
+        self,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        bot: str | None = None,
+    ) -> CommandResult:
+        return refusal(id or "", "NOT_CONNECTED", NOT_YET)

@@ -1,0 +1,321 @@
+"""Builds the bot and its feed from settings, starts them, and stops them in order.
+
+The runtime knows no screen: with one, without one, or when one is lost, it is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from execution.account.audit import audit
+from execution.account.observer import Observer
+from execution.api.terminal import TerminalError
+from execution.orders.intents import Intents
+from execution.orders.orders import Orders
+from execution.transport.client import TerminalClient
+from execution.transport.registry import check_paper, open_backend
+from strategy.trade.trade_book import Why
+from strategy.worker import Worker, build_strategy
+from streamer.alerts.service import Alerts
+from streamer.backbone.publisher import Backbone
+from streamer.feed.feed import Feed
+from streamer.feed.health import HealthCheck
+from streamer.journal.writer import Journal, JournalLocked
+from streamer.protocol.messages import RiskAlert, TerminalStatus
+from streamer.server.ports import PortTaken
+
+from ..about import program_version
+from ..paths import state_dir as state_dir
+from ..progress import Steps
+from ..settings import Settings
+from .restart_state import recall
+from .start import in_thread
+
+if TYPE_CHECKING:
+    from execution.paper.market.discovery import Quotes
+
+log = logging.getLogger("mt5dash.runtime")
+
+WORKER_STOP_S = 2.0
+FEED_STOP_S = 2.0
+TERMINAL_STOP_S = 0.5
+AUDIT_FIRST_S, AUDIT_EVERY_S = 90.0, 3600.0
+PAPER_JOURNALS_KEPT = 10
+
+
+class CannotListen(Exception):
+    """The address of the settings is none of this machine's."""
+
+
+def journal_path(settings: Settings) -> Path:
+    """The journal of this run.
+
+    A real account has one journal that goes on after a restart, and so has a paper account
+    that is kept (``paper.state``). Any other paper account is new with each start, so each run
+    has a journal of its own; the newest few are kept.
+    """
+    if settings.journal.path is not None:
+        return settings.journal.path
+    folder = state_dir()
+    if settings.terminal.backend != "paper":
+        return folder / f"journal-{settings.terminal.backend}.db"
+    if settings.paper.state is not None:
+        return settings.paper.state.with_suffix(".journal.db")
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S_%f")
+    return folder / f"paper-{stamp}.db"
+
+
+def intents_path(settings: Settings) -> Path | None:
+    """Where orders are written down before they are sent; a paper account that does not
+    outlive the program needs no file."""
+    terminal, kept = settings.terminal, settings.paper.state
+    if terminal.intents is not None:
+        return terminal.intents
+    if terminal.backend == "paper":
+        return kept.with_suffix(".intents.db") if kept is not None else None
+    return state_dir() / f"intents-{terminal.backend}.db"
+
+
+def prune_paper_journals(folder: Path, keep: int = PAPER_JOURNALS_KEPT) -> None:
+    """Delete the oldest paper journals, except those that a running program holds."""
+    try:
+        found = sorted(folder.glob("paper-*.db"))
+    except OSError as error:  # the journal says so too, and ends the start
+        log.info("old paper journals were not looked for: %s", error)
+        return
+    for old in found[:-keep]:
+        try:
+            Journal.remove(old)
+        except (OSError, JournalLocked) as error:
+            log.info("kept old paper journal %s: %s", old.name, error)
+
+
+async def supervise(name: str, run: Callable[[], Awaitable[None]], feed: Feed) -> None:
+    """Run a service for ever: what raises is reported and started again with back-off."""
+    delay = 0.5
+    while True:
+        started = time.monotonic()
+        try:
+            await run()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.exception("%s failed", name)
+            feed.publish(
+                RiskAlert(
+                    code="SERVICE_FAILED",
+                    level="critical",
+                    text=f"{name} failed and is started again: {type(error).__name__}: {error}",
+                )
+            )
+        else:
+            return
+        if time.monotonic() - started > 60:
+            delay = 0.5
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, 30.0)
+
+
+class Runtime:
+    """Worker, execution and feed of one bot, on one loop."""
+
+    def __init__(self, settings: Settings, steps: Steps | None = None) -> None:
+        """``steps`` hears how far the start is: ``feed``, then ``terminal``."""
+        self.settings = settings
+        self.steps = steps or Steps()
+        self.mode = settings.effective_mode
+        self.journal: Journal | None = None
+        self.feed: Feed
+        self.client: TerminalClient
+        self.observer: Observer
+        self.orders: Orders
+        self.worker: Worker
+        self.alerts: Alerts
+        self.backbone: Backbone | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen first, then reach for the terminal: the feed speaks whatever that does.
+
+        Raises:
+            streamer.server.PortTaken: the port asked for (or all of 8000-8009) is in use.
+            CannotListen: the host is no address of this machine.
+            streamer.journal.JournalError: the journal cannot be opened.
+            streamer.access.AccessError: the settings would open the feed without consent.
+            execution.backends.BackendError: there is no such terminal here.
+        """
+        settings, steps = self.settings, self.steps
+        quotes = None
+        if settings.terminal.backend == "paper":
+            steps.begin("feed", "looking at the paper market's settings")
+            tell = partial(steps.tell, "feed")
+            quotes = await in_thread(lambda: check_paper(settings.paper, tell), "market-check")
+        steps.begin("feed", "opening the journal")
+        path = journal_path(settings)
+        if settings.journal.path is None and settings.terminal.backend == "paper":
+            prune_paper_journals(path.parent)
+        self.journal = Journal(path, settings.journal)
+        self.feed = Feed(settings.feed, self.journal, version=program_version())
+        try:
+            await self.feed.start()
+        except PortTaken:
+            raise
+        except OSError as error:
+            raise CannotListen(
+                f"cannot listen on {settings.feed.host}: {error.strerror or error}"
+            ) from None
+        steps.begin("feed", f"listening on {self.feed.url}; reading what was before")
+        try:
+            await self._build(quotes)
+        except BaseException:
+            await self.feed.close()
+            if self.backbone is not None:
+                await self.backbone.close()
+            raise
+        steps.end("feed", f"listening on {self.feed.url}")
+        steps.begin("terminal", self._where())
+        await self.client.start()
+        self._tasks = [
+            asyncio.create_task(supervise(name, run, self.feed), name=name)
+            for name, run in (
+                ("observer", self.observer.run),
+                ("orders", self.orders.run),
+                ("worker", self.worker.run),
+                ("ledger audit", self._audit),
+            )
+        ]
+
+    async def _build(self, quotes: Quotes | None) -> None:
+        settings, feed = self.settings, self.feed
+        assert self.journal is not None
+        if settings.backbone.url.get_secret_value():
+            self.backbone = Backbone(feed, settings.backbone)
+            await self.backbone.start()
+        halted, memory = await recall(self.journal, settings.feed.bot)
+        if settings.terminal.backend == "paper" and settings.paper.state is None:
+            memory = None  # the account begins anew, only the journal goes on
+        terminal = settings.terminal
+        self.client = TerminalClient(
+            open_backend(terminal, settings.paper, partial(self.steps.tell, "terminal"), quotes),
+            settings=terminal,
+            on_status=self._terminal_said,
+        )
+        intents = Intents(intents_path(settings))
+        self.observer = Observer(
+            self.client,
+            feed.publish,
+            settings=terminal,
+            mode=self.mode,
+            symbols=terminal.symbols,
+            intents=intents,
+        )
+        self.orders = Orders(self.client, feed.publish, terminal, intents=intents)
+        self.worker = Worker(
+            self.client,
+            self.observer,
+            self.orders,
+            feed.publish,
+            strategy=build_strategy(settings.strategy),
+            settings=settings.strategy,
+            risk=settings.risk,
+            mode=self.mode,
+            journal_ok=lambda: self.journal is not None and self.journal.ok,
+            models=state_dir() / "models" / terminal.backend,
+            left_open={
+                trade.ticket: Why(trade.score, trade.components)
+                for trade in feed.ledger
+                if trade.owner == "bot" and not trade.closed
+            },
+            halted=halted,
+            memory=memory,
+        )
+        self.alerts = Alerts(feed, settings.alerts)
+        self.alerts.start()
+        feed.set_commander(self.worker.command)
+        feed.set_bars(self._bars)
+        feed.health.register("worker", self._worker_health)
+
+    def _where(self) -> str:
+        """The terminal that is reached for, in words."""
+        terminal = self.settings.terminal
+        if terminal.backend == "paper":
+            market = self.settings.paper.market
+            return f"paper: opening {market}" if market else "paper: making a market"
+        if terminal.backend == "native":
+            return "starting MetaTrader 5"
+        return f"reaching for {terminal.backend} {terminal.address}"
+
+    def _terminal_said(self, status: TerminalStatus) -> None:
+        self.feed.publish(status)
+        if status.state == "connected":
+            self.steps.end("terminal", "connected")
+        elif status.last_error is not None and status.last_error.code != "STARTING":
+            self.steps.tell("terminal", f"{self._where()}: {status.last_error.text}")
+
+    async def _audit(self) -> None:
+        """Compare the ledger with the terminal's history, soon after the start and hourly."""
+        told: set[str] = set()
+        await asyncio.sleep(AUDIT_FIRST_S)
+        while True:
+            try:
+                found = await audit(self.client, self.feed.ledger)
+            except TerminalError as error:
+                log.info("the ledger was not compared with the terminal's history: %s", error)
+                found = []
+            for text in sorted(set(found) - told):
+                told.add(text)
+                self.feed.publish(RiskAlert(code="LEDGER_DIFFERS", level="warning", text=text))
+            await asyncio.sleep(AUDIT_EVERY_S)
+
+    async def _bars(self, symbol: str, timeframe: str, count: int) -> list[dict[str, Any]] | None:
+        """Closed bars that the worker holds, oldest first; ``time`` in server epoch seconds."""
+        bars = self.worker.scanner.history.bars(symbol, timeframe)
+        if bars is None:
+            return None
+        columns = {
+            name: getattr(bars, name)[-count:].tolist()
+            for name in ("time", "open", "high", "low", "close", "volume", "spread")
+        }
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def _worker_health(self) -> HealthCheck:
+        """The worker by what it last did: its state, and the age of its last word."""
+        state, at = self.feed.own.bot, self.feed.own.updated.get("bot")
+        if state is None or at is None:
+            return HealthCheck("degraded", "the worker has not spoken yet")
+        age = time.monotonic() - at
+        late = age > 3 * self.settings.strategy.cycle_s + 5
+        wrong = state["state"] == "error" or (late and state["state"] in ("scanning", "waiting"))
+        return HealthCheck("degraded" if wrong else "ok", state["state"], age)
+
+    async def stop(self) -> None:
+        """End worker, terminal and feed in that order, each within its own bound."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(), name="stop")
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.worker.stop(), WORKER_STOP_S)
+        closing = asyncio.create_task(self.alerts.close(), name="alerts close")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.orders.stop(), TERMINAL_STOP_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.client.close(), TERMINAL_STOP_S)
+        await closing
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.feed.close(), FEED_STOP_S)
+        if self.backbone is not None:  # last: it takes what the feed said at the end
+            await self.backbone.close()

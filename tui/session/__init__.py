@@ -1,0 +1,1 @@
+"""Room: what a screen knows of one feed beyond its state."""

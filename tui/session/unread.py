@@ -1,0 +1,109 @@
+"""What happened while nobody looked: told once, when a screen joins a feed again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from streamer.client.feed_client import FeedClient
+from streamer.state.reducer import bot_of
+from streamer.state.source import Wire
+
+from ..render import describe
+from ..render import format as f
+
+log = logging.getLogger("mt5dash.ui")
+
+FEEDS_KEPT = 50
+
+
+class LastSeen:
+    """Up to which log event each feed was seen, in a small file. File work: off the loop."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            log.warning("%s: not read (%s); what happened meanwhile is not told", self.path, error)
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def get(self, url: str) -> str | None:
+        """``EPOCH:SEQ`` of the last event seen there."""
+        since = self._read().get(url)
+        return since if isinstance(since, str) else None
+
+    def put(self, url: str, epoch: str, seq: int) -> None:
+        """Remember where it was left."""
+        if not epoch:
+            return
+        feeds = {**{k: v for k, v in self._read().items() if k != url}, url: f"{epoch}:{seq}"}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            part = self.path.with_suffix(".part")
+            newest = dict(list(feeds.items())[-FEEDS_KEPT:])
+            part.write_text(json.dumps(newest, indent=1), encoding="utf-8")
+            part.replace(self.path)
+        except OSError as error:
+            log.warning("%s: not written: %s", self.path, error)
+
+
+def away(events: Sequence[Mapping[str, Any]], currency: str | None) -> str | None:
+    """The sentence: trades closed, what they brought, errors. ``None`` when nothing happened."""
+    if not events:
+        return None
+    trades = [e for e in events if e.get("type") == "POSITION_CLOSED"]
+    errors = sum(1 for e in events if describe.level(dict(e)) >= describe.ERROR)
+    words = [f"{len(trades)} trade{'s' * (len(trades) != 1)}" if trades else "no trade"]
+    if trades:
+        profits = [f.known(e.get("profit")) for e in trades]
+        if None in profits:
+            words.append("money not known")
+        else:
+            parts = [f.known(e.get(k)) for e in trades for k in ("profit", "swap", "commission")]
+            total = sum(part for part in parts if part is not None)
+            words.append(f"{f.money(total, sign=True)} {currency or ''}".rstrip())
+    words.append(f"{errors} error{'s' * (errors != 1)}" if errors else "no error")
+    return f"Since you left: {', '.join(words)}"
+
+
+def watch_return(client: FeedClient, tell: Callable[[str], object]) -> None:
+    """Tell once what a client missed since it was last here. Call before it starts.
+
+    Nothing is told when the feed could not resume: what was missed is not known then.
+    """
+    missed: list[Wire] = []
+    until: int | None = None
+
+    def heard(event: Wire) -> None:
+        nonlocal until
+        kind = event.get("type")
+        if until is None:
+            if kind != "STATE_SNAPSHOT":
+                return
+            if event.get("resumed") is not True:
+                stop()
+                return
+            until = client.state.seq if not isinstance(event.get("seq"), int) else event["seq"]
+        seq = event.get("seq")
+        # Money of several accounts has no sum: told is the bot that the first tab shows.
+        mine = bot_of(event) in ("", client.state.name)
+        log = kind not in ("STATE_SNAPSHOT", "HEARTBEAT")
+        if log and mine and isinstance(seq, int) and seq <= until:
+            missed.append(event)
+        if isinstance(seq, int) and (seq >= until) and kind != "STATE_SNAPSHOT":
+            stop()
+            currency = client.state.account.get("currency")
+            text = away(missed, currency if isinstance(currency, str) else None)
+            if text is not None:
+                tell(text)
+
+    stop = client.watch(heard)

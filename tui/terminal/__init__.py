@@ -1,0 +1,1 @@
+"""Room: the terminal: drivers, first frame, clipboard."""

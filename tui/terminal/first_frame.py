@@ -1,0 +1,234 @@
+"""The first frame: painted within a tenth of a second, by hand, before Textual is loaded.
+
+It takes the terminal over the way the screen's driver does (alternate screen, no echo), shows the
+panels' frames and the step that is being done, and hands terminal and output on to the driver.
+Keys that are typed meanwhile wait in the terminal for the screen. Ctrl-C ends the program.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from ..progress import Piece, Steps
+
+if TYPE_CHECKING:
+    from .tty_writer import TtyWriter
+
+ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
+LEAVE = b"\x1b[?7h\x1b[0m\x1b[?1049l\x1b[?25h"
+
+TINY = (60, 16)
+ROOMY = (100, 30)
+"""As ``tui.screens.main`` has them, which may not be loaded here."""
+LEFT = 60
+"""Percent of a roomy window that the left panels take, as ``dash.tcss`` says."""
+
+SGR = {"faint": "2", "dim": "2", "crit": "1;31", "bold": "1", "text": ""}
+PLAIN = str.maketrans("▸✓✕·…─│╭╮╰╯█", ">vx.~-|++++#")
+
+PANELS = ("1 Positions", "2 Scanner", "3 Events", "4 Trades")
+
+_open: FirstFrame | None = None
+
+
+def has_terminal() -> bool:
+    """Whether both input and output are a terminal that a screen can use."""
+    try:
+        return sys.stdin.isatty() and sys.stdout.isatty()
+    except (AttributeError, ValueError):  # a closed or missing stream
+        return False
+
+
+def show(shown: Steps, *, ascii_only: bool = False) -> None:
+    """Take the terminal over and paint; from now on every change of ``shown`` is painted.
+
+    Where the terminal cannot be taken over (Windows, a stream that is none) a word is printed.
+    """
+    global _open
+    if sys.platform != "win32" and _open is None:
+        import termios
+
+        try:
+            _open = FirstFrame(shown, ascii_only)
+        except (OSError, termios.error):
+            pass
+    if _open is None:
+        print("mt5dash: starting", flush=True)
+
+
+def steps() -> Steps | None:
+    """The steps that the first frame shows; None when there is none."""
+    return _open.shown if _open is not None else None
+
+
+def leave() -> None:
+    """Give the terminal back, if it was not handed on. Idempotent, bounded to 0.4 s."""
+    global _open
+    frame, _open = _open, None
+    if frame is not None:
+        frame.close()
+
+
+def take() -> FirstFrame | None:
+    """For the driver: what it goes on with; None when there is no first frame."""
+    global _open
+    frame, _open = _open, None
+    if frame is not None:
+        frame.hand_on()
+    return frame
+
+
+class FirstFrame:
+    """The terminal while the program loads.
+
+    Attributes:
+        shown: the steps that it shows.
+        writer: what writes to the terminal; the driver goes on with it.
+        attributes: the terminal's modes as they were found.
+    """
+
+    writer: TtyWriter
+
+    def __init__(self, shown: Steps, ascii_only: bool) -> None:
+        import signal
+        import termios
+
+        from .tty_writer import TtySink, TtyWriter
+
+        self.shown = shown
+        self._ascii = ascii_only
+        self._fd = sys.stdin.fileno()
+        self.attributes = termios.tcgetattr(self._fd)
+        self._size = _size(self._fd)
+        # First of all: a program in the background is stopped here, before it has drawn.
+        termios.tcsetattr(self._fd, termios.TCSANOW, _quiet(self.attributes))
+        self._signals = {
+            number: signal.signal(number, _interrupted)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        }
+        self.writer = TtyWriter(TtySink(self._fd), on_lost=_ignore, on_behind=_ignore)
+        self._painted: list[str] = []
+        self.paint()
+        shown.on_change = self.paint
+
+    def paint(self) -> None:
+        """Paint the lines that changed; the writer never waits."""
+        cells, rows = self._size
+        lines = [paint_line(line, self._ascii) for line in frame_lines(self.shown, cells, rows)]
+        out = [] if self._painted else [ENTER, "\x1b[2J"]
+        for y, line in enumerate(lines):
+            if y >= len(self._painted) or self._painted[y] != line:
+                # Cleared first: after a line of full width the end of it would be.
+                out.append(f"\x1b[{y + 1};1H\x1b[K{line}")
+        self._painted = lines
+        if out:
+            self.writer.control("".join(out).encode("utf-8", "replace"))
+            time.sleep(0.0005)  # lets the writer's thread at it, also between two imports
+
+    def hand_on(self) -> None:
+        """No more of this: the driver paints from now on. Signals are the loop's."""
+        self.shown.on_change = None
+
+    def close(self) -> None:
+        """Leave the terminal as it was found."""
+        import signal
+        import termios
+
+        self.shown.on_change = None
+        self.writer.finish(LEAVE)
+        self.writer.close()
+        try:
+            termios.tcsetattr(self._fd, termios.TCSANOW, self.attributes)
+        except termios.error:
+            pass  # the terminal is gone
+        for number, handler in self._signals.items():
+            if signal.getsignal(number) is _interrupted:
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _ignore(*_: object) -> None:
+    """Nobody to tell yet: the driver asks the writer when it takes over."""
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    """Unwinds the loading, wherever it is; the exit code is the one that shells report."""
+    raise SystemExit(128 + number)
+
+
+def _quiet(found: list[Any]) -> list[Any]:
+    """Modes without echo and lines, in which Ctrl-C still interrupts, and nothing else does."""
+    import termios
+
+    modes = [*found[:6], list(found[6])]
+    modes[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
+    modes[3] |= termios.ISIG
+    # Carriage return stays what it is, and Ctrl-S and Ctrl-Q are keys, as for the driver.
+    modes[0] &= ~(termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR | termios.IGNCR)
+    off = os.fpathconf(0, "PC_VDISABLE")
+    for key in (termios.VSUSP, termios.VQUIT):
+        modes[6][key] = bytes([off & 0xFF])
+    modes[6][termios.VMIN] = 1
+    return modes
+
+
+def _size(fd: int) -> tuple[int, int]:
+    try:
+        cells, rows = os.get_terminal_size(fd)
+    except OSError:
+        cells = rows = 0
+    return cells or 80, rows or 25
+
+
+def paint_line(line: list[Piece], ascii_only: bool) -> str:
+    """Pieces as text with attributes of any terminal: no colour of ours is known yet."""
+    out = ""
+    for text, style in line:
+        safe = text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+        if ascii_only:
+            safe = safe.translate(PLAIN).encode("ascii", "replace").decode()
+        code = SGR.get(style, "")
+        out += f"\x1b[{code}m{safe}\x1b[0m" if code else safe
+    return out
+
+
+def frame_lines(steps: Steps, cells: int, rows: int) -> list[list[Piece]]:
+    """The whole screen as it will stand, its panels empty."""
+    if cells < TINY[0] or rows < TINY[1]:
+        return [[("mt5dash: starting", "bold")], *steps.lines(cells)][:rows]
+    narrow = cells < ROOMY[0] or rows < ROOMY[1]
+    head = 1 + (1 if narrow else 2)
+    board = rows - head - 2
+    upper = board * (9 if narrow else 6) // (20 if narrow else 13)
+    out: list[list[Piece]] = [[("  mt5dash  ", "bold"), ("starting", "text")]]
+    out += [[]] * (head - 1)
+    # The first row is the heading's: nothing moves when the screen itself stands.
+    told = [[], *steps.lines((cells if narrow else cells * LEFT // 100) - 4)]
+    if narrow:
+        out += _box(PANELS[0], cells, upper, told)
+        out += _box(" │ ".join(PANELS[1:]), cells, board - upper, [])
+    else:
+        left = cells * LEFT // 100
+        for titles, high, body in ((PANELS[:2], upper, told), (PANELS[2:], board - upper, [])):
+            pair = zip(
+                _box(titles[0], left, high, body),
+                _box(titles[1], cells - left, high, []),
+                strict=True,
+            )
+            out += [a + b for a, b in pair]
+    return [*out, [], []]
+
+
+def _box(title: str, cells: int, rows: int, body: list[list[Piece]]) -> list[list[Piece]]:
+    inner = cells - 2
+    top: list[Piece] = [("╭─ ", "dim"), (title, "bold" if body else "text")]
+    top.append((f" {'─' * max(0, inner - len(title) - 3)}╮", "dim"))
+    out = [top]
+    for y in range(rows - 2):
+        line = [(" ", ""), *body[y]] if y < len(body) else []
+        room = inner - sum(len(text) for text, _ in line)
+        out.append([("│", "dim"), *line, (" " * max(0, room), ""), ("│", "dim")])
+    return [*out, [("╰" + "─" * inner + "╯", "dim")]]
