@@ -179,7 +179,7 @@ async def alone(folder: Path, rate: int) -> None:
 
 
 async def run(folder: Path, how: str, away_s: float, rate: int) -> bool:
-    from streamer.backbone.publisher import Backbone
+    from streamer.backbone.publisher import BackbonePublisher
     from streamer.backbone.settings import BackboneSettings
     from streamer.feed.feed import Feed
     from streamer.journal.writer import Journal
@@ -192,7 +192,7 @@ async def run(folder: Path, how: str, away_s: float, rate: int) -> bool:
     told: list[str] = []
     feed.watch(lambda e: told.append(e["text"]) if e["type"] == "RISK_ALERT" else None)
     await feed.start()
-    backbone = Backbone(feed, BackboneSettings.model_validate({"url": url}))
+    backbone = BackbonePublisher(feed, BackboneSettings.model_validate({"url": url}))
     await backbone.start()
     writer, handing = backbone.writer, Clock("hand-over to the backbone")
     append = writer.append

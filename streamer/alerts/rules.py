@@ -33,7 +33,7 @@ class Alert:
 
 
 @dataclass
-class Rules:
+class AlertRules:
     """Turns events into alerts; remembers what it has told, so that a state is told once."""
 
     settings: AlertSettings

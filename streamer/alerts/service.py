@@ -1,6 +1,6 @@
 """Alerts out: tells people who do not look at the screen, and never waits for them.
 
-Rules look at the feed's events on the loop; delivery has threads of its own. A dead-man ping
+AlertRules look at the feed's events on the loop; delivery has threads of its own. A dead-man ping
 goes out while all is well, so that somebody else notices when this program is silent.
 """
 
@@ -21,9 +21,9 @@ from ..protocol.messages import RiskAlert
 from ..state.reducer import bot_of
 from .channels import Channel, Message, NotDelivered, channels, fetch
 from .delivery import DEAD_KEPT, DELAYS_S, Courier, DeadLetter
-from .rules import Alert, Rules
+from .rules import Alert, AlertRules
 from .settings import AlertSettings
-from .throttle import Gate
+from .throttle import AlertThrottle
 
 if TYPE_CHECKING:
     from ..feed.feed import Feed
@@ -42,7 +42,7 @@ CLOSE_S = 1.0
 class _Watched:
     """One bot of the feed; ``name`` is empty for the feed's own."""
 
-    rules: Rules
+    rules: AlertRules
     name: str
     away_since: float | None = None
 
@@ -81,7 +81,7 @@ class Alerts:
         ]
         self._feed = feed
         self._bots: dict[str, _Watched] = {}
-        self._gate = Gate(settings)
+        self._gate = AlertThrottle(settings)
         self._clock = clock
         self._told: dict[str, float] = {}
         self._well_at = 0.0
@@ -146,7 +146,7 @@ class Alerts:
         found = self._bots.get(name)
         if found is None:
             own = name == self._feed.bots.speaker.name
-            found = self._bots[name] = _Watched(Rules(self.settings), "" if own else name)
+            found = self._bots[name] = _Watched(AlertRules(self.settings), "" if own else name)
         return found
 
     def _take(self, alert: Alert) -> None:

@@ -20,7 +20,7 @@ SHOWN = 12
 
 
 @dataclass(slots=True)
-class _Told:
+class _Repeat:
     last: Alert
     until: float
     more: int = 0
@@ -40,12 +40,12 @@ def quiet_at(settings: AlertSettings, now: float) -> bool:
     return clock >= first or clock < last
 
 
-class Gate:
+class AlertThrottle:
     """Decides what goes out now."""
 
     def __init__(self, settings: AlertSettings) -> None:
         self._settings = settings
-        self._told: OrderedDict[str, _Told] = OrderedDict()
+        self._told: OrderedDict[str, _Repeat] = OrderedDict()
         self._held: list[Alert] = []
         self._held_more = 0
 
@@ -57,7 +57,7 @@ class Gate:
             told.last = alert
             return []
         if self._settings.repeat_s:
-            self._told[alert.key] = _Told(alert, now + self._settings.repeat_s)
+            self._told[alert.key] = _Repeat(alert, now + self._settings.repeat_s)
             self._told.move_to_end(alert.key)
             while len(self._told) > KEYS_MAX:
                 self._told.popitem(last=False)
@@ -73,7 +73,7 @@ class Gate:
                 del self._told[key]
                 continue
             text = f"{told.last.text} ({told.more} more in {self._settings.repeat_s:.0f} s)"
-            self._told[key] = _Told(told.last, now + self._settings.repeat_s)
+            self._told[key] = _Repeat(told.last, now + self._settings.repeat_s)
             out += self._unless_quiet(replace(told.last, text=text), now)
         if self._held and not quiet_at(self._settings, now):
             out.append(self._summary())

@@ -10,14 +10,14 @@ from .model import (
     READ_EVENTS,
     STATES_KEPT,
     Claim,
+    ClaimResult,
     Cursor,
-    Found,
-    Held,
-    Joined,
-    Saved,
-    StoreTaken,
+    ReadResult,
+    StoredSnapshot,
+    StreamInfo,
     StreamLost,
-    Writing,
+    StreamTaken,
+    WriteBatch,
 )
 
 _streams: dict[str, _Stream] = {}
@@ -33,7 +33,7 @@ class _Stream:
         self.log: dict[int, bytes] = {}
         self.states: dict[int, bytes] = {}
         self.last = self.last_state = 0
-        self.saved: Saved | None = None
+        self.saved: StoredSnapshot | None = None
         self.waiting: set[asyncio.Future[None]] = set()
 
     def wake(self) -> None:
@@ -57,13 +57,13 @@ class MemoryStore:
     def _stream(self) -> _Stream:
         return _streams.setdefault(self._name, _Stream())
 
-    async def claim(self, claim: Claim) -> Held:
+    async def claim(self, claim: Claim) -> ClaimResult:
         """See ``Store.claim``."""
         stream = self._stream()
         mine, same = stream.writer == claim.writer, stream.epoch == claim.epoch
         free = not stream.writer or mine or claim.seen == stream.beat or (same and claim.first)
         if not free:
-            return Held(False, stream.who, stream.beat)
+            return ClaimResult(False, stream.who, stream.beat)
         renewed = not stream.term or not same or (not mine and stream.last > claim.seq)
         stream.writer, stream.who = claim.writer, claim.who
         stream.beat += 1
@@ -76,7 +76,7 @@ class MemoryStore:
             stream.last = stream.last_state = 0
             stream.saved = None
             stream.wake()
-        return Held(
+        return ClaimResult(
             True,
             claim.who,
             stream.beat,
@@ -87,13 +87,13 @@ class MemoryStore:
             renewed,
         )
 
-    async def write(self, writing: Writing, keep: int) -> int:
+    async def write(self, writing: WriteBatch, keep: int) -> int:
         """See ``Store.write``."""
         stream = self._stream()
         if not stream.term:
             raise StreamLost("the stream is gone")
         if stream.writer != writing.writer:
-            raise StoreTaken(stream.who)
+            raise StreamTaken(stream.who)
         if (stream.term, stream.generation) != (writing.term, writing.generation):
             raise StreamLost("the stream was claimed again")
         again = 0
@@ -122,13 +122,13 @@ class MemoryStore:
         if stream.writer == writer:
             stream.writer = ""
 
-    async def join(self) -> Joined | None:
+    async def join(self) -> StreamInfo | None:
         """See ``Store.join``."""
         stream = self._stream()
         if not stream.term:
             return None
         first = next(iter(stream.log), 0)
-        return Joined(
+        return StreamInfo(
             stream.epoch, stream.term, stream.base, stream.beat, first, stream.last, stream.saved
         )
 
@@ -137,7 +137,7 @@ class MemoryStore:
         saved = self._stream().saved
         return (saved.epoch, saved.seq, saved.state) if saved is not None else None
 
-    async def read(self, cursor: Cursor, block_s: float) -> Found:
+    async def read(self, cursor: Cursor, block_s: float) -> ReadResult:
         """See ``Store.read``."""
         stream = self._stream()
         found = _look(stream, cursor)
@@ -157,10 +157,10 @@ class MemoryStore:
         """Nothing to let go."""
 
 
-def _look(stream: _Stream, cursor: Cursor) -> Found:
+def _look(stream: _Stream, cursor: Cursor) -> ReadResult:
     if stream.term != cursor.term:
-        return Found(term=stream.term)
-    return Found(
+        return ReadResult(term=stream.term)
+    return ReadResult(
         _after(stream.log, cursor.seq, stream.last),
         _after(stream.states, cursor.state, stream.last_state),
         beat=stream.beat,

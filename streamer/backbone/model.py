@@ -1,6 +1,6 @@
 """A backbone: the way of one feed's events to any number of nodes, through something that keeps them.
 
-A feed writes (``backbone_writer.Writer``), nodes read (``backbone_reader.Reader``). What lies
+A feed writes (``writer.BackboneWriter``), nodes read (``reader.BackboneReader``). What lies
 between is a ``Store``: this process (``memory:NAME``), a file (``sqlite:PATH``) or a broker
 (``redis://HOST:PORT/DB?stream=NAME``). The rules are the same for all and stand in the writer
 and the reader; a store only does what it is told, in one step or not at all.
@@ -53,7 +53,7 @@ class Gap:
     reason: str
 
 
-Told = Snapshot | Batch | Gap
+StreamItem = Snapshot | Batch | Gap
 
 
 # -- troubles -----------------------------------------------------------------------------
@@ -63,12 +63,12 @@ class BackboneError(Exception):
     """Settings or an address that cannot be used; the text says what to do."""
 
 
-class StoreAway(Exception):
+class StoreUnavailable(Exception):
     """The store did not answer or refused; it is worth trying again. The text says why, and
     holds no password."""
 
 
-class StoreTaken(Exception):
+class StreamTaken(Exception):
     """Another writer holds the stream; the text names it."""
 
 
@@ -108,7 +108,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ClaimResult:
     """The answer to a claim.
 
     Attributes:
@@ -132,7 +132,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class StoredSnapshot:
     """A snapshot and the offsets that it stands at: all log events up to ``seq`` and all state
     events up to ``state`` are in it."""
 
@@ -143,7 +143,7 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class WriteBatch:
     """What is written in one step: log events and state events by their numbers, a snapshot."""
 
     writer: str
@@ -151,7 +151,7 @@ class Writing:
     generation: int
     log: Sequence[tuple[int, bytes]] = ()
     states: Sequence[tuple[int, bytes]] = ()
-    saved: Saved | None = None
+    saved: StoredSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class StreamInfo:
     """What a reader finds when it comes: the stream's name, bounds and newest snapshot.
 
     ``base`` is the writer's newest log event when the term began: a cursor beyond it belongs
@@ -177,11 +177,11 @@ class Joined:
     beat: int
     first: int
     last: int
-    saved: Saved | None
+    saved: StoredSnapshot | None
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ReadResult:
     """What a read returned. ``term`` is that of the stream when it is another than the cursor's
     (nothing else counts then). ``beat`` rises whenever the writer writes; ``None``: not looked at."""
 
@@ -196,9 +196,9 @@ class Found:
 
 
 class Store(Protocol):
-    """One connection to one stream. Each call happens whole or raises ``StoreAway``.
+    """One connection to one stream. Each call happens whole or raises ``StoreUnavailable``.
 
-    After ``StoreAway`` it is not known whether the call was carried out: each may be repeated.
+    After ``StoreUnavailable`` it is not known whether the call was carried out: each may be repeated.
     An event whose number is not above the stream's last is refused and counts as delivered; a
     snapshot that stands at less than the one that is there is refused too.
     """
@@ -206,16 +206,16 @@ class Store(Protocol):
     where: str
     """The address, for people: without a password."""
 
-    async def claim(self, claim: Claim) -> Held:
+    async def claim(self, claim: Claim) -> ClaimResult:
         """Take the stream if it is free, ours, or its holder dead; see ``Claim``."""
         ...
 
-    async def write(self, writing: Writing, keep: int) -> int:
+    async def write(self, writing: WriteBatch, keep: int) -> int:
         """Append, trim the log to ``keep`` events, and beat; returns how many log events were
         there already.
 
         Raises:
-            StoreTaken: another writer has the stream.
+            StreamTaken: another writer has the stream.
             StreamLost: the stream is gone, or of another term.
         """
         ...
@@ -224,7 +224,7 @@ class Store(Protocol):
         """Let the stream go, so that the next writer need not wait."""
         ...
 
-    async def join(self) -> Joined | None:
+    async def join(self) -> StreamInfo | None:
         """What there is for a reader, seen at one moment; ``None``: nothing yet."""
         ...
 
@@ -232,7 +232,7 @@ class Store(Protocol):
         """Epoch and offsets (log, state) of the snapshot that is there."""
         ...
 
-    async def read(self, cursor: Cursor, block_s: float) -> Found:
+    async def read(self, cursor: Cursor, block_s: float) -> ReadResult:
         """Events after the cursor; waits up to ``block_s`` for the first one."""
         ...
 

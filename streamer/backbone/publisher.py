@@ -21,7 +21,7 @@ from ..state.source import Wire
 from .address import open_store, password_from
 from .model import Store
 from .settings import BackboneSettings
-from .writer import Writer
+from .writer import BackboneWriter
 
 if TYPE_CHECKING:
     from ..feed.feed import Feed
@@ -33,7 +33,7 @@ PATIENCE_S = 3.0
 """A backbone that is back within this time was not lost: nobody is told."""
 
 
-class Backbone:
+class BackbonePublisher:
     """Writes what one feed tells to one stream.
 
     Args:
@@ -49,7 +49,7 @@ class Backbone:
         self._settings = settings
         store = store_for(settings)
         self.where = store.where
-        self.writer = Writer(
+        self.writer = BackboneWriter(
             store,
             snapshot=self._snapshot,
             fresh=self._fresh,

@@ -12,7 +12,18 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterator
 
-from .model import Batch, Cursor, Found, Gap, Joined, Saved, Snapshot, Store, StoreAway, Told
+from .model import (
+    Batch,
+    Cursor,
+    Gap,
+    ReadResult,
+    Snapshot,
+    Store,
+    StoredSnapshot,
+    StoreUnavailable,
+    StreamInfo,
+    StreamItem,
+)
 
 log = logging.getLogger("mt5dash.backbone")
 
@@ -24,7 +35,7 @@ FIRST_DELAY_S, MAX_DELAY_S = 0.1, 2.0
 CLOSE_S = 1.0
 
 
-class Reader:
+class BackboneReader:
     """Reads one stream; one reader for a node, however many look at what it read.
 
     Args:
@@ -67,11 +78,11 @@ class Reader:
         except TimeoutError:
             log.warning("%s: the connection did not close in time", self.where)
 
-    async def told(self) -> AsyncIterator[Told]:
+    async def told(self) -> AsyncIterator[StreamItem]:
         """Snapshots, batches and gaps, without end. A slow caller holds only itself up."""
         delay = FIRST_DELAY_S
         while True:
-            news: list[Told] = []
+            news: list[StreamItem] = []
             try:
                 cursor = self._cursor
                 if cursor is None:
@@ -87,7 +98,7 @@ class Reader:
                     self.trouble = None
                     news = list(self._sort(cursor, found))
                 delay = FIRST_DELAY_S
-            except StoreAway as error:
+            except StoreUnavailable as error:
                 if self.trouble is None:
                     log.warning("%s", error)
                 self.trouble = str(error)
@@ -104,7 +115,7 @@ class Reader:
             self.heard_at = time.monotonic()
         self._beat = beat
 
-    def _begin(self, joined: Joined, saved: Saved) -> Iterator[Told]:
+    def _begin(self, joined: StreamInfo, saved: StoredSnapshot) -> Iterator[StreamItem]:
         """Find the place in a stream that is new to this reader."""
         self._heard(joined.beat)
         # Within a term numbers only grow. A new one of the same epoch holds the same events up
@@ -116,13 +127,15 @@ class Reader:
             self._told = saved.seq
         yield from self._load(joined, saved, same)
 
-    def _load(self, joined: Joined, saved: Saved, resumed: bool) -> Iterator[Told]:
+    def _load(
+        self, joined: StreamInfo, saved: StoredSnapshot, resumed: bool
+    ) -> Iterator[StreamItem]:
         """Tell a snapshot, and go on from it or from what was told, whichever is earlier."""
         self._owed = None
         self._cursor = Cursor(joined.term, min(saved.seq, self._told), saved.state)
         yield Snapshot(saved.epoch, saved.seq, saved.raw, resumed)
 
-    def _sort(self, cursor: Cursor, found: Found) -> Iterator[Told]:
+    def _sort(self, cursor: Cursor, found: ReadResult) -> Iterator[StreamItem]:
         """Make news of what was read, and see what is missing."""
         if found.term is not None:
             self._cursor = None
@@ -170,7 +183,7 @@ class Reader:
         old = self._owed or (0, 0)
         self._owed = max(old[0], seq), max(old[1], state)
 
-    async def _pay(self) -> list[Told]:
+    async def _pay(self) -> list[StreamItem]:
         """Tell a snapshot that covers what was missed, once the writer has saved one."""
         assert self._owed is not None
         now = time.monotonic()

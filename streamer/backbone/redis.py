@@ -27,15 +27,15 @@ from .model import (
     READ_EVENTS,
     STATES_KEPT,
     Claim,
+    ClaimResult,
     Cursor,
-    Found,
-    Held,
-    Joined,
-    Saved,
-    StoreAway,
-    StoreTaken,
+    ReadResult,
+    StoredSnapshot,
+    StoreUnavailable,
+    StreamInfo,
     StreamLost,
-    Writing,
+    StreamTaken,
+    WriteBatch,
 )
 
 CONNECT_S = 3.0
@@ -183,14 +183,14 @@ class RedisStore:
         try:
             return asked.result()
         except (RedisError, OSError, TimeoutError) as error:
-            raise StoreAway(_words(self.where, error)) from None
+            raise StoreUnavailable(_words(self.where, error)) from None
 
     def _forget(self, asked: asyncio.Future[Any]) -> None:
         self._left.discard(asked)
         if not asked.cancelled():
             asked.exception()
 
-    async def claim(self, claim: Claim) -> Held:
+    async def claim(self, claim: Claim) -> ClaimResult:
         """See ``Store.claim``."""
         run = await self._ask(self._run_id())
         found = await self._ask(
@@ -209,9 +209,9 @@ class RedisStore:
         )
         granted, who, beat = bool(found[0]), _text(found[1]), int(found[2])
         if not granted:
-            return Held(False, who, beat)
+            return ClaimResult(False, who, beat)
         _, _, _, generation, term, last, state, renewed = found
-        return Held(
+        return ClaimResult(
             True,
             who,
             beat,
@@ -230,7 +230,7 @@ class RedisStore:
             return ""
         return str(server.get("run_id", ""))[:8]
 
-    async def write(self, writing: Writing, keep: int) -> int:
+    async def write(self, writing: WriteBatch, keep: int) -> int:
         """See ``Store.write``."""
         saved = writing.saved
         args: list[Any] = [
@@ -249,7 +249,7 @@ class RedisStore:
             args += [saved.epoch, saved.seq, saved.state, saved.raw]
         said, value = await self._ask(self._write(self._keys, args))
         if said == b"taken":
-            raise StoreTaken(f"{self.where} was taken over by another feed ({_text(value)})")
+            raise StreamTaken(f"{self.where} was taken over by another feed ({_text(value)})")
         if said == b"lost":
             raise StreamLost(_text(value))
         return int(value)
@@ -258,7 +258,7 @@ class RedisStore:
         """See ``Store.release``."""
         await self._ask(self._release(self._keys[:1], [writer]))
 
-    async def join(self) -> Joined | None:
+    async def join(self) -> StreamInfo | None:
         """See ``Store.join``."""
         mark, log, _, saved = self._keys
         pipe = self._redis.pipeline(transaction=True)
@@ -269,14 +269,14 @@ class RedisStore:
         (epoch, term, base, beat), first, last, found = await self._ask(pipe.execute())
         if term is None:
             return None
-        return Joined(
+        return StreamInfo(
             _text(epoch),
             _text(term),
             int(base),
             int(beat or 0),
             _number(first[0][0]) if first else 0,
             _number(last[0][0]) if last else 0,
-            Saved(_text(found[0]), int(found[1]), int(found[2]), found[3])
+            StoredSnapshot(_text(found[0]), int(found[1]), int(found[2]), found[3])
             if found[3] is not None
             else None,
         )
@@ -287,7 +287,7 @@ class RedisStore:
         epoch, seq, state = await self._ask(cast(Awaitable[Any], fields))
         return (_text(epoch), int(seq), int(state)) if seq is not None else None
 
-    async def read(self, cursor: Cursor, block_s: float) -> Found:
+    async def read(self, cursor: Cursor, block_s: float) -> ReadResult:
         """See ``Store.read``."""
         mark, log, states, _ = self._keys
         found = await self._ask(
@@ -305,15 +305,15 @@ class RedisStore:
             term, beat = await self._ask(fields)
             named, number = _text(term or b""), int(beat or 0)
             if not found or named != cursor.term:
-                return Found(term=None if named == cursor.term else named, beat=number)
+                return ReadResult(term=None if named == cursor.term else named, beat=number)
         parts: dict[str, list[tuple[int, bytes]]] = {log: [], states: []}
         for key, entries in found:
             into = parts[_text(key)]
             for entry, fields in entries:
                 if _text(fields[b"t"]) != cursor.term:
-                    return Found(term=_text(fields[b"t"]))
+                    return ReadResult(term=_text(fields[b"t"]))
                 into.append((_number(entry), fields[b"e"]))
-        return Found(parts[log], parts[states], beat=number)
+        return ReadResult(parts[log], parts[states], beat=number)
 
     async def close(self) -> None:
         """See ``Store.close``."""

@@ -20,7 +20,7 @@ from ..state.reducer import FeedState
 from ..state.source import Link, Wire
 from .address import open_store, safe_address
 from .model import Gap, Snapshot
-from .reader import Reader
+from .reader import BackboneReader
 
 log = logging.getLogger("mt5dash.backbone")
 
@@ -61,7 +61,7 @@ class BackboneSource:
         self.gaps = 0
         epoch, _, seq = (since or "").rpartition(":")
         start = (epoch, int(seq)) if epoch and seq.isascii() and seq.isdigit() else None
-        self._reader = Reader(open_store(url, password=token, ca=ca), since=start)
+        self._reader = BackboneReader(open_store(url, password=token, ca=ca), since=start)
         self._told = start[1] if start else 0
         self._on_gap = on_gap
         self._watchers: list[Callable[[Wire], None]] = []

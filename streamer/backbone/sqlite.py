@@ -24,15 +24,15 @@ from .model import (
     READ_EVENTS,
     STATES_KEPT,
     Claim,
+    ClaimResult,
     Cursor,
-    Found,
-    Held,
-    Joined,
-    Saved,
-    StoreAway,
-    StoreTaken,
+    ReadResult,
+    StoredSnapshot,
+    StoreUnavailable,
+    StreamInfo,
     StreamLost,
-    Writing,
+    StreamTaken,
+    WriteBatch,
 )
 
 T = TypeVar("T")
@@ -95,8 +95,8 @@ class SqliteStore:
                 value = job()
             except (sqlite3.Error, OSError) as failed:
                 self._drop()
-                error = StoreAway(f"{self.where}: {failed}")
-            except (StoreAway, StoreTaken, StreamLost) as failed:
+                error = StoreUnavailable(f"{self.where}: {failed}")
+            except (StoreUnavailable, StreamTaken, StreamLost) as failed:
                 error = failed  # type: ignore[assignment]
             with contextlib.suppress(RuntimeError):  # the loop is gone
                 loop.call_soon_threadsafe(settle, value, error)
@@ -109,7 +109,7 @@ class SqliteStore:
             async with asyncio.timeout(limit):
                 return await answer
         except TimeoutError:
-            raise StoreAway(f"{self.where}: the disk does not answer") from None
+            raise StoreUnavailable(f"{self.where}: the disk does not answer") from None
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -119,18 +119,18 @@ class SqliteStore:
             self._lock.release(delete=True)
             self._locked = False
 
-    async def claim(self, claim: Claim) -> Held:
+    async def claim(self, claim: Claim) -> ClaimResult:
         """See ``Store.claim``. The lock decides: who has it, has the stream."""
         return await self._ask(lambda: self._claim(claim))
 
-    async def write(self, writing: Writing, keep: int) -> int:
+    async def write(self, writing: WriteBatch, keep: int) -> int:
         """See ``Store.write``."""
         return await self._ask(lambda: self._write(writing, keep))
 
     async def release(self, writer: str) -> None:
         """The lock goes with ``close``."""
 
-    async def join(self) -> Joined | None:
+    async def join(self) -> StreamInfo | None:
         """See ``Store.join``."""
         return await self._ask(self._join)
 
@@ -138,7 +138,7 @@ class SqliteStore:
         """See ``Store.saved_at``."""
         return await self._ask(self._saved_at)
 
-    async def read(self, cursor: Cursor, block_s: float) -> Found:
+    async def read(self, cursor: Cursor, block_s: float) -> ReadResult:
         """See ``Store.read``."""
         return await self._ask(lambda: self._read(cursor, block_s), DISK_S + block_s)
 
@@ -167,7 +167,7 @@ class SqliteStore:
         except FileNotFoundError:
             return False
 
-    def _claim(self, claim: Claim) -> Held:
+    def _claim(self, claim: Claim) -> ClaimResult:
         if not self._locked:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -175,7 +175,7 @@ class SqliteStore:
             except FileLocked:
                 holder = self._mark()
                 self._drop()
-                return Held(False, holder["who"] if holder else "unknown", -1)
+                return ClaimResult(False, holder["who"] if holder else "unknown", -1)
             self._locked = True
         self._drop()
         if not self._path.exists():
@@ -191,7 +191,7 @@ class SqliteStore:
         if fresh:
             db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         elif kind != APPLICATION_ID:
-            raise StoreAway(f"{self.where}: a file of another program. Choose another path")
+            raise StoreUnavailable(f"{self.where}: a file of another program. Choose another path")
         db.execute("BEGIN IMMEDIATE")
         try:
             if fresh:
@@ -204,7 +204,7 @@ class SqliteStore:
             raise
         return held
 
-    def _take(self, db: sqlite3.Connection, claim: Claim) -> Held:
+    def _take(self, db: sqlite3.Connection, claim: Claim) -> ClaimResult:
         mark = self._mark()
         last, state = _last(db, "log", "seq"), _last(db, "state", "n")
         beat = mark["beat"] + 1 if mark else 1
@@ -222,9 +222,9 @@ class SqliteStore:
             "INSERT OR REPLACE INTO mark VALUES(1,?,?,?,?,?,?,?)",
             (claim.writer, claim.who, claim.epoch, term, base, beat, generation),
         )
-        return Held(True, claim.who, beat, generation, term, last, state, renewed)
+        return ClaimResult(True, claim.who, beat, generation, term, last, state, renewed)
 
-    def _write(self, writing: Writing, keep: int) -> int:
+    def _write(self, writing: WriteBatch, keep: int) -> int:
         db = self._db
         if db is None or not self._locked or not self._same_file():
             raise StreamLost("the file is gone")
@@ -281,7 +281,7 @@ class SqliteStore:
         row = db.execute(f"SELECT {', '.join(names)} FROM mark").fetchone()
         return dict(zip(names, row, strict=True)) if row is not None else None
 
-    def _join(self) -> Joined | None:
+    def _join(self) -> StreamInfo | None:
         db = self._look()
         if db is None:
             return None
@@ -292,9 +292,11 @@ class SqliteStore:
                 return None
             first = db.execute("SELECT min(seq) FROM log").fetchone()[0] or 0
             row = db.execute("SELECT epoch, seq, state, raw FROM saved").fetchone()
-            saved = Saved(row[0], row[1], row[2], bytes(row[3])) if row is not None else None
+            saved = (
+                StoredSnapshot(row[0], row[1], row[2], bytes(row[3])) if row is not None else None
+            )
             last = _last(db, "log", "seq")
-            return Joined(
+            return StreamInfo(
                 mark["epoch"], mark["term"], mark["base"], mark["beat"], first, last, saved
             )
         finally:
@@ -307,13 +309,13 @@ class SqliteStore:
         row = self._db.execute("SELECT epoch, seq, state FROM saved").fetchone()
         return (str(row[0]), int(row[1]), int(row[2])) if row is not None else None
 
-    def _read(self, cursor: Cursor, block_s: float) -> Found:
+    def _read(self, cursor: Cursor, block_s: float) -> ReadResult:
         until = time.monotonic() + block_s
         seen = -1
         while True:
             db = self._look()
             if db is None:
-                return Found(term="")
+                return ReadResult(term="")
             version = int(db.execute("PRAGMA data_version").fetchone()[0])
             if version != seen or time.monotonic() >= until:
                 seen = version
@@ -321,14 +323,14 @@ class SqliteStore:
                 if not found.empty or found.term is not None or time.monotonic() >= until:
                     return found
             if self._stop.wait(POLL_S):
-                return Found()
+                return ReadResult()
 
-    def _find(self, db: sqlite3.Connection, cursor: Cursor) -> Found:
+    def _find(self, db: sqlite3.Connection, cursor: Cursor) -> ReadResult:
         db.execute("BEGIN")
         try:
             mark = self._mark()
             if mark is None or mark["term"] != cursor.term:
-                return Found(term=mark["term"] if mark else "")
+                return ReadResult(term=mark["term"] if mark else "")
             log = db.execute(
                 "SELECT seq, body FROM log WHERE seq > ? ORDER BY seq LIMIT ?",
                 (cursor.seq, READ_EVENTS),
@@ -337,7 +339,7 @@ class SqliteStore:
                 "SELECT n, body FROM state WHERE n > ? ORDER BY n LIMIT ?",
                 (cursor.state, READ_EVENTS),
             ).fetchall()
-            return Found(log, states, beat=mark["beat"])
+            return ReadResult(log, states, beat=mark["beat"])
         finally:
             db.execute("COMMIT")
 

@@ -21,13 +21,13 @@ from uuid import uuid4
 from .model import (
     STATES_KEPT,
     Claim,
-    Held,
-    Saved,
+    ClaimResult,
     Store,
-    StoreAway,
-    StoreTaken,
+    StoredSnapshot,
+    StoreUnavailable,
     StreamLost,
-    Writing,
+    StreamTaken,
+    WriteBatch,
 )
 
 log = logging.getLogger("mt5dash.backbone")
@@ -51,7 +51,7 @@ Fresh = Callable[[str, str | None], bytes | None]
 """The newest whole event of a state type (of one bot), for when some in between were left out."""
 
 
-class Writer:
+class BackboneWriter:
     """Writes one stream. All of it is used on the loop.
 
     Args:
@@ -186,7 +186,7 @@ class Writer:
                 held = await self._claim()
                 await self._write_on(held)
                 return
-            except (StoreAway, StoreTaken) as error:
+            except (StoreUnavailable, StreamTaken) as error:
                 self._set_trouble(str(error))
             except StreamLost as error:
                 log.warning("%s: %s; it is claimed again", self._store.where, error)
@@ -208,7 +208,7 @@ class Writer:
         if self._changed is not None:
             self._changed()
 
-    async def _claim(self) -> Held:
+    async def _claim(self) -> ClaimResult:
         """Wait until the stream is ours."""
         beat, since = -1, 0.0
         while True:
@@ -256,7 +256,7 @@ class Writer:
         self._save_now = True
         return held
 
-    async def _write_on(self, held: Held) -> None:
+    async def _write_on(self, held: ClaimResult) -> None:
         while True:
             writing, pending = self._next(held)
             try:
@@ -286,7 +286,9 @@ class Writer:
                 async with asyncio.timeout(BEAT_S):
                     await self._wake.wait()
 
-    def _next(self, held: Held) -> tuple[Writing, dict[tuple[str, str | None], tuple[bytes, bool]]]:
+    def _next(
+        self, held: ClaimResult
+    ) -> tuple[WriteBatch, dict[tuple[str, str | None], tuple[bytes, bool]]]:
         """What goes out now; the state events are taken out of those that wait."""
         batch: list[tuple[int, bytes]] = []
         size, seq = 0, self._sent
@@ -305,7 +307,7 @@ class Writer:
             self._state += 1
             states.append((self._state, raw))
         saved = self._save() if self._due() else None
-        writing = Writing(self._id, held.term, held.generation, batch, states, saved)
+        writing = WriteBatch(self._id, held.term, held.generation, batch, states, saved)
         return writing, pending
 
     def _due(self) -> bool:
@@ -317,9 +319,9 @@ class Writer:
             or (any(new) and time.monotonic() - self._saved_at >= SAVE_S)
         )
 
-    def _save(self) -> Saved:
+    def _save(self) -> StoredSnapshot:
         seq, raw = self._snapshot()
         self._saved_seq, self._saved_state = seq, self._state
         self._saved_at = time.monotonic()
         self._save_now = False
-        return Saved(self._epoch, seq, self._state, raw)
+        return StoredSnapshot(self._epoch, seq, self._state, raw)

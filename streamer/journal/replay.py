@@ -22,7 +22,7 @@ from ..state.reducer import FeedState
 from ..state.source import Link, Wire
 from . import schema as file
 from .recorder import Moment, apply_sample, open_body, rebuild
-from .sql_reader import Reader, ReadError
+from .sql_reader import ReadError, SqlReader
 
 log = logging.getLogger("mt5dash.replay")
 
@@ -87,7 +87,7 @@ class Replay:
         self._start, self._end = start, end
         self._clock = clock
         self._opened = clock()
-        self._reader = Reader(path, READ_DEADLINE_S)
+        self._reader = SqlReader(path, READ_DEADLINE_S)
         self._watchers: list[Callable[[Wire], None]] = []
         self._rows: deque[Row] = deque()
         self._last_row = (0, 0)

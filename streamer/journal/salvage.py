@@ -16,7 +16,7 @@ log = logging.getLogger("mt5dash.journal")
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class SalvageResult:
     """``events`` were saved up to number ``last``; ``dropped`` did not fit their hash;
     ``missing`` numbers in between are gone."""
 
@@ -32,7 +32,7 @@ class Saved:
         )
 
 
-def salvage(damaged: Path, db: sqlite3.Connection) -> Saved:
+def salvage(damaged: Path, db: sqlite3.Connection) -> SalvageResult:
     """Copy the events of ``damaged`` into the empty journal ``db``; its samples are given up.
 
     An event is taken when its hash fits the one before. The first after a hole has nothing to
@@ -67,7 +67,7 @@ def _event(rowid: int, values: list[Any]) -> tuple[Any, ...] | None:
     return (rowid, float(at), kind, body, *hashes)
 
 
-def _copy(db: sqlite3.Connection) -> Saved:
+def _copy(db: sqlite3.Connection) -> SalvageResult:
     chain = anchor(read_meta(db), "ev")[1]
     events = dropped = missing = last = 0
     before: bytes | None = None
@@ -103,7 +103,7 @@ def _copy(db: sqlite3.Connection) -> Saved:
             link = link_hash(base, seq, at, kind, body)
             db.execute("INSERT INTO kept VALUES(?,?,?,?,?,?)", (*row[:5], link))
     write_meta(db, gaps=" ".join(holes))
-    return Saved(events, last, dropped, missing)
+    return SalvageResult(events, last, dropped, missing)
 
 
 def _bears(seq: int, kind: str, body: bytes) -> bool:

@@ -28,7 +28,7 @@ def past(deadline: float) -> Callable[[], int]:
     return lambda: int(time.monotonic() > deadline)
 
 
-class Reader:
+class SqlReader:
     """Answers one question after the other; its thread starts with the first.
 
     Args:

@@ -27,7 +27,7 @@ _UNREADABLE = (sqlite3.Error, ValueError, TypeError, UnicodeDecodeError)
 
 
 @dataclass(slots=True)
-class Verified:
+class VerifyReport:
     """``findings`` are what is wrong, one line each, and ``notes`` what is only worth knowing.
 
     ``head`` is number and hash of the newest event: kept elsewhere, it proves later that none
@@ -50,13 +50,13 @@ class Verified:
             self.findings.append(text)
 
 
-def verify(path: Path) -> Verified:
+def verify(path: Path) -> VerifyReport:
     """Look at everything; the file is only read, and may be in use.
 
     Raises:
         JournalError: there is no such file, or it is no journal of this version.
     """
-    found = Verified()
+    found = VerifyReport()
     wal = read_wal(path)
     if wal.bad_frame is not None:
         found.say(
@@ -92,7 +92,7 @@ def verify(path: Path) -> Verified:
     return found
 
 
-def _header(path: Path, found: Verified) -> None:
+def _header(path: Path, found: VerifyReport) -> None:
     """What SQLite takes as it stands of the first 100 bytes (file format, section 1.3): with
     another write version, say, the file reads well and cannot be written."""
     with path.open("rb") as opened:
@@ -110,7 +110,7 @@ def _header(path: Path, found: Verified) -> None:
             found.say(f"file: its {name} in the header is not what was written")
 
 
-def _integrity(db: sqlite3.Connection, found: Verified) -> None:
+def _integrity(db: sqlite3.Connection, found: VerifyReport) -> None:
     try:
         for (text,) in db.execute("PRAGMA integrity_check(20)"):
             if text != "ok":
@@ -120,7 +120,7 @@ def _integrity(db: sqlite3.Connection, found: Verified) -> None:
         found.say(f"file: {error}")
 
 
-def _look(db: sqlite3.Connection, found: Verified) -> None:
+def _look(db: sqlite3.Connection, found: VerifyReport) -> None:
     for kind, name, there in strange(db):
         if kind == "index" and there is None:
             found.notes.append(f"index {name} is missing; the program makes it again")
@@ -137,7 +137,7 @@ _ASKED = {
 }
 
 
-def _indexes(db: sqlite3.Connection, _: dict[str, str], found: Verified) -> None:
+def _indexes(db: sqlite3.Connection, _: dict[str, str], found: VerifyReport) -> None:
     there = {name for kind, name in look_of(db) if kind == "index"}
     for name, asked in _ASKED.items():
         if name not in there:
@@ -154,7 +154,7 @@ def _indexes(db: sqlite3.Connection, _: dict[str, str], found: Verified) -> None
             found.say(f"file: index {name} does not fit its table")
 
 
-def _numbers(db: sqlite3.Connection, found: Verified) -> None:
+def _numbers(db: sqlite3.Connection, found: VerifyReport) -> None:
     number = int(db.execute("PRAGMA application_id").fetchone()[0])
     if number not in (file.APPLICATION_ID, 0):
         found.say(f"file: its application_id is {number:#x}, not {file.APPLICATION_ID:#x}")
@@ -190,7 +190,7 @@ def _chain(
     link: Link,
     name: Callable[[tuple[Any, ...]], str],
     gaps: set[int],
-    found: Verified,
+    found: VerifyReport,
 ) -> tuple[int, tuple[int, bytes]]:
     """Follow a chain; each row that does not fit is named once, then it goes on from there."""
     count, (number, chain) = 0, start
@@ -230,7 +230,7 @@ def _when(at: Any) -> str:
         return str(at)
 
 
-def _events(db: sqlite3.Connection, meta: dict[str, str], found: Verified) -> None:
+def _events(db: sqlite3.Connection, meta: dict[str, str], found: VerifyReport) -> None:
     old_until = int(meta.get("old_until", 0))
 
     def link(previous: bytes, row: tuple[Any, ...]) -> bytes:
@@ -256,7 +256,7 @@ def _events(db: sqlite3.Connection, meta: dict[str, str], found: Verified) -> No
     found.head = f"{last}:{chain.hex()}"
 
 
-def _old_row(row: tuple[Any, ...], found: Verified) -> None:
+def _old_row(row: tuple[Any, ...], found: VerifyReport) -> None:
     """Schema 1 did not hash the type; it stands in the body, too."""
     try:
         same = decode(row[3])["type"] == row[2]
@@ -266,7 +266,7 @@ def _old_row(row: tuple[Any, ...], found: Verified) -> None:
         found.say(f"event {row[0]}: its type is not what was written")
 
 
-def _samples(db: sqlite3.Connection, meta: dict[str, str], found: Verified) -> None:
+def _samples(db: sqlite3.Connection, meta: dict[str, str], found: VerifyReport) -> None:
     found.samples, _ = _chain(
         _pages(db, "sample", "id"),
         file.anchor(meta, "sample"),
@@ -277,7 +277,7 @@ def _samples(db: sqlite3.Connection, meta: dict[str, str], found: Verified) -> N
     )
 
 
-def _kept(db: sqlite3.Connection, _: dict[str, str], found: Verified) -> None:
+def _kept(db: sqlite3.Connection, _: dict[str, str], found: VerifyReport) -> None:
     for seq, at, kind, body, before, chain in _pages(db, "kept", "seq"):
         found.kept += 1
         try:

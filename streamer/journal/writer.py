@@ -28,12 +28,12 @@ from .prune import prune_step
 from .recorder import Moment, Sample, pack_body, rebuild
 from .salvage import salvage
 from .schema import JournalError, JournalLocked
-from .sql_reader import Reader, ReadError
+from .sql_reader import ReadError, SqlReader
 from .wal import WAL_DEADLINE_S, read_wal
 
 log = logging.getLogger("mt5dash.journal")
 
-__all__ = ["Journal", "JournalError", "JournalLocked", "Listener", "Restored"]
+__all__ = ["Journal", "JournalError", "JournalListener", "JournalLocked", "Restored"]
 
 BATCH = 512
 TAIL_EVENTS = 2000
@@ -60,7 +60,7 @@ class Restored:
     notes: list[str] = field(default_factory=list)
 
 
-class Listener(Protocol):
+class JournalListener(Protocol):
     """Who hears of commits and troubles; called on the loop."""
 
     def journal_committed(self, seq: int) -> None: ...
@@ -90,9 +90,9 @@ class Journal:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._reader = Reader(self.path, READ_DEADLINE_S)
+        self._reader = SqlReader(self.path, READ_DEADLINE_S)
         self._loop: asyncio.AbstractEventLoop
-        self._listener: Listener
+        self._listener: JournalListener
         self._db: sqlite3.Connection | None = None
         self._whole = True
         self._chain = b""
@@ -126,7 +126,7 @@ class Journal:
 
     # -- on the loop ----------------------------------------------------------------------
 
-    async def start(self, listener: Listener) -> Restored:
+    async def start(self, listener: JournalListener) -> Restored:
         """Open or make the file and read what it knows.
 
         Raises:

@@ -29,7 +29,7 @@ FOUND_S = 25.0
 """How long the upstream's audit is waited for after its answer was lost."""
 
 
-class Passing:
+class CommandForwarder:
     """Passes commands on to the upstreams of one relay."""
 
     def __init__(self, relay: Relay) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from ..protocol.codec import iso
 from ..state.reducer import MAX_EQUITY, MAX_TRADES, FeedState
 from ..state.source import Wire
-from .offsets import place_of
+from .offsets import event_ref
 
 STATUS = {"BOT_STATUS": "bot", "TERMINAL_STATUS": "terminal"}
 """Log events that are a state as well, and where a snapshot has the last one."""
@@ -119,7 +119,7 @@ def _fill_equity(state: FeedState, curve: Any) -> bool:
 def _fill_trades(state: FeedState, trades: Any, epoch: str) -> bool:
     if not isinstance(trades, list):
         return False
-    held = {place_of(trade.get("origin")) for trade in state.recent_trades}
+    held = {event_ref(trade.get("origin")) for trade in state.recent_trades}
     older = []
     for trade in trades:
         if not isinstance(trade, dict):
@@ -128,7 +128,7 @@ def _fill_trades(state: FeedState, trades: Any, epoch: str) -> bool:
         seq = line.pop("seq", None)
         if "origin" not in line and type(seq) is int:
             line["origin"] = f"{epoch}:{seq}"
-        if place_of(line.get("origin")) not in held:
+        if event_ref(line.get("origin")) not in held:
             older.append(line)
     if not older:
         return False

@@ -14,11 +14,11 @@ from ..protocol.codec import decode, encode
 RANGE = 50_000
 """Events of the journal that one query looks through."""
 
-Place = tuple[str, int]
+EventRef = tuple[str, int]
 """Epoch and number of an event on the feed that numbered it."""
 
 
-def place_of(text: Any) -> Place | None:
+def event_ref(text: Any) -> EventRef | None:
     """``EPOCH:SEQ`` as epoch and number; ``None`` when it is none."""
     if not isinstance(text, str):
         return None
@@ -28,7 +28,7 @@ def place_of(text: Any) -> Place | None:
     return epoch, int(number)
 
 
-class Positions:
+class RelayOffsets:
     """Numbers of the last published event by epoch: of the feed that an event was taken from
     (``via``) and of the one that numbered it first (``origin``).
 
@@ -86,7 +86,7 @@ class Positions:
                 continue
             event = decode(bytes(rows[0][1]))
             for key in ("via", "origin"):
-                place = place_of(event.get(key))
+                place = event_ref(event.get(key))
                 if place is not None and place[0] == epoch:
                     return place[1]
             high = int(rows[0][0]) - 1  # the text stood somewhere inside the event
@@ -119,5 +119,5 @@ class Positions:
         if raw is None:
             return None
         event = decode(raw)
-        places = (place_of(event.get("origin")), place_of(event.get("via")))
+        places = (event_ref(event.get("origin")), event_ref(event.get("via")))
         return any(place is not None and place[0] in epochs for place in places)

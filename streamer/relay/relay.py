@@ -21,9 +21,9 @@ from ..protocol.messages import Event, RiskAlert
 from ..protocol.sanitise import clean
 from ..state.reducer import FeedState
 from ..state.source import Wire
-from .forwarding import Passing
-from .offsets import Positions, place_of
-from .upstream import Refusal, Upstream
+from .forwarding import CommandForwarder
+from .offsets import RelayOffsets, event_ref
+from .upstream import Upstream, UpstreamRefused
 
 log = logging.getLogger("mt5dash.relay")
 
@@ -50,8 +50,8 @@ class Relay:
     def __init__(self, feed: Feed, upstreams: Sequence[tuple[str, str | None]]) -> None:
         self.feed = feed
         feed.keeps_values = True
-        self.positions = Positions(feed.journal)
-        self.passing = Passing(self)
+        self.positions = RelayOffsets(feed.journal)
+        self.passing = CommandForwarder(self)
         self.upstreams = [Upstream(self, url, token) for url, token in upstreams]
         labels = [upstream.label for upstream in self.upstreams]
         for label in labels:
@@ -201,26 +201,28 @@ class Relay:
         """Look at a feed, and what stands behind it, before anything of it is published.
 
         Raises:
-            Refusal: it is this relay, or takes its events from it.
+            UpstreamRefused: it is this relay, or takes its events from it.
         """
         own = self.feed.state.epoch
         if epoch == own:
-            raise Refusal("it tells this relay's own events: name the bot's feed as the upstream")
+            raise UpstreamRefused(
+                "it tells this relay's own events: name the bot's feed as the upstream"
+            )
         if own in path:
-            raise Refusal("it takes its events from this relay: that would be a loop")
+            raise UpstreamRefused("it takes its events from this relay: that would be a loop")
 
     def claim(self, upstream: Upstream, *epochs: str) -> None:
         """Note through which upstream these feeds come.
 
         Raises:
-            Refusal: one of them comes through another one already.
+            UpstreamRefused: one of them comes through another one already.
         """
         for epoch in epochs:
             owner = self._owners.get(epoch)
             if owner is upstream:
                 continue
             if owner is not None and owner.refused is None and owner.link.state == "live":
-                raise Refusal(
+                raise UpstreamRefused(
                     f"it brings the same feed (epoch {epoch}) as {owner.label}: one way to it is "
                     "enough"
                 )
@@ -267,7 +269,7 @@ class Relay:
             return None
         for name in upstream.bots.values():
             raw = await self.positions.newest(name) if name else None
-            place = place_of(decode(raw).get("origin")) if raw is not None else None
+            place = event_ref(decode(raw).get("origin")) if raw is not None else None
             if place is not None and place[0] not in self._owners:
                 return place[0]
         return None

@@ -22,7 +22,7 @@ from ..protocol.sanitise import clean
 from ..state.reducer import bot_of
 from ..state.source import Link, Wire
 from .mirror import STATUS, copied, differences, fill_history, same_status
-from .offsets import place_of
+from .offsets import event_ref
 from .transports import Client, frames_of, label_of, open_client, sections
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ Parts = dict[str, Wire]
 """What a snapshot tells of each bot, by its name there."""
 
 
-class Refusal(Exception):
+class UpstreamRefused(Exception):
     """An upstream that cannot be one; the text says why and what to do."""
 
 
@@ -120,7 +120,7 @@ class Upstream:
             self.client = open_client(self.url, self._token, since)
             try:
                 since = await self._follow(self.client)
-            except (FeedLost, Refusal) as error:
+            except (FeedLost, UpstreamRefused) as error:
                 self._refuse(str(error))
             except JournalError as error:
                 log.error("%s: %s; tried again", self.label, error)
@@ -135,7 +135,7 @@ class Upstream:
         async with contextlib.aclosing(frames_of(client)) as frames:
             async for frame in frames:
                 if client.legacy:
-                    raise Refusal(
+                    raise UpstreamRefused(
                         "it speaks the old protocol, without numbers: a relay could not tell "
                         "what it has published already; watch it with --connect instead"
                     )
@@ -154,7 +154,7 @@ class Upstream:
                 turn += 1
                 if turn % AT_ONCE == 0:
                     await asyncio.sleep(0)
-        raise Refusal("it ended")
+        raise UpstreamRefused("it ended")
 
     def _refuse(self, text: str) -> None:
         self.refused = text
@@ -170,7 +170,7 @@ class Upstream:
         """Take a snapshot in; returns the place to join from when that misses less."""
         epoch, seq = frame.get("epoch"), frame.get("seq")
         if not isinstance(epoch, str) or not epoch or type(seq) is not int:
-            raise Refusal("its snapshot has no epoch and number; it is no feed to relay")
+            raise UpstreamRefused("its snapshot has no epoch and number; it is no feed to relay")
         path = frame.get("path")
         self.path = tuple(p for p in path if isinstance(p, str)) if isinstance(path, list) else ()
         self._relay.check_loop(epoch, self.path)
@@ -234,7 +234,7 @@ class Upstream:
         """Events of a feed that came here on another way before: tell what is missing of them."""
         seen: dict[str, set[int]] = {}
         for event in held:
-            place = place_of(event.get("origin"))
+            place = event_ref(event.get("origin"))
             if place is not None:
                 seen.setdefault(place[0], set()).add(place[1])
         for epoch, numbers in seen.items():
@@ -294,7 +294,7 @@ class Upstream:
             return
         if last is not None and seq != last + 1 and not listed:
             self._missing(last + 1, seq - 1, seq - 1 - last, "they did not come")
-        origin = place_of(event.get("origin"))
+        origin = event_ref(event.get("origin"))
         if origin is None:
             line = {**event, "origin": f"{epoch}:{seq}"}
         else:

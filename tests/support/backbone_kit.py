@@ -17,18 +17,18 @@ from streamer.backbone.address import open_store
 from streamer.backbone.model import (
     Batch,
     Claim,
+    ClaimResult,
     Cursor,
-    Found,
     Gap,
-    Held,
-    Joined,
+    ReadResult,
     Snapshot,
     Store,
-    StoreAway,
-    Writing,
+    StoreUnavailable,
+    StreamInfo,
+    WriteBatch,
 )
-from streamer.backbone.reader import Reader
-from streamer.backbone.writer import Writer
+from streamer.backbone.reader import BackboneReader
+from streamer.backbone.writer import BackboneWriter
 from support import needs
 
 Where = tuple[str, str]
@@ -146,7 +146,7 @@ class SmallFeed:
         epoch: Of its numbers.
         seq: The newest event that it has already.
         history: Whether it still has those.
-        options: Of the ``Writer``.
+        options: Of the ``BackboneWriter``.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class SmallFeed:
         self.epoch, self.seq = epoch, seq
         self._history = history
         self.troubles: list[str | None] = []
-        self.writer = Writer(
+        self.writer = BackboneWriter(
             store,
             snapshot=lambda: (self.seq, b'{"epoch":"%s","seq":%d}' % (epoch.encode(), self.seq)),
             changed=lambda: self.troubles.append(self.writer.trouble),
@@ -203,7 +203,7 @@ class Node:
     """
 
     def __init__(self, store: Store, since: tuple[str, int] | None = None) -> None:
-        self.reader = Reader(store, since=since)
+        self.reader = BackboneReader(store, since=since)
         self.news: list[tuple[str, int]] = []
         self.gaps: list[tuple[int, int]] = []
         self.snapshots: list[tuple[str, int, bool]] = []
@@ -275,7 +275,7 @@ class Flaky:
 
     def _check(self) -> None:
         if self.away:
-            raise StoreAway(f"{self.where}: nobody is there")
+            raise StoreUnavailable(f"{self.where}: nobody is there")
 
     async def late(self) -> None:
         """What was lost on the way arrives after all."""
@@ -284,30 +284,30 @@ class Flaky:
             with contextlib.suppress(Exception):
                 await call()
 
-    async def claim(self, claim: Claim) -> Held:
+    async def claim(self, claim: Claim) -> ClaimResult:
         self._check()
         held = await self._store.claim(claim)
         if self.late_after_claim:
             await self.late()
         return held
 
-    async def write(self, writing: Writing, keep: int) -> int:
+    async def write(self, writing: WriteBatch, keep: int) -> int:
         self._check()
         if self.hold:
             self.hold -= 1
             self._held.append(lambda: self._store.write(writing, keep))
-            raise StoreAway(f"{self.where}: no answer")
+            raise StoreUnavailable(f"{self.where}: no answer")
         again = await self._store.write(writing, keep)
         if self.eat:
             self.eat -= 1
-            raise StoreAway(f"{self.where}: no answer")
+            raise StoreUnavailable(f"{self.where}: no answer")
         return again
 
     async def release(self, writer: str) -> None:
         self._check()
         await self._store.release(writer)
 
-    async def join(self) -> Joined | None:
+    async def join(self) -> StreamInfo | None:
         self._check()
         return await self._store.join()
 
@@ -315,7 +315,7 @@ class Flaky:
         self._check()
         return await self._store.saved_at()
 
-    async def read(self, cursor: Cursor, block_s: float) -> Found:
+    async def read(self, cursor: Cursor, block_s: float) -> ReadResult:
         self._check()
         return await self._store.read(cursor, block_s)
 

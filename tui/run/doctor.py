@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from execution.doctor import Check, examine
-from streamer.backbone.model import BackboneError, StoreAway
+from streamer.backbone.model import BackboneError, StoreUnavailable
 from streamer.backbone.publisher import store_for
 from streamer.journal.writer import Journal, JournalError
 from streamer.server.access import Access, AccessError, TokenStore, default_tokens_file
@@ -98,7 +98,7 @@ async def backbone_check(settings: Settings) -> Check:
         return Check("backbone", "failed", str(error), "correct [backbone] in the settings")
     try:
         found = await store.join()
-    except StoreAway as error:
+    except StoreUnavailable as error:
         return Check("backbone", "failed", str(error), "the bot trades without it; nodes wait")
     finally:
         await store.close()

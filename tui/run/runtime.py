@@ -25,7 +25,7 @@ from execution.transport.registry import check_paper, open_backend
 from strategy.trade.trade_book import Why
 from strategy.worker import Worker, build_strategy
 from streamer.alerts.service import Alerts
-from streamer.backbone.publisher import Backbone
+from streamer.backbone.publisher import BackbonePublisher
 from streamer.feed.feed import Feed
 from streamer.feed.health import HealthCheck
 from streamer.journal.writer import Journal, JournalLocked
@@ -139,7 +139,7 @@ class Runtime:
         self.orders: Orders
         self.worker: Worker
         self.alerts: Alerts
-        self.backbone: Backbone | None = None
+        self.backbone: BackbonePublisher | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping: asyncio.Task[None] | None = None
 
@@ -198,7 +198,7 @@ class Runtime:
         settings, feed = self.settings, self.feed
         assert self.journal is not None
         if settings.backbone.url.get_secret_value():
-            self.backbone = Backbone(feed, settings.backbone)
+            self.backbone = BackbonePublisher(feed, settings.backbone)
             await self.backbone.start()
         halted, memory = await recall(self.journal, settings.feed.bot)
         if settings.terminal.backend == "paper" and settings.paper.state is None:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from streamer.alerts.rules import Alert, Rules
+from streamer.alerts.rules import Alert, AlertRules
 from streamer.alerts.settings import AlertSettings
-from streamer.alerts.throttle import Gate, quiet_at
+from streamer.alerts.throttle import AlertThrottle, quiet_at
 
 
-def rules(**settings: Any) -> Rules:
-    return Rules(AlertSettings(**settings))
+def rules(**settings: Any) -> AlertRules:
+    return AlertRules(AlertSettings(**settings))
 
 
 def status(state: str, text: str = "") -> dict[str, Any]:
@@ -162,7 +162,7 @@ def alert(key: str = "k", level: Any = "warning", text: str = "t") -> Alert:
 
 
 def test_repeats_are_counted_and_told_after_a_while() -> None:
-    gate = Gate(AlertSettings(repeat_s=300))
+    gate = AlertThrottle(AlertSettings(repeat_s=300))
     assert [a.text for a in gate.take(alert(), 0)] == ["t"]
     assert gate.take(alert(text="t2"), 1) == []
     assert gate.take(alert(text="t3"), 2) == []
@@ -176,7 +176,7 @@ def test_repeats_are_counted_and_told_after_a_while() -> None:
 
 
 def test_in_quiet_hours_only_what_is_critical_goes_out_and_the_rest_after_them() -> None:
-    gate = Gate(AlertSettings(quiet="22:00-07:00", quiet_zone="UTC", repeat_s=0))
+    gate = AlertThrottle(AlertSettings(quiet="22:00-07:00", quiet_zone="UTC", repeat_s=0))
     assert gate.take(alert("a", "info", "one"), at("23:00")) == []
     assert gate.take(alert("b", "warning", "two"), at("23:10")) == []
     assert [a.text for a in gate.take(alert("c", "critical", "fire"), at("23:20"))] == ["fire"]
@@ -187,7 +187,7 @@ def test_in_quiet_hours_only_what_is_critical_goes_out_and_the_rest_after_them()
 
 
 def test_a_night_full_of_alerts_is_one_message_that_says_how_many() -> None:
-    gate = Gate(AlertSettings(quiet="22:00-07:00", quiet_zone="UTC"))
+    gate = AlertThrottle(AlertSettings(quiet="22:00-07:00", quiet_zone="UTC"))
     for n in range(700):
         gate.take(alert(f"k{n}", "info", f"n{n}"), at("23:00"))
     [summary] = gate.due(at("08:00"))

@@ -16,7 +16,7 @@ from support.feed_kit import OpenFeed, http
 from streamer.backbone import publisher as backbone_feed
 from streamer.backbone.address import open_store
 from streamer.backbone.model import Gap
-from streamer.backbone.publisher import Backbone
+from streamer.backbone.publisher import BackbonePublisher
 from streamer.backbone.settings import BackboneSettings
 from streamer.backbone.source import BackboneSource
 from streamer.feed.feed import Feed
@@ -42,15 +42,17 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     server.kill()
 
 
-Join = Callable[..., Awaitable[Backbone]]
+Join = Callable[..., Awaitable[BackbonePublisher]]
 
 
 @pytest.fixture
 async def join() -> AsyncIterator[Join]:
-    made: list[tuple[Feed, Backbone]] = []
+    made: list[tuple[Feed, BackbonePublisher]] = []
 
-    async def one(feed: Feed, url: str, **settings: Any) -> Backbone:
-        backbone = Backbone(feed, BackboneSettings.model_validate({"url": url, **settings}))
+    async def one(feed: Feed, url: str, **settings: Any) -> BackbonePublisher:
+        backbone = BackbonePublisher(
+            feed, BackboneSettings.model_validate({"url": url, **settings})
+        )
         await backbone.start()
         made.append((feed, backbone))
         return backbone
@@ -156,7 +158,7 @@ async def test_a_restarted_feed_sends_what_its_journal_had_and_the_stream_had_no
     open_feed: OpenFeed, source: Callable[..., Awaitable[BackboneSource]], url: str
 ) -> None:
     feed = await open_feed("a.db")
-    backbone = Backbone(feed, BackboneSettings.model_validate({"url": url}))
+    backbone = BackbonePublisher(feed, BackboneSettings.model_validate({"url": url}))
     await backbone.start()
     feed.publish(scan(1))
     await until(lambda: backbone.writer.delivered == 1)
@@ -166,7 +168,7 @@ async def test_a_restarted_feed_sends_what_its_journal_had_and_the_stream_had_no
     await feed.close()
     again = await open_feed("a.db")
     assert again.state.seq == 11
-    after = Backbone(again, BackboneSettings.model_validate({"url": url}))
+    after = BackbonePublisher(again, BackboneSettings.model_validate({"url": url}))
     await after.start()
     heard: list[dict[str, Any]] = []
     node = await source(url, since=f"{again.state.epoch}:1")
@@ -239,7 +241,7 @@ async def test_the_last_events_of_a_feed_that_stops_reach_the_stream(
     open_feed: OpenFeed, source: Callable[..., Awaitable[BackboneSource]], url: str
 ) -> None:
     feed = await open_feed("a.db")
-    backbone = Backbone(feed, BackboneSettings.model_validate({"url": url}))
+    backbone = BackbonePublisher(feed, BackboneSettings.model_validate({"url": url}))
     await backbone.start()
     await until(lambda: backbone.writer.trouble is None)
     for count in range(100):

@@ -13,7 +13,7 @@ from support.feed_kit import OpenFeed, frame_of, join, until
 from support.relay_kit import Viewer, make_relay, quick
 
 from streamer.backbone import memory as backbone_memory
-from streamer.backbone.publisher import Backbone
+from streamer.backbone.publisher import BackbonePublisher
 from streamer.backbone.settings import BackboneSettings
 from streamer.protocol.messages import Account, AccountUpdate
 
@@ -40,7 +40,7 @@ async def test_a_relay_reads_a_backbone_and_goes_on_after_a_restart(
     open_feed: OpenFeed, tmp_path: Path, address: str
 ) -> None:
     feed = await open_feed("bot.db", bot="gold")
-    backbone = Backbone(feed, BackboneSettings(url=SecretStr(address)))
+    backbone = BackbonePublisher(feed, BackboneSettings(url=SecretStr(address)))
     await backbone.start()
     relay = make_relay(tmp_path, address)
     await relay.start()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streamer.journal.writer import Journal
 from streamer.relay.mirror import differences, fill_history, same_status
-from streamer.relay.offsets import Positions, place_of
+from streamer.relay.offsets import RelayOffsets, event_ref
 from streamer.state.reducer import FeedState
 
 
@@ -50,7 +50,7 @@ async def test_the_newest_event_of_each_feed_is_found_wherever_it_stands(
         {},
     ]
     journal = await written(tmp_path / "j.db", events)
-    positions = Positions(journal)
+    positions = RelayOffsets(journal)
     assert await positions.last("aa") == 29, "not what only looks like an origin"
     assert await positions.last("bb") == 19
     assert await positions.last("cc") == 24
@@ -71,7 +71,7 @@ async def test_whose_a_name_was_stands_in_the_journal(tmp_path: Path) -> None:
         {"bot": "gold"},
     ]
     journal = await written(tmp_path / "j.db", events)
-    positions = Positions(journal)
+    positions = RelayOffsets(journal)
     assert await positions.comes_from("gold", ("aa",)) is True
     assert await positions.comes_from("gold", ("bb",)) is False
     assert await positions.comes_from("silver", ("cc",)) is True
@@ -81,11 +81,11 @@ async def test_whose_a_name_was_stands_in_the_journal(tmp_path: Path) -> None:
 
 @given(st.text(max_size=30) | st.none() | st.integers())
 def test_a_place_is_an_epoch_and_a_number_or_none(text: Any) -> None:
-    place = place_of(text)
+    place = event_ref(text)
     if place is not None:
         assert place[0]
         assert place[1] >= 0
-        assert place_of(f"{place[0]}:{place[1]}") == place
+        assert event_ref(f"{place[0]}:{place[1]}") == place
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_place_is_an_epoch_and_a_number_or_none(text: Any) -> None:
     [("e:5", ("e", 5)), ("a:b:5", ("a:b", 5)), (":5", None), ("e:-1", None), ("e:٣", None)],
 )
 def test_places_as_they_are_written(text: str, place: tuple[str, int] | None) -> None:
-    assert place_of(text) == place
+    assert event_ref(text) == place
 
 
 def test_statuses_are_the_same_whoever_told_them() -> None:
