@@ -355,8 +355,8 @@ async def test_each_row_is_chained_to_the_one_before(open_feed: OpenFeed, tmp_pa
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from streamer.feed import Feed
-from streamer.journal import Journal
+from streamer.feed.feed import Feed
+from streamer.journal.writer import Journal
 from streamer.settings import FeedSettings
 
 async def main():
