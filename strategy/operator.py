@@ -26,7 +26,7 @@ from streamer.protocol.commands import (
 from streamer.protocol.messages import Command, CommandResult, Expect
 from streamer.protocol.sanitise import clean
 
-from .risk.risk_limits import RiskDesk
+from .risk.risk_limits import RiskLimits
 
 SENDS_ORDERS = frozenset({"close_position", "modify_position", "cancel_order", "flatten"})
 
@@ -64,17 +64,17 @@ class Bot(Protocol):
     """The part of the worker that commands work on."""
 
     paused: bool
-    desk: RiskDesk
+    risk_limits: RiskLimits
     magic: int
 
     @property
     def client(self) -> Reader: ...
     @property
     def orders(self) -> Orders: ...
-    def tell(self) -> None: ...
+    def publish_status(self) -> None: ...
     def wake(self) -> None: ...
     def alert(self, code: str, text: str) -> None: ...
-    async def look(self) -> object: ...
+    async def refresh_account(self) -> object: ...
 
 
 class Operator:
@@ -111,7 +111,7 @@ class Operator:
                 result = await plain[command.name](actor)
             case _:
                 raise BadCommand("UNKNOWN_COMMAND", f"{command.name} is not carried out here")
-        self._bot.tell()
+        self._bot.publish_status()
         return CommandResult(id=command.id, ok=True, result=result)
 
     async def _pause(self, actor: str) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Operator:
     async def _resume(self, actor: str) -> dict[str, Any]:
         self._bot.paused = False
         self._bot.wake()
-        return {"paused": False, "halted": self._bot.desk.halted is not None}
+        return {"paused": False, "halted": self._bot.risk_limits.halted is not None}
 
     async def _scan_now(self, actor: str) -> dict[str, Any]:
         self._bot.wake()
@@ -129,9 +129,9 @@ class Operator:
 
     async def _halt(self, args: Halt, id: str, actor: str) -> dict[str, Any]:
         reason = clean(args.reason or "", TEXT_MAX) or "halted by the operator"
-        self._bot.desk.halted = reason
+        self._bot.risk_limits.halted = reason
         self._bot.alert("KILL_SWITCH", f"kill switch on: {reason} ({actor})")
-        self._bot.tell()
+        self._bot.publish_status()
         result: dict[str, Any] = {"halted": True, "reason": reason}
         if args.flatten:
             try:
@@ -143,7 +143,7 @@ class Operator:
 
     async def _release(self, actor: str) -> dict[str, Any]:
         now = await self._bot.client.server_now()
-        self._bot.desk.release(math.inf if now is None else now)
+        self._bot.risk_limits.release(math.inf if now is None else now)
         self._bot.alert("RELEASED", f"kill switch off, limits counted anew ({actor})")
         self._bot.wake()
         return {"halted": False}
@@ -204,7 +204,7 @@ class Operator:
             key = f"{id}:{position.ticket}"
             outcome = await orders.close(position.ticket, comment="flatten", by="operator", key=key)
             results.append((f"position {position.ticket}", outcome))
-        await self._bot.look()
+        await self._bot.refresh_account()
         failed = failures(results)
         if failed:
             raise BadCommand(
@@ -223,7 +223,7 @@ class Operator:
             raise BadCommand("UNKNOWN_OUTCOME", outcome.text)
         if not outcome.ok:
             raise BadCommand("REJECTED", outcome.text)
-        await self._bot.look()
+        await self._bot.refresh_account()
         found = {
             "status": outcome.status,
             "retcode": outcome.retcode,

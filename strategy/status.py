@@ -11,7 +11,7 @@ from msgspec import UNSET
 from execution.transport.health import Status
 from streamer.protocol.messages import BotStatus, Event, Reason, RiskMemory
 
-from .scan.gate_context import Stop
+from .scan.gate_context import Block
 
 Mode = Literal["observe", "paper", "live"]
 State = Literal["starting", "waiting", "paused", "halted", "error", "stopped"]
@@ -35,7 +35,7 @@ def _reason(code: str, text: str, halted: str | None) -> Reason:
 
 
 def halted_before(bot: Mapping[str, Any] | None) -> str | None:
-    """Why the kill switch was on when ``bot``, the last BOT_STATUS of an earlier run, was
+    """OrderReason the kill switch was on when ``bot``, the last BOT_STATUS of an earlier run, was
     told; ``None`` when it was off. Give it to the worker, so that a restart does not release."""
     reason = (bot or {}).get("reason")
     if not isinstance(reason, Mapping) or reason.get("code") != KILL_SWITCH:
@@ -51,7 +51,7 @@ def state_of(
     halted: str | None,
     error: str | None,
     terminal: Status,
-    stops: tuple[Stop, ...],
+    blocks: tuple[Block, ...],
     journal_ok: bool,
 ) -> Verdict:
     """The bot's state and the one reason that matters most to an operator."""
@@ -66,8 +66,8 @@ def state_of(
     if not terminal.connected:
         text = terminal.condition if terminal.error is None else terminal.error.text
         return "waiting", Reason(code="TERMINAL", text=f"terminal {terminal.state}: {text}")
-    if stops:
-        return "halted", Reason(code=stops[0].gate.upper(), text=stops[0].text)
+    if blocks:
+        return "halted", Reason(code=blocks[0].gate.upper(), text=blocks[0].text)
     if not journal_ok:
         text = "the journal is not being written: nothing is opened"
         return "waiting", Reason(code="JOURNAL", text=text)
@@ -76,7 +76,7 @@ def state_of(
     return "waiting", None
 
 
-class Teller:
+class StatusPublisher:
     """Publishes BOT_STATUS, once for each change."""
 
     def __init__(
@@ -86,7 +86,7 @@ class Teller:
         self._strategy, self._mode, self._cycle_s = strategy, mode, cycle_s
         self._told: tuple[object, ...] | None = None
 
-    def tell(
+    def publish(
         self,
         verdict: Verdict,
         funnel: Mapping[str, int],

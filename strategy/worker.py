@@ -38,17 +38,17 @@ from .ml.model_gate import Judge
 from .ml.trainer import Trainer
 from .operator import Operator, check, refused
 from .risk import account
-from .risk.risk_limits import RiskDesk
-from .scan.gate_context import Desk, Stop
+from .risk.risk_limits import RiskLimits
+from .scan.gate_context import AccountView, Block
 from .scan.gates import funnel
 from .scan.news import Calendar
-from .scan.scanner import Row, Scan, Scanner
+from .scan.scanner import Scan, Scanner, ScanRow
 from .scan.worker_thread import Compute, Thread
 from .settings import RiskSettings, StrategySettings
-from .status import Mode, Teller, starting, state_of, stopped
-from .trade.executor import Trader
-from .trade.position_manager import Keeper
-from .trade.trade_book import Book, Why
+from .status import Mode, StatusPublisher, starting, state_of, stopped
+from .trade.executor import Executor
+from .trade.position_manager import PositionManager
+from .trade.trade_book import OrderReason, TradeBook
 
 __all__ = ["Worker", "build_strategy"]
 
@@ -66,7 +66,7 @@ class Worker:
 
     Args:
         journal_ok: Whether log events are being written; without that nothing is opened.
-        halted: Why the kill switch is on from the start (it survives a restart).
+        halted: OrderReason the kill switch is on from the start (it survives a restart).
         memory: What an earlier run knew of the risk limits; used for the same account only.
         compute: Where the strategy runs; a thread of its own when not given.
         models: Folder of the learned models. Not given: nothing is learned, as in a backtest,
@@ -90,17 +90,17 @@ class Worker:
         memory: RiskMemory | None = None,
         compute: Compute | None = None,
         models: Path | None = None,
-        left_open: Mapping[int, Why] | None = None,
+        left_open: Mapping[int, OrderReason] | None = None,
     ) -> None:
         self.client, self.observer, self.orders = client, observer, orders
         self.settings, self.risk, self.mode = settings, risk, mode
         self.publish, self._journal_ok = publish, journal_ok
         self.magic = client.settings.magic
-        self.desk = RiskDesk(risk, halted=halted)
+        self.risk_limits = RiskLimits(risk, halted=halted)
         self.memory = memory
         if memory is not None and memory.peak_equity is not None:
             observer.recall_peak(memory.login, memory.server, memory.peak_equity)
-        self.book = Book(self.magic, left=left_open or {})
+        self.book = TradeBook(self.magic, open_at_last_exit=left_open or {})
         self.calendar = Calendar(settings.news) if settings.news.source else None
         self.scanner = Scanner(client, strategy, settings, compute or Thread(), self.calendar)
         self.trainer: Trainer | None = None
@@ -115,7 +115,7 @@ class Worker:
                 symbols=lambda: tuple(settings.symbols) or tuple(observer.symbols),
                 folder=models,
             )
-        self.trader = Trader(client, orders, self.book, settings, risk, self._justify)
+        self.executor = Executor(client, orders, self.book, settings, risk, self._justify)
         self.operator = Operator(self)
         self.paused = False
         self._error: str | None = None
@@ -124,21 +124,21 @@ class Worker:
         self._selected: set[str] = set()
         self._funnel: dict[str, int] = {}
         self._next: datetime | None = None
-        self._teller = Teller(publish, strategy.name, mode, settings.cycle_s)
+        self._status = StatusPublisher(publish, strategy.name, mode, settings.cycle_s)
         self._wake = asyncio.Event()
         self._observed = asyncio.Event()
         self.busy = asyncio.Lock()
         self.stopping = False
         self._connections = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self.keeper = Keeper(self)
+        self.keeper = PositionManager(self)
         observer.limits = self.keeper.limits
 
     # -- life -------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Scan and manage until cancelled or stopped."""
-        self._teller.tell(starting(self.desk.halted), {}, None, self._remembered())
+        self._status.publish(starting(self.risk_limits.halted), {}, None, self._remembered())
         unwatch = self.observer.watch(self._on_observation)
         self._tasks = [
             asyncio.create_task(self._scans(), name="worker-scan"),
@@ -169,7 +169,9 @@ class Worker:
         async with self.busy:
             for task in self._tasks:
                 task.cancel()
-        self._teller.tell(stopped(self.desk.halted), self._funnel, None, self._remembered())
+        self._status.publish(
+            stopped(self.risk_limits.halted), self._funnel, None, self._remembered()
+        )
 
     async def command(self, command: Command, actor: str) -> CommandResult:
         """Carry out a command; a refusal is an answer, never an exception."""
@@ -210,7 +212,7 @@ class Worker:
                 self._error = f"{type(error).__name__}: {error}"
                 self.alert("WORKER_ERROR", f"the scan failed: {self._error}", "critical")
             self._next = datetime.now(UTC) + timedelta(seconds=wait)
-            self.tell()
+            self.publish_status()
             try:
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
@@ -224,13 +226,13 @@ class Worker:
             return None
         self.publish(ScanStart(count=len(symbols)))
         now = await self._now()
-        desk = await self._desk()
+        view = await self._account_view()
         scan = await self.scanner.scan(
             symbols,
-            desk,
+            view,
             now=now,
             utc_offset=self.client.clock.utc_offset,
-            rested={} if now is None else self.book.rested(now),
+            since_last_trade_s={} if now is None else self.book.since_last_trade_s(now),
         )
         rows = dict(scan.rows)
         for symbol, row in rows.items():
@@ -243,40 +245,40 @@ class Worker:
                 if sent >= MOST_TRADES or self.stopping:
                     break
                 async with self.busy:
-                    stop, was_sent = await self._take(row)
+                    block, was_sent = await self._take(row)
                 sent += was_sent
-                rows[row.case.symbol] = replace(row, stop=stop)
-        self._funnel = funnel(row.stop for row in rows.values())
+                rows[row.case.symbol] = replace(row, block=block)
+        self._funnel = funnel(row.block for row in rows.values())
         self.publish(
             ScanSummary(
                 symbols={symbol: row.text for symbol, row in rows.items()},
                 count=len(rows),
-                candidates=sum(row.stop is None for row in rows.values()),
+                candidates=sum(row.block is None for row in rows.values()),
                 details={symbol: row.detail() for symbol, row in rows.items()},
                 duration_ms=scan.duration_ms,
             )
         )
         return replace(scan, rows=rows)
 
-    async def _take(self, row: Row) -> tuple[Stop | None, bool]:
-        """Try a candidate. Returns what stopped it, and whether an order was sent."""
+    async def _take(self, row: ScanRow) -> tuple[Block | None, bool]:
+        """Try a candidate. Returns what blocked it, and whether an order was sent."""
         symbol = row.case.symbol
         try:
-            taken = await self.trader.take(row, await self._desk())
+            taken = await self.executor.take(row, await self._account_view())
         except TerminalError as error:
-            return Stop("TERMINAL", f"Exec Block: {error}", "terminal"), False
+            return Block("TERMINAL", f"Exec Block: {error}", "terminal"), False
         if taken.outcome is None:
-            return taken.stop, False
+            return taken.block, False
         outcome = taken.outcome
         now = await self._now()
         if now is not None:
             # also after a refusal: the same order is not tried again every scan
             self.book.last[symbol] = now
         if not outcome.ok and outcome.status != "unknown":
-            return Stop("BLOCKED", f"Exec Block: Order Rejected ({outcome.text})", "order"), True
+            return Block("BLOCKED", f"Exec Block: Order Rejected ({outcome.text})", "order"), True
         self._sent.append((time.monotonic(), symbol))
         if outcome.status == "unknown":
-            return Stop("BLOCKED", "Exec Block: Order Outcome Unknown", "unknown_order"), True
+            return Block("BLOCKED", "Exec Block: Order Outcome Unknown", "unknown_order"), True
         await self.observer.refresh()
         return None, True
 
@@ -295,28 +297,28 @@ class Worker:
         except TerminalError:
             return None
 
-    async def _desk(self) -> Desk:
+    async def _account_view(self) -> AccountView:
         """The account-wide side of the gates, from the newest observation."""
         seen, status = self.observer.latest, self.client.status
         text = status.condition if status.error is None else status.error.text
-        desk = Desk(
+        view = AccountView(
             self.settings,
             self.risk,
             enabled=self.settings.enabled,
             paused=self.paused or self.stopping,
-            halted=self.desk.halted,
+            halted=self.risk_limits.halted,
             mode=self.mode,
             terminal=status.state if seen is not None or not status.connected else "stale",
             terminal_text=text if seen is not None else "the account was not read yet",
             journal_ok=self._journal_ok(),
             unknown=frozenset(intent.symbol for intent in self.orders.unknown.values()),
-            stops=self.desk.stops,
+            blocks=self.risk_limits.blocks,
         )
         if seen is None:
-            return desk
+            return view
         self._sent = [(at, symbol) for at, symbol in self._sent if at >= seen.at]
         sent = [symbol for _, symbol in self._sent]
-        return account.on_desk(desk, seen, self.magic, sent, await self._infos(seen))
+        return account.with_observation(view, seen, self.magic, sent, await self._infos(seen))
 
     async def _infos(self, seen: Observation) -> dict[str, SymbolInfo]:
         out = {}
@@ -369,7 +371,7 @@ class Worker:
 
     # -- telling ----------------------------------------------------------------------------
 
-    def tell(self) -> None:
+    def publish_status(self) -> None:
         """Publish BOT_STATUS if anything in it has changed."""
         if self.stopping:
             return
@@ -377,13 +379,13 @@ class Worker:
             enabled=self.settings.enabled,
             mode=self.mode,
             paused=self.paused,
-            halted=self.desk.halted,
+            halted=self.risk_limits.halted,
             error=self._error,
             terminal=self.client.status,
-            stops=self.desk.stops,
+            blocks=self.risk_limits.blocks,
             journal_ok=self._journal_ok(),
         )
-        self._teller.tell(verdict, self._funnel, self._next, self._remembered())
+        self._status.publish(verdict, self._funnel, self._next, self._remembered())
 
     def _remembered(self) -> RiskMemory | None:
         seen = self.observer.latest
@@ -391,7 +393,7 @@ class Worker:
             return self.memory
         account = seen.account
         peak = self.observer.peak_equity
-        return self.desk.memory(account.login, account.server, peak, account.equity)
+        return self.risk_limits.memory(account.login, account.server, peak, account.equity)
 
     def alert(
         self,
@@ -412,6 +414,6 @@ class Worker:
         what = "nothing is opened until it can be" if stops else "trading goes on without it"
         self.alert("NEWS_CALENDAR", f"the news calendar cannot be read: {trouble}; {what}")
 
-    async def look(self) -> Observation | None:
+    async def refresh_account(self) -> Observation | None:
         """Read the account now."""
         return await self.observer.refresh()

@@ -28,7 +28,7 @@ from execution.paper.market.model import Chunk, Ticks
 from execution.paper.market.replay import ReplayMarket
 from execution.paper.opening import account_config
 from execution.settings import PaperSettings
-from strategy.backtest.backtest import Report, run
+from strategy.backtest.backtest import BacktestReport, run
 from strategy.base import load
 from strategy.settings import RiskSettings, StrategySettings
 
@@ -63,7 +63,7 @@ class Walk(ReplayMarket):
         return Ticks(ticks.time_ms, bid, ask)
 
 
-def trade(market: ReplayMarket, hours: float | None) -> Report:
+def trade(market: ReplayMarket, hours: float | None) -> BacktestReport:
     clock = SteppedClock(market.start)
     terminal = PaperTerminal(market, clock, account_config(PaperSettings()))
     plan = StrategySettings(cooldown_s=60.0)

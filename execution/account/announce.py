@@ -20,11 +20,11 @@ from ..orders.intents import by_of, id_in
 from ..transport.client import TerminalClient
 from . import shapes
 from .lifecycle import Change, CloseReason, Life, close_reason, moment
-from .pending import Step
+from .pending import OrderStep
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class TradeReason:
     """What justified an order of the bot's."""
 
     score: float | None = None
@@ -53,10 +53,10 @@ class Announcer:
         self._client = client
         self._publish = publish
         self._magic = magic
-        self.why: dict[int, Why] = {}
+        self.why: dict[int, TradeReason] = {}
         """By order ticket."""
 
-    def steps(self, steps: Iterable[Step]) -> None:
+    def publish_pending_steps(self, steps: Iterable[OrderStep]) -> None:
         """``ORDER_UPDATE`` of pending orders."""
         for step in steps:
             order = step.order
@@ -79,7 +79,7 @@ class Announcer:
                 )
             )
 
-    def change(self, change: Change, reading: Reading, point: float | None) -> None:
+    def publish_deal(self, change: Change, reading: Reading, point: float | None) -> None:
         """The events of one deal."""
         if change.what in {"opened", "enlarged"}:
             self._execution(change, reading, point)
@@ -90,7 +90,9 @@ class Announcer:
         else:
             self._resized(change, reading)
 
-    def stops(self, old: TradePosition, new: TradePosition, life: Life | None) -> None:
+    def publish_stop_change(
+        self, old: TradePosition, new: TradePosition, life: Life | None
+    ) -> None:
         """``POSITION_MODIFIED`` for a stop loss or take profit that was moved."""
         self._publish(
             PositionModified(
@@ -109,7 +111,7 @@ class Announcer:
 
     def _execution(self, change: Change, reading: Reading, point: float | None) -> None:
         deal, life = change.deal, change.life
-        why = self.why.get(deal.order, Why())
+        why = self.why.get(deal.order, TradeReason())
         sl, tp = _stops(change, reading)
         asked = self._asked(deal, reading.orders.get(deal.order))
         slippage = None
@@ -135,7 +137,7 @@ class Announcer:
 
     def _opened(self, change: Change, reading: Reading) -> None:
         deal, life = change.deal, change.life
-        why = self.why.get(deal.order, Why())
+        why = self.why.get(deal.order, TradeReason())
         sl, tp = _stops(change, reading)
         risk = reading.risks.get(life.ticket)
         self._publish(

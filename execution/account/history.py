@@ -12,17 +12,17 @@ from ..orders.reconcile import LATEST
 from ..transport.backend import Call
 from ..transport.client import TerminalClient
 from ..transport.clock import DAY, midnight
-from .lifecycle import Book, moment, order_of, realised
+from .lifecycle import PositionBook, moment, order_of, realised
 
 OVERLAP_S = 60
 """Deals are read again from a little before the newest one."""
 
 
-class History:
-    """Reads an account's deals and keeps the :class:`execution.lifecycle.Book` of them."""
+class DealHistory:
+    """Reads an account's deals and keeps the :class:`execution.account.lifecycle.PositionBook` of them."""
 
     def __init__(self, client: TerminalClient) -> None:
-        self.book = Book()
+        self.book = PositionBook()
         self._client = client
         self._newest = 0.0
         self._mark: Mark = (0, 0)
@@ -64,7 +64,7 @@ class History:
             life = None
             if not isinstance(deals, TerminalError):
                 # What came after the reading above is news for the next poll, not history.
-                own = Book()
+                own = PositionBook()
                 own.seed(d for d in deals if d.ticket in self.book.seen or moment(d) < start)
                 life = own.lives.get(identifier)
             position = open_now.get(identifier)
@@ -91,7 +91,7 @@ class History:
                 self._today[deal.ticket] = realised(deal)
         return fresh
 
-    def count(self, deals: Iterable[TradeDeal], book: Book) -> None:
+    def count(self, deals: Iterable[TradeDeal], book: PositionBook) -> None:
         """These deals were told; ``book`` is what they led to."""
         self.book = book
         for deal in deals:

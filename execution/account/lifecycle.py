@@ -81,16 +81,18 @@ class Change:
 
 
 @dataclass(slots=True)
-class Book:
+class PositionBook:
     """All positions that are open, by identifier, and the deals counted so far."""
 
     lives: dict[int, Life] = field(default_factory=dict)
     seen: dict[int, float] = field(default_factory=dict)
     """Deal tickets counted, with their server time."""
 
-    def copy(self) -> Book:
+    def copy(self) -> PositionBook:
         """A book to try deals on."""
-        return Book({key: replace(life) for key, life in self.lives.items()}, dict(self.seen))
+        return PositionBook(
+            {key: replace(life) for key, life in self.lives.items()}, dict(self.seen)
+        )
 
     def apply(self, deal: TradeDeal) -> list[Change]:
         """Count one deal; ``[]`` when it was counted before or is no trade."""
@@ -199,7 +201,7 @@ def moment(deal: TradeDeal) -> float:
 
 
 def close_reason(deal: TradeDeal, ours: bool, by: str | None) -> CloseReason:
-    """Why a closing deal happened. ``ours``: it bears our magic; ``by``: who asked for it,
+    """TradeReason a closing deal happened. ``ours``: it bears our magic; ``by``: who asked for it,
     where that is known."""
     if deal.reason == c.DEAL_REASON_SL:
         return "sl"

@@ -31,8 +31,8 @@ from ..settings import TerminalSettings
 from ..transport.backend import Call
 from ..transport.client import TerminalClient
 from . import shapes
-from .announce import Announcer, Reading, Why
-from .history import History
+from .announce import Announcer, Reading, TradeReason
+from .history import DealHistory
 from .lifecycle import DEPOSITS, TRADES, order_of
 from .pending import PendingBook
 from .risk import Risks
@@ -96,7 +96,7 @@ class Observer:
         self._marking: asyncio.Task[None] | None = None
         self._table = Symbols(client, symbols, publish)
         self._announcer = Announcer(client, publish, settings.magic)
-        self._history = History(client)
+        self._history = DealHistory(client)
         self._pending = PendingBook()
         self._risks = Risks(client)
         self._account: tuple[int, str] | None = None
@@ -134,7 +134,7 @@ class Observer:
         initial_risk: float | None = None,
     ) -> None:
         """Say why the bot sent ``order``; told with the trade that comes of it."""
-        self._announcer.why[order] = Why(score, components, initial_risk)
+        self._announcer.why[order] = TradeReason(score, components, initial_risk)
         while len(self._announcer.why) > 1000:
             del self._announcer.why[next(iter(self._announcer.why))]
 
@@ -260,7 +260,7 @@ class Observer:
             self.peak_equity = None
         elif self._recalled is not None and self._recalled[:2] == (account.login, account.server):
             self.peak_equity = self._recalled[2]
-        history, risks = History(self._client), Risks(self._client)
+        history, risks = DealHistory(self._client), Risks(self._client)
         since = None
         try:
             since = await self._intents.marked(f"{account.login}@{account.server}")
@@ -306,16 +306,18 @@ class Observer:
         history.count(ready, book)
         self._pending, self._held = pending, held
         ends = [step for order in found.values() if (step := pending.end(order))]
-        self._announcer.steps([*steps, *ends])
+        self._announcer.publish_pending_steps([*steps, *ends])
         for change in changes:
-            self._announcer.change(change, reading, self._table.points.get(change.life.symbol))
+            self._announcer.publish_deal(
+                change, reading, self._table.points.get(change.life.symbol)
+            )
         for deal in ready:
             if deal.type in DEPOSITS and self.peak_equity is not None:
                 self.peak_equity += deal.profit
         for identifier, new in reading.positions.items():
             old = self._positions.get(identifier)
             if old is not None and (new.sl, new.tp) != (old.sl, old.tp):
-                self._announcer.stops(old, new, book.lives.get(identifier))
+                self._announcer.publish_stop_change(old, new, book.lives.get(identifier))
         self._risks.drop(life.ticket for life in book.lives.values())
         if ready:
             self._mark()

@@ -22,7 +22,7 @@ ENDS: dict[int, Status] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class OrderStep:
     """What happened to an order, and the order as it then was."""
 
     status: Status
@@ -48,25 +48,25 @@ class PendingBook:
         """The first reading: nothing is told."""
         self.orders = {order.ticket: order for order in orders if order.type not in MARKET_KINDS}
 
-    def read(self, orders: Iterable[TradeOrder]) -> list[Step]:
+    def read(self, orders: Iterable[TradeOrder]) -> list[OrderStep]:
         """Compare with the last reading. What is gone moves to ``leaving``."""
         now = {order.ticket: order for order in orders if order.type not in MARKET_KINDS}
-        steps: list[Step] = []
+        steps: list[OrderStep] = []
         for ticket, order in now.items():
             old = self.orders.get(ticket)
             if old is None:
                 if ticket not in self.ended:
-                    steps.append(Step("placed", order))
+                    steps.append(OrderStep("placed", order))
             elif order.volume_current < old.volume_current:
-                steps.append(Step("partial", order))
+                steps.append(OrderStep("partial", order))
             elif _terms(order) != _terms(old):
-                steps.append(Step("placed", order, "changed"))
+                steps.append(OrderStep("placed", order, "changed"))
         self.leaving |= self.orders.keys() - now.keys()
         self.leaving -= now.keys()
         self.orders = now
         return steps
 
-    def end(self, order: TradeOrder) -> Step | None:
+    def end(self, order: TradeOrder) -> OrderStep | None:
         """The order as the history shows it; ``None`` when its end is no news."""
         self.leaving.discard(order.ticket)
         status = ENDS.get(order.state)
@@ -77,7 +77,7 @@ class PendingBook:
         self.ended.add(order.ticket)
         if len(self.ended) > 4096:
             self.ended = set(sorted(self.ended)[-2048:])
-        return Step(status, order)
+        return OrderStep(status, order)
 
 
 def _terms(order: TradeOrder) -> tuple[float, float, float, float, int]:

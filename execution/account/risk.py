@@ -10,7 +10,7 @@ from ..api import constants as c
 from ..api.structs import TradeOrder, TradePosition
 from ..transport.backend import Call
 from ..transport.client import TerminalClient
-from .announce import Reading, Why
+from .announce import Reading, TradeReason
 from .lifecycle import Change, Life
 
 FRESH_S = 60.0
@@ -57,7 +57,7 @@ class Risks:
         await self._note(whose, calls)
 
     async def opened(
-        self, changes: Iterable[Change], reading: Reading, why: Mapping[int, Why]
+        self, changes: Iterable[Change], reading: Reading, why: Mapping[int, TradeReason]
     ) -> None:
         """Initial risks of positions that these changes opened."""
         calls: list[Call] = []

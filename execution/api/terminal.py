@@ -108,7 +108,7 @@ class TerminalTimeout(TerminalError):
         super().__init__(-10005, f"no answer within {deadline:g} s", function)
 
 
-class Refused(TerminalError):
+class CallRefused(TerminalError):
     """A call that never reached the terminal, so that it certainly had no effect."""
 
 

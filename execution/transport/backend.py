@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from .. import agent
 from ..api import constants as c
-from ..api.terminal import Refused, Terminal, TerminalError, TerminalTimeout
+from ..api.terminal import CallRefused, Terminal, TerminalError, TerminalTimeout
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Backend(Protocol):
         self, function: str, args: Sequence[Any], kwargs: dict[str, Any], deadline: float
     ) -> Reply:
         """One call. Raises :class:`TerminalTimeout` when there is no answer in time,
-        :class:`Refused` when it was not handed over, :class:`TerminalError` when the way to
+        :class:`CallRefused` when it was not handed over, :class:`TerminalError` when the way to
         the terminal broke."""
         ...
 
@@ -128,9 +128,11 @@ class Threaded:
 
     async def _do(self, function: str, work: Callable[[Any], Any], deadline: float) -> Any:
         if self._thread is None:
-            raise Refused(c.RES_E_INTERNAL_FAIL_CONNECT, "the terminal is not started", function)
+            raise CallRefused(
+                c.RES_E_INTERNAL_FAIL_CONNECT, "the terminal is not started", function
+            )
         if self._busy is not None and not self._busy.done():
-            raise Refused(
+            raise CallRefused(
                 c.RES_E_INTERNAL_FAIL_TIMEOUT, "still busy with an earlier call", function
             )
         loop = asyncio.get_running_loop()

@@ -23,7 +23,7 @@ from ..api.structs import (
     TradeOrder,
     TradePosition,
 )
-from ..api.terminal import Array, OutcomeUnknown, Refused, TerminalError, TerminalTimeout, When
+from ..api.terminal import Array, CallRefused, OutcomeUnknown, TerminalError, TerminalTimeout, When
 from ..api.values import expect, value
 from ..orders.intents import Intent
 from .backend import Backend, Call, InProcess, Reply
@@ -62,7 +62,7 @@ class TerminalClient(Connection):
         """Call a function of the module by its name.
 
         Raises:
-            Refused: it never reached the terminal.
+            CallRefused: it never reached the terminal.
             TerminalError: the terminal answered with a failure, or the connection broke.
             TerminalTimeout: no answer in time.
             OutcomeUnknown: ``order_send`` only: the order may stand or not.
@@ -187,7 +187,7 @@ class TerminalClient(Connection):
         exact = coerce(request)
         try:
             return expect(OrderSendResult, await self.call("order_send", exact))
-        except Refused:
+        except CallRefused:
             raise
         except TerminalError as error:
             if error.code in NEVER_SENT:
@@ -205,9 +205,9 @@ class TerminalClient(Connection):
 
 __all__ = [
     "Backend",
+    "CallRefused",
     "InProcess",
     "OutcomeUnknown",
-    "Refused",
     "Status",
     "TerminalClient",
     "TerminalError",

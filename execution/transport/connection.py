@@ -22,7 +22,7 @@ from streamer.protocol.sanitise import clean
 
 from ..api import constants as c
 from ..api.structs import SymbolInfo, TerminalInfo
-from ..api.terminal import Refused, TerminalError
+from ..api.terminal import CallRefused, TerminalError
 from ..api.values import cleaned
 from ..orders.intents import Intent
 from ..settings import TerminalSettings
@@ -178,7 +178,7 @@ class Connection:
     ) -> Any:
         if not self._open:
             reason = self._judged[2]
-            raise Refused(
+            raise CallRefused(
                 c.RES_E_INTERNAL_FAIL_CONNECT,
                 f"the terminal is not connected: {reason.text if reason else 'connecting'}",
                 function,
@@ -206,7 +206,7 @@ class Connection:
             return  # the caller gave up while it was waiting
         if time.monotonic() > job.expires:
             job.answer.set_exception(
-                Refused(c.RES_E_INTERNAL_FAIL_TIMEOUT, "waited too long, not sent", job.name)
+                CallRefused(c.RES_E_INTERNAL_FAIL_TIMEOUT, "waited too long, not sent", job.name)
             )
             return
         try:
@@ -335,7 +335,7 @@ class Connection:
         while not self._jobs.empty():
             job = self._jobs.get_nowait()
             if not job.answer.done():
-                job.answer.set_exception(Refused(c.RES_E_INTERNAL_FAIL_CONNECT, why, job.name))
+                job.answer.set_exception(CallRefused(c.RES_E_INTERNAL_FAIL_CONNECT, why, job.name))
                 job.answer.exception()  # the caller may be gone already
 
     def _tell(

@@ -22,7 +22,7 @@ from streamer.protocol.sanitise import clean
 
 from .. import agent
 from ..api import constants as c
-from ..api.terminal import Refused, TerminalError, TerminalTimeout
+from ..api.terminal import CallRefused, TerminalError, TerminalTimeout
 from .backend import About, Call, Reply
 from .wire import Wire, WireError, replies, request, told, unpacked
 
@@ -69,7 +69,7 @@ class Remote:
 
     def _open_wire(self, what: str) -> Wire:
         if self._wire is None or self._wire.broken:
-            raise Refused(c.RES_E_INTERNAL_FAIL_CONNECT, "no connection to the agent", what)
+            raise CallRefused(c.RES_E_INTERNAL_FAIL_CONNECT, "no connection to the agent", what)
         return self._wire
 
     async def _greeted(self, wire: Wire) -> dict[str, Any]:

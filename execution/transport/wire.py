@@ -17,7 +17,7 @@ import numpy as np
 from ..agent import pack
 from ..api import constants as c
 from ..api import structs
-from ..api.terminal import Refused, TerminalError, TerminalTimeout
+from ..api.terminal import CallRefused, TerminalError, TerminalTimeout
 from .backend import About, Call, Reply
 
 MOST = 512 * 1024 * 1024
@@ -86,7 +86,7 @@ class Wire:
     async def ask(self, request: dict[str, Any], what: str, deadline: float) -> bytes:
         """One request and the content of its answer."""
         if self.broken:
-            raise Refused(c.RES_E_INTERNAL_FAIL_CONNECT, "no connection to the agent", what)
+            raise CallRefused(c.RES_E_INTERNAL_FAIL_CONNECT, "no connection to the agent", what)
         try:
             async with asyncio.timeout(deadline):
                 await self.write({"id": next(self._numbers)} | request)

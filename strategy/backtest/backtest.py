@@ -29,10 +29,10 @@ from ..base import Strategy
 from ..institutional.strategy import InstitutionalStrategy
 from ..scan.worker_thread import Inline
 from ..settings import RiskSettings, StrategySettings
-from ..trade.trade_history import Closed
+from ..trade.trade_history import ClosedTrade
 from ..worker import Worker
-from .precompute import Ahead
-from .skip_rules import Quiet
+from .precompute import PrecomputedStrategy
+from .skip_rules import SkipRules
 
 
 class Stepped(Protocol):
@@ -125,17 +125,17 @@ class Stepping(Worker):
         if held:
             ticks = {s: (await self.client.symbol_info_tick(s)).time_msc / 1000.0 for s in held}
             frames = self.scanner.strategy.timeframes
-            await self.scanner.history.refresh(self.client, ticks, frames[:2][-1:])
+            await self.scanner.bar_cache.refresh(self.client, ticks, frames[:2][-1:])
 
 
 @dataclass
-class Report:
+class BacktestReport:
     """What came of a run. Money in account currency, times in server seconds."""
 
     began: float
     ended: float
     start_balance: float
-    trades: list[Closed] = field(default_factory=list)
+    trades: list[ClosedTrade] = field(default_factory=list)
     equity: list[tuple[float, float]] = field(default_factory=list)
     stopped: Counter[str] = field(default_factory=Counter)
     """Symbol-scans by the gate that stopped them; ``passed`` is the rest, ``waiting`` those
@@ -180,8 +180,8 @@ async def run(
     publish: Callable[[Event], None] | None = None,
     every: bool = False,
     go_on: Callable[[float, int], bool] = lambda now, trades: True,
-) -> Report:
-    """Trade from the clock's present until server time ``until``, or the market's end.
+) -> BacktestReport:
+    """OpenTrade from the clock's present until server time ``until``, or the market's end.
 
     Args:
         poll_s: How often, in market seconds, the account is looked at and the position rules
@@ -204,7 +204,7 @@ async def run(
     ahead = None
     if type(strategy) is InstitutionalStrategy:  # a subclass may see more than its ceiling says
         offset = float(client.clock.utc_offset or 0.0)
-        ahead = Ahead(strategy, terminal.tapes, settings.bars, offset)
+        ahead = PrecomputedStrategy(strategy, terminal.tapes, settings.bars, offset)
     worker = Stepping(
         client,
         observer,
@@ -220,8 +220,8 @@ async def run(
     if worker.calendar is not None and settings.news.source is not None:
         await worker.calendar.read(settings.news.source)
     now = terminal.server_now()
-    report = Report(now, now, (await client.account_info()).balance)
-    quiet = None if every or publish is not None else Quiet(terminal, worker, ahead)
+    report = BacktestReport(now, now, (await client.account_info()).balance)
+    skip = None if every or publish is not None else SkipRules(terminal, worker, ahead)
     seen, next_scan, noted = await observer.refresh(), now, -math.inf
     names = tuple(settings.symbols or observer.symbols)
     step = 0.0  # the first look and scan are at the first sight, as live
@@ -232,20 +232,20 @@ async def run(
             break  # the recorded quotes are at their end
         step = min(poll_s, max(until - now, 1e-3))
         due = now >= next_scan
-        passed = quiet is not None and quiet.passes(now)
+        passed = skip is not None and skip.passes(now)
         wanted = names if due else ()
-        if quiet is not None and passed:
-            wanted = quiet.to_scan(wanted, now)
+        if skip is not None and passed:
+            wanted = skip.to_scan(wanted, now)
         if wanted or not passed:
             seen = await observer.refresh()
             if seen is None:
                 break
             await worker.manage(seen)
-            if quiet is not None:
-                quiet.anchor(seen, await _infos(client, seen))
-                wanted = quiet.to_scan(wanted, now)
+            if skip is not None:
+                skip.anchor(seen, await _infos(client, seen))
+                wanted = skip.to_scan(wanted, now)
         if now - noted >= 60.0:
-            report.equity.append((now, seen.account.equity if quiet is None else quiet.equity))
+            report.equity.append((now, seen.account.equity if skip is None else skip.equity))
             noted = now
             await asyncio.sleep(0)
             if not go_on(now, len(worker.book.closed)):
@@ -259,14 +259,14 @@ async def run(
             worker.only = wanted
             scan = await worker.cycle()
             if scan is not None:
-                stops = [row.stop for row in scan.rows.values()]
-                report.stopped.update("passed" if s is None else s.gate for s in stops)
+                blocks = [row.block for row in scan.rows.values()]
+                report.stopped.update("passed" if b is None else b.gate for b in blocks)
             if observer.latest is not None and observer.latest is not seen:
                 # live, each look is followed by the rules, also the one after an order
                 seen = observer.latest
                 await worker.manage(seen)
-            if quiet is not None:
-                quiet.anchor(seen, await _infos(client, seen))
+            if skip is not None:
+                skip.anchor(seen, await _infos(client, seen))
         if now >= until:
             break
     report.stopped += Counter()  # without zeros

@@ -15,14 +15,14 @@ import numpy.typing as npt
 from execution.api import constants as c
 
 from ..base import Bars, Bools, Context, Floats, Ints, Setup
-from ..institutional.features import Features, Series, as_features, fold, look_back
+from ..institutional.features import Features, Series, as_features, compute_chunk, look_back
 from ..institutional.strategy import TRIGGER_AGE, Ceiling, InstitutionalStrategy
 from ..institutional.structure import breaks
 from ..scan.bar_cache import PAGE
 from ..settings import TIMEFRAME_SECONDS
 
 
-class Tape(Protocol):
+class TickTape(Protocol):
     """What is used of the paper terminal's tape of one symbol."""
 
     time_ms: Ints
@@ -32,7 +32,7 @@ class Tape(Protocol):
     def quote_at(self, at_ms: int) -> tuple[int, float, float]: ...
 
 
-class _Stretch(NamedTuple):
+class _BarRange(NamedTuple):
     """Bars of one symbol and timeframe, those of the loaded ticks included."""
 
     ticks: Ints
@@ -60,7 +60,7 @@ class _Page(NamedTuple):
     left: Floats | None
 
 
-class Ahead:
+class PrecomputedStrategy:
     """An :class:`InstitutionalStrategy` that has seen the loaded bars already.
 
     ``count`` is how many closed bars the scanner keeps at the least.
@@ -69,14 +69,14 @@ class Ahead:
     def __init__(
         self,
         strategy: InstitutionalStrategy,
-        tapes: Mapping[str, Tape],
+        tapes: Mapping[str, TickTape],
         count: int,
         utc_offset: float,
     ) -> None:
         self.name, self.timeframes = strategy.name, strategy.timeframes
         self._strategy, self._tapes, self._count = strategy, tapes, count
         self._utc_offset = utc_offset
-        self._stretches: dict[tuple[str, str], _Stretch] = {}
+        self._bar_ranges: dict[tuple[str, str], _BarRange] = {}
         self._pages: dict[tuple[str, str], _Page] = {}
         self._ceilings: dict[str, tuple[tuple[int, ...], Ceiling]] = {}
 
@@ -99,7 +99,7 @@ class Ahead:
         return self._strategy.evaluate(context)
 
     def _known(self, bars: Bars) -> Features | None:
-        stretch = self._stretch(bars.symbol, bars.timeframe)
+        stretch = self._bar_range(bars.symbol, bars.timeframe)
         number = int(np.searchsorted(stretch.opens, bars.time[-1]))
         if number >= len(stretch.opens) - 1 or bars.utc_offset != self._utc_offset:
             return None
@@ -117,14 +117,14 @@ class Ahead:
 
     def closed(self, symbol: str, timeframe: str, quote_ms: int) -> int:
         """The number of the newest bar that a quote at ``quote_ms`` proves to be closed."""
-        opens = self._stretch(symbol, timeframe).opens
+        opens = self._bar_range(symbol, timeframe).opens
         return int(opens.searchsorted(quote_ms // 1000, side="right")) - 2
 
-    def can_pass(self, symbol: str, quote_ms: int, bid: float, ask: float) -> bool:
+    def may_trade(self, symbol: str, quote_ms: int, bid: float, ask: float) -> bool:
         """Whether a scan at this quote could find a trade. May be wrong in saying yes only."""
         trigger = self.timeframes[0]
         number = self.closed(symbol, trigger, quote_ms)
-        stretch = self._stretch(symbol, trigger)
+        stretch = self._bar_range(symbol, trigger)
         if number < 0 or self._start(stretch, number) is None:
             return True
         if not stretch.near[number]:
@@ -134,7 +134,7 @@ class Ahead:
         if known is None or known[0] != numbers:
             found = []
             for timeframe, n in zip(self.timeframes, numbers, strict=True):
-                stretch = self._stretch(symbol, timeframe)
+                stretch = self._bar_range(symbol, timeframe)
                 if n < 0 or self._start(stretch, n) is None:
                     return True
                 found.append(self._features(stretch, n))
@@ -145,16 +145,16 @@ class Ahead:
         """The ATR that a scan at this quote would see; ``None`` while there are few bars."""
         timeframe = self.timeframes[1]
         number = self.closed(symbol, timeframe, quote_ms)
-        stretch = self._stretch(symbol, timeframe)
+        stretch = self._bar_range(symbol, timeframe)
         if number < 0 or self._start(stretch, number) is None:
             return None
         return self._features(stretch, number).atr
 
     # -- by pages ----------------------------------------------------------------------------
 
-    def _stretch(self, symbol: str, timeframe: str) -> _Stretch:
+    def _bar_range(self, symbol: str, timeframe: str) -> _BarRange:
         key = (symbol, timeframe)
-        stretch, tape = self._stretches.get(key), self._tapes[symbol]
+        stretch, tape = self._bar_ranges.get(key), self._tapes[symbol]
         if stretch is None or stretch.ticks is not tape.time_ms:
             rates = tape.bars_ahead(getattr(c, f"TIMEFRAME_{timeframe}"))
             # what no window reaches back to any more is left out
@@ -167,20 +167,20 @@ class Ahead:
             near = fired.copy()
             for age in range(1, TRIGGER_AGE):
                 near[age:] |= fired[:-age]
-            stretch = self._stretches[key] = _Stretch(
+            stretch = self._bar_ranges[key] = _BarRange(
                 tape.time_ms, bars, bars.time, pages_at, near, {}
             )
             self._ceilings.pop(symbol, None)
         return stretch
 
-    def _start(self, stretch: _Stretch, number: int) -> int | None:
+    def _start(self, stretch: _BarRange, number: int) -> int | None:
         """The first bar that the scanner keeps when this one is the newest (as
         :func:`strategy.history.anchor`); ``None`` where it keeps fewer than ``count`` before
         the page."""
         page = int(stretch.pages_at[number])
         return page - self._count if page >= self._count else None
 
-    def _features(self, stretch: _Stretch, number: int) -> Features:
+    def _features(self, stretch: _BarRange, number: int) -> Features:
         """Features of the bars that end with this one; a whole page is computed at once, for
         its bars all begin at the same one."""
         found = stretch.known.get(number)
@@ -197,7 +197,7 @@ class Ahead:
             found = stretch.known[number] = as_features(known.numbers[number - page], time)
         return found
 
-    def _compute(self, stretch: _Stretch, page: int, known: _Page | None) -> _Page:
+    def _compute(self, stretch: _BarRange, page: int, known: _Page | None) -> _Page:
         """The page as far as it is loaded; what is known of it is gone on from."""
         bars, opens, k = stretch.bars, stretch.opens, self._strategy.settings.swing_bars
         seconds = TIMEFRAME_SECONDS[bars.timeframe]
@@ -207,11 +207,11 @@ class Ahead:
         leveled = [bars.timeframe == self.timeframes[1]]
         if known is None or known.left is None:
             series = Series.of([bars], leveled, page - self._count, stop)
-            numbers, left = fold(series, k, tail=stop - page)
+            numbers, left = compute_chunk(series, k, tail=stop - page)
             opened, numbers = int(opens[page - self._count]), numbers[:, :, 0]
         else:
             done, opened = int(np.searchsorted(opens, known.until)) + 1, known.opened
             series = Series.of([bars], leveled, done - look_back(k), stop)
-            more, left = fold(series, k, known.left, tail=stop - done)
+            more, left = compute_chunk(series, k, known.left, tail=stop - done)
             numbers = np.concatenate((known.numbers, more[:, :, 0]))
         return _Page(opened, int(opens[stop - 1]), numbers, left)

@@ -17,7 +17,7 @@ from execution.api.structs import SymbolInfo, TradePosition
 
 from ..trade.exit_rules import decide
 from ..worker import Worker
-from .precompute import Ahead, Tape
+from .precompute import PrecomputedStrategy, TickTape
 
 AHEAD_MS = 900_000
 """How far is looked ahead for the next thing that happens."""
@@ -36,10 +36,10 @@ class Paper(Protocol):
     def engine(self) -> Any: ...
 
 
-class Quiet:
+class SkipRules:
     """The shortcuts of one run. Call :meth:`anchor` after each real look."""
 
-    def __init__(self, paper: Paper, worker: Worker, ahead: Ahead | None) -> None:
+    def __init__(self, paper: Paper, worker: Worker, ahead: PrecomputedStrategy | None) -> None:
         self._paper, self._worker, self._ahead = paper, worker, ahead
         self._keeper = worker.keeper
         self._seen: Observation | None = None
@@ -81,13 +81,13 @@ class Quiet:
             self._until_ms = self._paper.engine.quiet_until(now_ms + AHEAD_MS)
             if now_ms > self._until_ms:
                 return False
-        stops = self._worker.desk.stops
+        blocks = self._worker.risk_limits.blocks
         if not seen.positions:
             self.equity = seen.account.equity
-            if any(stop.gate == "consecutive_losses" for stop in stops):
+            if any(block.gate == "consecutive_losses" for block in blocks):
                 self._keeper.judge(replace(seen, server_time=now))  # its pause ends by the clock
             return True
-        if stops:
+        if blocks:
             return False
         floating = 0.0
         for position in seen.positions:
@@ -106,7 +106,7 @@ class Quiet:
         return True
 
     def _price(self, position: TradePosition, now_ms: int) -> float:
-        tape: Tape = self._paper.tapes[position.symbol]
+        tape: TickTape = self._paper.tapes[position.symbol]
         _, bid, ask = tape.quote_at(now_ms)
         return bid if position.type == 0 else ask
 
@@ -114,7 +114,7 @@ class Quiet:
         """Whether the rules leave the position alone at this price."""
         worker = self._worker
         worker.book.trades[position.identifier or position.ticket].saw(price)
-        held = self._keeper.held(position._replace(price_current=price))
+        held = self._keeper.position_view(position._replace(price_current=price))
         info = self._infos[position.symbol]
         return held is not None and decide(held, now, worker.settings, info) is None
 
@@ -142,21 +142,21 @@ class Quiet:
         now_ms = int(now * 1000)
         return tuple(s for s in symbols if self._must_scan(ahead, s, now, now_ms))
 
-    def _must_scan(self, ahead: Ahead, symbol: str, now: float, now_ms: int) -> bool:
+    def _must_scan(self, ahead: PrecomputedStrategy, symbol: str, now: float, now_ms: int) -> bool:
         worker, seen = self._worker, self._seen
-        tape: Tape = self._paper.tapes[symbol]
+        tape: TickTape = self._paper.tapes[symbol]
         if seen is not None and any(p.symbol == symbol for p in seen.positions):
             return not self._keep_atr(ahead, symbol, tape.quote_at(now_ms)[0])
-        if worker.desk.stops:
+        if worker.risk_limits.blocks:
             return False
         if now - worker.book.last.get(symbol, -math.inf) < worker.settings.cooldown_s:
             return False
         quote_ms, bid, ask = tape.quote_at(now_ms)
         if now - quote_ms / 1000.0 > worker.settings.max_tick_age_s:
             return False
-        return ahead.can_pass(symbol, quote_ms, bid, ask)
+        return ahead.may_trade(symbol, quote_ms, bid, ask)
 
-    def _keep_atr(self, ahead: Ahead, symbol: str, quote_ms: int) -> bool:
+    def _keep_atr(self, ahead: PrecomputedStrategy, symbol: str, quote_ms: int) -> bool:
         """Let the rules of a held symbol see the ATR that a scan would have shown them."""
         worker = self._worker
         known, setup = ahead.atr(symbol, quote_ms), worker.setups.get(symbol)

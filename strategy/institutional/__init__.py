@@ -1,1 +1,21 @@
-"""Room: the shipped strategy."""
+"""The shipped strategy, from indicators to scores. Pure: numpy only, no terminal and no loop.
+
+Import ``InstitutionalStrategy`` from here; everything else is private to the room, except that
+backtest and ml read ``features`` and ``structure``.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .strategy import InstitutionalStrategy
+
+__all__ = ["InstitutionalStrategy"]
+
+
+def __getattr__(name: str) -> object:
+    # loaded when asked for: somebody who trades with a strategy of his own never needs it
+    if name == "InstitutionalStrategy":
+        from .strategy import InstitutionalStrategy
+
+        return InstitutionalStrategy
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,7 +18,7 @@ from ..base import Bars, Bools, Floats, Ints
 from ..settings import TIMEFRAME_SECONDS
 from .indicators import PERIOD, Smoothed, resumed, running_total, smoothed
 from .liquidity import KINDS, Periods, Pools, levels, periods
-from .structure import Past, context, delayed, follow, hold, pivots
+from .structure import StructureCarry, analyse_incremental, context, delayed, forward_fill, pivots
 
 RANGE_SWING = 10
 """Bars on each side of the swings that the dealing range lies between."""
@@ -73,7 +73,7 @@ ROWS = 6 + 2 * 14 + 3 * 2 * len(KINDS)
 """Numbers of a bar as a column, in the order of :class:`Features`."""
 
 
-class Left(NamedTuple):
+class FeatureCarry(NamedTuple):
     """What the bars so far leave to the next one, as (numbers, series)."""
 
     sums: Floats
@@ -146,11 +146,11 @@ class Series(NamedTuple):
 
 
 def look_back(k: int) -> int:
-    """Known bars before the first new one that a step needs, swings of ``k`` bars."""
+    """IncrementalState bars before the first new one that a step needs, swings of ``k`` bars."""
     return max(context(k), context(RANGE_SWING), PERIOD)
 
 
-def fold(
+def compute_chunk(
     s: Series, k: int, memory: Floats | None = None, tail: int = 1
 ) -> tuple[Floats, Floats | None]:
     """Numbers of the last ``tail`` bars, (bars, ``ROWS``, series), and what is left to the next.
@@ -158,7 +158,7 @@ def fold(
     With that as ``memory`` the first :func:`look_back` bars are known ones. Nothing is left while there are fewer than ``LEAST`` bars.
     """
     series, skip = s.close.shape[1], 0 if memory is None else look_back(k)
-    left = None if memory is None else Left(*np.split(memory, _ENDS))
+    left = None if memory is None else FeatureCarry(*np.split(memory, _ENDS))
     lead = 0 if left is None else skip - context(k)
     if left is None:
         w, sums = smoothed(s.high, s.low, s.close)
@@ -177,8 +177,8 @@ def fold(
         mean = (total[CALM:] - total[:-CALM]) / CALM
         atr = np.concatenate((np.full((skip - 1, series), np.nan), left.sums[:1], w.atr))
     o, h, low, c, ranges = (x[lead:] for x in (s.open, s.high, s.low, s.close, atr))
-    structure = None if left is None else Past(*left[4:12])
-    found, left_structure = follow(o, h, low, c, ranges, k, structure, tail)
+    structure = None if left is None else StructureCarry(*left[4:12])
+    found, left_structure = analyse_incremental(o, h, low, c, ranges, k, structure, tail)
     top, bottom = np.full((2, series), np.nan) if left is None else left.ends
     own = slice(-tail, None)
     tops = _swings(s.high, skip, top, tail)
@@ -223,7 +223,7 @@ def fold(
 def _swings(high: Floats, skip: int, before: Floats, tail: int) -> Floats:
     """The last confirmed swing high of the dealing range; the first ``skip`` rows are known."""
     told, price = delayed(pivots(high, RANGE_SWING), high, RANGE_SWING)
-    return hold(told[skip:], price[skip:], before, tail)
+    return forward_fill(told[skip:], price[skip:], before, tail)
 
 
 def _newest(
@@ -239,14 +239,14 @@ def _newest(
         before[0] = -np.inf
     else:
         before = left.reshape(shape)
-    at = hold(event, np.broadcast_to(rows, event.shape), before[0], tail)
-    held = [hold(event, x, b, tail) for x, b in zip(values, before[1:], strict=True)]
+    at = forward_fill(event, np.broadcast_to(rows, event.shape), before[0], tail)
+    held = [forward_fill(event, x, b, tail) for x, b in zip(values, before[1:], strict=True)]
     after = np.stack((at[-1] - bars, *(x[-1] for x in held)))
     return [rows[-tail:] - at, *held], after.reshape(-1, series)
 
 
 def _extremes(
-    s: Series, skip: int, atr: Floats, left: Left | None, tail: int
+    s: Series, skip: int, atr: Floats, left: FeatureCarry | None, tail: int
 ) -> tuple[list[Floats], Floats, tuple[Floats, ...]]:
     """Sweeps of the extremes of weeks, days and sessions (age, wick) and those that rest, each
     (bars, kinds, 2, series); NaN and infinite for series that are not ``leveled``."""
@@ -324,7 +324,7 @@ def as_features(column: Floats, time: int) -> Features:
     )
 
 
-class Known(NamedTuple):
+class IncrementalState(NamedTuple):
     """Bars, their features, and what they leave to the next bar."""
 
     bars: Bars
@@ -332,9 +332,9 @@ class Known(NamedTuple):
     left: Floats | None
 
 
-def compute(series: Sequence[Bars], k: int, leveled: Sequence[bool]) -> list[Known]:
+def compute(series: Sequence[Bars], k: int, leveled: Sequence[bool]) -> list[IncrementalState]:
     """Features of series from all of their bars, in as few passes as their lengths allow."""
-    out: dict[int, Known] = {}
+    out: dict[int, IncrementalState] = {}
     short: dict[int, list[int]] = defaultdict(list)
     long: list[int] = []
     for i, bars in enumerate(series):
@@ -344,9 +344,11 @@ def compute(series: Sequence[Bars], k: int, leveled: Sequence[bool]) -> list[Kno
             long.append(i)
     for group in short.values():
         s = Series.of([series[i] for i in group], [leveled[i] for i in group], 0)
-        numbers, _ = fold(s, k)
+        numbers, _ = compute_chunk(s, k)
         for j, i in enumerate(group):
-            out[i] = Known(series[i], as_features(numbers[-1, :, j], int(s.time[-1, j])), None)
+            out[i] = IncrementalState(
+                series[i], as_features(numbers[-1, :, j], int(s.time[-1, j])), None
+            )
     long.sort(key=lambda i: len(series[i]))
     left: Floats | None = None
     done = 0
@@ -354,26 +356,28 @@ def compute(series: Sequence[Bars], k: int, leveled: Sequence[bool]) -> list[Kno
         stop = len(series[long[0]])
         start = 0 if left is None else done - look_back(k)
         s = Series.of([series[i] for i in long], [leveled[i] for i in long], start, stop)
-        numbers, left = fold(s, k, left)
+        numbers, left = compute_chunk(s, k, left)
         ready = sum(len(series[i]) == stop for i in long)
         for j, i in enumerate(long[:ready]):
             column = None if left is None else left[:, j].copy()
-            out[i] = Known(series[i], as_features(numbers[-1, :, j], int(s.time[-1, j])), column)
+            out[i] = IncrementalState(
+                series[i], as_features(numbers[-1, :, j], int(s.time[-1, j])), column
+            )
         long, done = long[ready:], stop
         left = None if left is None else left[:, ready:]
     return [out[i] for i in range(len(series))]
 
 
-def step(
-    known: Sequence[Known], bars: Sequence[Bars], k: int, leveled: Sequence[bool]
-) -> list[Known]:
+def append_bars(
+    known: Sequence[IncrementalState], bars: Sequence[Bars], k: int, leveled: Sequence[bool]
+) -> list[IncrementalState]:
     """Features of series that have grown by equally many bars, from what was known before."""
     more = len(bars[0]) - len(known[0].bars)
     s = Series.of(bars, leveled, -more - look_back(k))
     left = np.stack([each.left for each in known if each.left is not None], axis=1)
-    numbers, after = fold(s, k, left)
+    numbers, after = compute_chunk(s, k, left)
     return [
-        Known(
+        IncrementalState(
             each,
             as_features(numbers[-1, :, j], int(each.time[-1])),
             None if after is None else after[:, j].copy(),
@@ -382,7 +386,7 @@ def step(
     ]
 
 
-def grown(known: Known | None, bars: Bars, most: int = 256) -> int:
+def bars_appended(known: IncrementalState | None, bars: Bars, most: int = 256) -> int:
     """By how many bars the series has grown since it was known; 0 where it is another one, is
     the same or cannot be stepped."""
     if known is None or known.left is None:

@@ -28,7 +28,7 @@ SESSION_BAR = 3600
 
 
 class Pools(NamedTuple):
-    """Levels that rest, by column: the price (NaN: none), the one before it, the wick of a bar
+    """ExtremeLevels that rest, by column: the price (NaN: none), the one before it, the wick of a bar
     that closed beyond it, whether it is a double, whether such a bar waits for the next."""
 
     level: Floats
@@ -191,7 +191,7 @@ def ended(
     return told, shaped(found[0][0]), shaped(found[1][0]), left
 
 
-class Levels(NamedTuple):
+class ExtremeLevels(NamedTuple):
     """Extremes of weeks, days and sessions, (bars, kinds, 2, series): index 0 the lows, which
     a bullish sweep takes, 1 the highs. NaN where there is nothing."""
 
@@ -209,8 +209,8 @@ def levels(
     past: Periods,
     pools: Pools,
     tail: int | None = None,
-) -> tuple[Levels, Periods, Pools]:
-    """Levels of prices of shape (bars, series) in the stretches ``at`` of :func:`periods`; what
+) -> tuple[ExtremeLevels, Periods, Pools]:
+    """ExtremeLevels of prices of shape (bars, series) in the stretches ``at`` of :func:`periods`; what
     rests is given for the last ``tail`` bars only, where that is given."""
     bars, series = close.shape
     over, top, bottom, went_on = ended(at, high, low, past)
@@ -234,7 +234,7 @@ def levels(
     )
     sign = np.array([1.0, -1.0])[:, None]
     return (
-        Levels(
+        ExtremeLevels(
             found.swept.reshape(shape),
             found.at.reshape(shape) * sign,
             found.resting.reshape(-1, *shape[1:]) * sign,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..base import Bars, Context, Direction, Setup
 from ..settings import StrategySettings
-from .features import Features, Known, Pair, compute, grown, step
+from .features import Features, IncrementalState, Pair, append_bars, bars_appended, compute
 from .liquidity import KINDS, NAMES
 
 WEIGHTS: dict[str, float] = {
@@ -103,7 +103,7 @@ class InstitutionalStrategy:
             settings.setup_timeframe,
             settings.bias_timeframe,
         )
-        self._known: dict[tuple[str, str], Known] = {}
+        self._known: dict[tuple[str, str], IncrementalState] = {}
 
     def prepare(self, fresh: Sequence[Bars]) -> None:
         """Compute the features of all series with a new closed bar: a step where a series has
@@ -112,10 +112,10 @@ class InstitutionalStrategy:
 
     def _learn(self, fresh: Sequence[Bars]) -> None:
         anew: list[Bars] = []
-        groups: dict[int, list[tuple[Known, Bars]]] = defaultdict(list)
+        groups: dict[int, list[tuple[IncrementalState, Bars]]] = defaultdict(list)
         for bars in fresh:
             known = self._known.get((bars.symbol, bars.timeframe))
-            more = 0 if known is None else grown(known, bars)
+            more = 0 if known is None else bars_appended(known, bars)
             if known is None or not more:
                 anew.append(bars)
             else:
@@ -123,14 +123,14 @@ class InstitutionalStrategy:
         k = self.settings.swing_bars
         for group in groups.values():
             before, now = zip(*group, strict=True)
-            self._keep(step(before, now, k, self._leveled(now)))
+            self._keep(append_bars(before, now, k, self._leveled(now)))
         self._keep(compute(anew, k, self._leveled(anew)))
 
     def _leveled(self, series: Sequence[Bars]) -> list[bool]:
         """The extremes of days and weeks are looked for where set-ups are."""
         return [bars.timeframe == self.settings.setup_timeframe for bars in series]
 
-    def _keep(self, found: Sequence[Known]) -> None:
+    def _keep(self, found: Sequence[IncrementalState]) -> None:
         for known in found:
             self._known[known.bars.symbol, known.bars.timeframe] = known
 
@@ -168,7 +168,7 @@ class InstitutionalStrategy:
 
     def know(self, bars: Bars, found: Features) -> None:
         """Take features of ``bars`` that were computed elsewhere."""
-        self._keep((Known(bars, found, None),))
+        self._keep((IncrementalState(bars, found, None),))
 
     def ceiling(self, trigger: Features, setup: Features, bias: Features) -> Ceiling:
         """The most that :meth:`evaluate` can find on these features at any tick."""

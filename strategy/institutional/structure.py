@@ -60,7 +60,7 @@ class Structure(NamedTuple):
     guard: Floats
 
 
-class Past(NamedTuple):
+class StructureCarry(NamedTuple):
     """What the bars so far leave to the next one, as (numbers, series); mirrored prices.
 
     trend, level (of the next break), near and far (gap, block, breaker; both sides each), bear
@@ -78,7 +78,7 @@ class Past(NamedTuple):
     pools: Floats
 
     @classmethod
-    def empty(cls, series: int) -> Past:
+    def empty(cls, series: int) -> StructureCarry:
         def nan(rows: int) -> Floats:
             return np.full((rows, series), np.nan)
 
@@ -89,7 +89,7 @@ class Past(NamedTuple):
 
 
 def context(k: int) -> int:
-    """Bars before the first new one that :func:`follow` looks back at, swings of ``k`` bars."""
+    """Bars before the first new one that :func:`analyse_incremental` looks back at, swings of ``k`` bars."""
     return 2 * k + 1
 
 
@@ -120,10 +120,12 @@ def gaps(open_: Floats, high: Floats, low: Floats, close: Floats) -> Bools:
 def confirmed(at: Bools, price: Floats, k: int) -> Floats:
     """Price of the last swing that was confirmed by row ``t``; NaN before the first."""
     told, moved = delayed(at, price, k)
-    return hold(told, moved, np.full(price.shape[1:], np.nan))
+    return forward_fill(told, moved, np.full(price.shape[1:], np.nan))
 
 
-def hold(event: Bools, value: Floats | Bools, before: Floats, tail: int | None = None) -> Floats:
+def forward_fill(
+    event: Bools, value: Floats | Bools, before: Floats, tail: int | None = None
+) -> Floats:
     """``value`` of the newest event up to each row, ``before`` where there was none yet; for
     the last ``tail`` rows only, where that is given."""
     bars = len(event)
@@ -174,26 +176,26 @@ def analyse(
     open_: Floats, high: Floats, low: Floats, close: Floats, atr: Floats, k: int = 3
 ) -> Structure:
     """All of :class:`Structure` for prices of shape (bars, series), swings of ``k`` bars."""
-    return follow(open_, high, low, close, atr, k)[0]
+    return analyse_incremental(open_, high, low, close, atr, k)[0]
 
 
-def follow(
+def analyse_incremental(
     open_: Floats,
     high: Floats,
     low: Floats,
     close: Floats,
     atr: Floats,
     k: int,
-    past: Past | None = None,
+    past: StructureCarry | None = None,
     tail: int | None = None,
-) -> tuple[Structure, Past]:
+) -> tuple[Structure, StructureCarry]:
     """:func:`analyse`, and what is left to the next bar. With ``past``, the first
     :func:`context` rows are bars that it knows; the result is of the rows after them, the same
     as if all bars had been given. With ``tail``, what stands after a bar (trend, zones, swing,
     guard) is given for that many last rows only; events are given for all."""
     series = close.shape[1]
     skip = 0 if past is None else context(k)
-    past = past or Past.empty(series)
+    past = past or StructureCarry.empty(series)
     o, c = np.hstack((open_, -open_)), np.hstack((close, -close))
     h, lo = np.hstack((high, -low)), np.hstack((low, -high))
     a = np.hstack((atr, atr))
@@ -217,16 +219,16 @@ def follow(
     near_block, block_high, block_low, bear = _opposite_candle(o, h, lo, c, past.bear)
     zones = _Zones(past.level.ravel(), past.near.reshape(3, -1), past.far.reshape(3, -1))
     maker = strong & near_block
-    broke, near, far = zones.follow(
+    broke, near, far = zones.advance(
         c, (new_top, top), (maker, block_high, block_low), (kept, lo, two_before), tail
     )
     # the trend is the side of the last break; before it, so that a break against it shows
     sign = broke[:, :series].astype(np.float64) - broke[:, series:]
-    trend = hold(sign != 0, sign, past.trend[0])
+    trend = forward_fill(sign != 0, sign, past.trend[0])
     before = np.concatenate((past.trend, trend[:-1]))
     choch = broke & np.hstack((before < 0, before > 0))
-    swing = hold(new_top, top, past.swing.ravel(), tail)
-    guard = hold(new_low, bottom, past.guard.ravel(), tail)
+    swing = forward_fill(new_top, top, past.swing.ravel(), tail)
+    guard = forward_fill(new_low, bottom, past.guard.ravel(), tail)
 
     def sides(x: Bools) -> Bools:
         return x.reshape(len(x), 2, series)
@@ -253,7 +255,7 @@ def follow(
         swing=prices(swing),
         guard=prices(guard),
     )
-    left = Past(
+    left = StructureCarry(
         trend=trend[-1:],
         level=zones.level.reshape(2, -1),
         near=zones.near.reshape(6, -1),
@@ -273,7 +275,7 @@ class _Zones:
     def __init__(self, level: Floats, near: Floats, far: Floats) -> None:
         self.level, self.near, self.far = level.copy(), near.copy(), far.copy()
 
-    def follow(
+    def advance(
         self,
         c: Floats,
         tops: tuple[Bools, Floats],
@@ -359,12 +361,13 @@ def _opposite_candle(
     o: Floats, h: Floats, lo: Floats, c: Floats, past: Floats
 ) -> tuple[Bools, Floats, Floats, Floats]:
     """Whether the last bearish candle before each row is near enough, its high and its low;
-    and the newest one of all, as in :class:`Past`."""
+    and the newest one of all, as in :class:`StructureCarry`."""
     rows = np.arange(len(c), dtype=np.float64)[:, None]
     known = past.reshape(3, -1)
     bear = c < o
     newest = [
-        hold(bear, x, known[i]) for i, x in enumerate((np.broadcast_to(rows, c.shape), h, lo))
+        forward_fill(bear, x, known[i])
+        for i, x in enumerate((np.broadcast_to(rows, c.shape), h, lo))
     ]
     before = [np.concatenate((known[i : i + 1], x[:-1])) for i, x in enumerate(newest)]
     left = np.stack((newest[0][-1] - len(c), newest[1][-1], newest[2][-1]))

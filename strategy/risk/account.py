@@ -11,7 +11,7 @@ from typing import Protocol
 from execution.api import constants as c
 from execution.api.structs import AccountInfo, SymbolInfo, TradeOrder, TradePosition
 
-from ..scan.gate_context import Desk, Exposure, sides
+from ..scan.gate_context import AccountView, Exposure, sides
 from .risk_limits import Figures
 
 
@@ -78,15 +78,15 @@ def exposure(positions: Iterable[TradePosition], infos: Mapping[str, SymbolInfo]
     return Exposure(dict(total))
 
 
-def on_desk(
-    desk: Desk, seen: Seen, magic: int, sent: Sequence[str], infos: Mapping[str, SymbolInfo]
-) -> Desk:
-    """The desk with what was observed. ``sent`` names the symbols of orders that the
+def with_observation(
+    view: AccountView, seen: Seen, magic: int, sent: Sequence[str], infos: Mapping[str, SymbolInfo]
+) -> AccountView:
+    """The view with what was observed. ``sent`` names the symbols of orders that the
     observation does not show yet; they count as open."""
     counts = open_symbols(seen.positions, seen.orders, magic)
     counts.update(sent)
     return replace(
-        desk,
+        view,
         equity=seen.account.equity,
         margin=seen.account.margin,
         currency=seen.account.currency,
@@ -97,7 +97,7 @@ def on_desk(
 
 
 def figures(seen: Seen, magic: int, peak: float | None) -> Figures:
-    """What the risk desk judges; NaN for what is not known."""
+    """The figures that the risk limits are judged by; NaN for what is not known."""
     equity = seen.account.equity
     return Figures(
         now=_or_nan(seen.server_time),

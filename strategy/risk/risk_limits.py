@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from streamer.protocol.messages import Limit, RiskMemory
 
-from ..scan.gate_context import Stop
+from ..scan.gate_context import Block
 from ..settings import RiskSettings
 
 DAY = 86_400
@@ -41,12 +41,12 @@ class Figures:
 
 
 @dataclass
-class RiskDesk:
+class RiskLimits:
     """Limits, latches and the kill switch. Pure: it is given figures and tells stops."""
 
     risk: RiskSettings
     halted: str | None = None
-    stops: tuple[Stop, ...] = ()
+    blocks: tuple[Block, ...] = ()
     limits: dict[str, Limit] = field(default_factory=dict)
     forgiven: float = -math.inf
     """Server time up to which losing trades do not count: the operator released the desk."""
@@ -55,15 +55,15 @@ class RiskDesk:
     _base: float | None = None
     """Highest equity since the last release, which then replaces the account's peak."""
 
-    def judge(self, now: Figures, losses: list[float]) -> tuple[Stop, ...]:
+    def judge(self, now: Figures, losses: list[float]) -> tuple[Block, ...]:
         """The limits that are hit. ``losses`` are the closing times (server seconds) of the
         newest losing trades in a row, newest first."""
         found = [self._daily(now), self._drawdown(now), self._streak(now, losses)]
         self.limits["open_positions"] = Limit(
             value=float(now.open_positions), limit=float(self.risk.max_open), unit="positions"
         )
-        self.stops = tuple(stop for stop in found if stop is not None)
-        return self.stops
+        self.blocks = tuple(stop for stop in found if stop is not None)
+        return self.blocks
 
     def release(self, now: float) -> None:
         """Let the desk trade again: kill switch off, drawdown counted from here, losing
@@ -93,7 +93,7 @@ class RiskDesk:
         if memory.forgiven is not None:
             self.forgiven = memory.forgiven
 
-    def _daily(self, now: Figures) -> Stop | None:
+    def _daily(self, now: Figures) -> Block | None:
         share = self.risk.daily_loss_pct
         if share is None:
             self.limits.pop("daily_loss", None)
@@ -104,15 +104,15 @@ class RiskDesk:
         self.limits["daily_loss"] = _limit(lost, limit, now.currency, limit - lost)
         day = int(now.now // DAY) if math.isfinite(now.now) else None
         if math.isnan(lost) or math.isnan(limit) or day is None:
-            return Stop("RISK", "Risk Block: Result of the Day Unknown", "daily_loss")
+            return Block("RISK", "Risk Block: Result of the Day Unknown", "daily_loss")
         if lost >= limit:
             self._day = day
         if self._day != day:
             return None
         text = f"Risk Block: Daily Loss Limit Hit ({-lost:.2f}, limit -{limit:.2f} {now.currency})"
-        return Stop("RISK", text, "daily_loss", lost, limit)
+        return Block("RISK", text, "daily_loss", lost, limit)
 
-    def _drawdown(self, now: Figures) -> Stop | None:
+    def _drawdown(self, now: Figures) -> Block | None:
         share = self.risk.max_drawdown_pct
         if share is None:
             self.limits.pop("drawdown", None)
@@ -125,14 +125,14 @@ class RiskDesk:
             value, share, "%", now.equity - peak * (1.0 - share / 100.0)
         )
         if math.isnan(value):
-            return Stop("RISK", "Risk Block: Drawdown Unknown", "drawdown", None, share)
+            return Block("RISK", "Risk Block: Drawdown Unknown", "drawdown", None, share)
         self._deep = self._deep or value >= share
         if not self._deep:
             return None
         text = f"Risk Block: Drawdown Limit Hit ({value:.1f}%, limit {share:.1f}%)"
-        return Stop("RISK", text, "drawdown", value, share)
+        return Block("RISK", text, "drawdown", value, share)
 
-    def _streak(self, now: Figures, losses: list[float]) -> Stop | None:
+    def _streak(self, now: Figures, losses: list[float]) -> Block | None:
         most = self.risk.max_consecutive_losses
         if most is None:
             self.limits.pop("consecutive_losses", None)
@@ -148,7 +148,7 @@ class RiskDesk:
             return None
         words = "?" if math.isnan(left) else f"{left / 60:.0f} min left"
         text = f"Risk Block: {len(counted)} Losses in a Row ({words})"
-        return Stop("RISK", text, "consecutive_losses", float(len(counted)), float(most))
+        return Block("RISK", text, "consecutive_losses", float(len(counted)), float(most))
 
 
 def _limit(value: float, limit: float, unit: str, left: float) -> Limit:

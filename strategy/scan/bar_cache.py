@@ -30,14 +30,14 @@ Rates = npt.NDArray[np.void]
 Key = tuple[str, str]
 
 
-class Reader(Protocol):
+class BatchReader(Protocol):
     """The one call of ``TerminalClient`` that is needed here."""
 
     async def batch(self, calls: Sequence[Any], /) -> list[Any]: ...
 
 
 @dataclass
-class Series:
+class CachedSeries:
     """Bars of one symbol and timeframe. ``due`` is the server time from which a tick proves
     that the bar that was forming at the last reading has closed."""
 
@@ -45,7 +45,7 @@ class Series:
     rates: Rates | None = None
     due: float = 0.0
     fault: str | None = None
-    """Why the last reading failed; the bars before stand."""
+    """OrderReason the last reading failed; the bars before stand."""
     bad: str | None = None
     """What is wrong with the bars themselves: they must not be computed with."""
     usual_spread: float = float("nan")
@@ -53,14 +53,14 @@ class Series:
 
 
 @dataclass
-class History:
+class BarCache:
     """The bars. At least ``count`` closed bars are kept for each series, and at most
     ``PAGE`` more."""
 
     count: int
     utc_offset: float = math.nan
     """Seconds by which the server's clock is ahead of UTC; NaN while that is not known."""
-    series: dict[Key, Series] = field(default_factory=dict)
+    series: dict[Key, CachedSeries] = field(default_factory=dict)
     reads: int = 0
     """Calls made so far: a figure for tests and benchmarks."""
 
@@ -71,7 +71,7 @@ class History:
 
     async def refresh(
         self,
-        client: Reader,
+        client: BatchReader,
         ticks: Mapping[str, float],
         timeframes: Iterable[str],
         utc_offset: float | None = None,
@@ -89,7 +89,7 @@ class History:
             (symbol, timeframe)
             for symbol, at in ticks.items()
             for timeframe in timeframes
-            if at >= self.series.setdefault((symbol, timeframe), Series()).due
+            if at >= self.series.setdefault((symbol, timeframe), CachedSeries()).due
         ]
         changed: list[Bars] = []
         if utc_offset is not None and utc_offset != self.utc_offset:

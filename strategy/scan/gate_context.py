@@ -1,4 +1,4 @@
-"""What the gates look at: the account-wide ``Desk`` and one symbol's ``Case``."""
+"""What the gates look at: the account-wide ``AccountView`` and one symbol's ``GateInput``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..settings import RiskSettings, StrategySettings
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """Why a symbol does not trade. ``code`` is one of ``ScanDetail.code``."""
+class Block:
+    """OrderReason a symbol does not trade. ``code`` is one of ``ScanDetail.code``."""
 
     code: str
     text: str
@@ -43,11 +43,11 @@ def sides(info: SymbolInfo, sign: int) -> tuple[tuple[str, int], tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """The account-wide side of a case; the same for all symbols of a scan.
+class AccountView:
+    """The account-wide side of a gate input; the same for all symbols of a scan.
 
     ``open_symbols`` counts the bot's positions, pending orders and orders on their way, by
-    symbol. ``stops`` are limits that the risk desk found tripped.
+    symbol. ``blocks`` are the risk limits that are hit.
     """
 
     settings: StrategySettings
@@ -66,7 +66,7 @@ class Desk:
     open_sides: Mapping[str, int] = field(default_factory=dict)
     """Symbols with an open position of anyone: +1 long, -1 short, by net volume."""
     exposure: Exposure = field(default_factory=Exposure)
-    stops: tuple[Stop, ...] = ()
+    blocks: tuple[Block, ...] = ()
     unknown: frozenset[str] = frozenset()
     """Symbols with an order whose outcome is not known."""
 
@@ -77,11 +77,11 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class GateInput:
     """Everything the gates look at for one symbol. Ages and times in seconds."""
 
     symbol: str
-    desk: Desk
+    account: AccountView
     info: SymbolInfo | None = None
     tick: Tick | None = None
     tick_age: float = math.nan
@@ -94,13 +94,13 @@ class Case:
     utc: float = math.nan
     news: str | None = None
     news_unreadable: bool = False
-    rested: float = math.inf
+    since_last_trade_s: float = math.inf
     """Market seconds since the bot's last trade in this symbol."""
     correlate: Callable[[str], float] = lambda other: math.nan
     """Correlation with another symbol; asked only for what passed the gates before."""
 
     @property
-    def seen(self) -> Setup:
+    def setup_or_raise(self) -> Setup:
         """The set-up.
 
         Raises:
@@ -111,7 +111,7 @@ class Case:
         return self.setup
 
     @property
-    def spec(self) -> SymbolInfo:
+    def info_or_raise(self) -> SymbolInfo:
         """The symbol's specification, or ``LookupError``."""
         if self.info is None:
             raise LookupError("the symbol's specification is not known")
@@ -136,7 +136,7 @@ class Case:
     def spread_limit(self) -> float:
         """Points: a multiple of the usual spread or a tenth of the ATR, whichever is more,
         and never above ``max_spread_pips``. NaN when neither is known."""
-        settings, known = self.desk.settings, []
+        settings, known = self.account.settings, []
         if self.usual_spread > 0:
             known.append(settings.max_spread_factor * self.usual_spread)
         if self.setup is not None and self.info is not None and self.setup.atr > 0:

@@ -84,7 +84,7 @@ class Calendar:
         return max(release.utc for release in self.releases) >= utc - 86_400
 
     def trouble(self, utc: float) -> str | None:
-        """Why the calendar does not serve at ``utc``; ``None`` when it does."""
+        """OrderReason the calendar does not serve at ``utc``; ``None`` when it does."""
         if self.unreadable is not None:
             return self.unreadable
         if self.covers(utc):

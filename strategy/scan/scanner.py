@@ -22,9 +22,9 @@ from streamer.protocol.messages import ScanDetail
 from ..base import Bars, Context, Setup, Strategy
 from ..institutional.sessions import sessions_at
 from ..settings import TIMEFRAME_SECONDS, StrategySettings
-from .bar_cache import History
-from .gate_context import Case, Desk, Stop
-from .gates import first_stop
+from .bar_cache import BarCache
+from .gate_context import AccountView, Block, GateInput
+from .gates import first_block
 from .news import Calendar
 from .worker_thread import Compute, milliseconds
 
@@ -37,7 +37,7 @@ OLD_BARS = 5
 CORRELATION_BARS = 60
 
 
-class Market(Protocol):
+class MarketReader(Protocol):
     """What a scan reads of ``TerminalClient``."""
 
     async def batch(self, calls: Sequence[Any], /) -> list[Any]: ...
@@ -45,26 +45,26 @@ class Market(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ScanRow:
     """A symbol's result: what was looked at, and what stopped it (``None``: a candidate)."""
 
-    case: Case
-    stop: Stop | None
+    case: GateInput
+    block: Block | None
 
     @property
     def text(self) -> str:
         """The reason in the words that dashboards sort by."""
-        if self.stop is not None:
-            return self.stop.text
-        return f"CANDIDATE ({self.case.seen.direction})"
+        if self.block is not None:
+            return self.block.text
+        return f"CANDIDATE ({self.case.setup_or_raise.direction})"
 
     def detail(self) -> ScanDetail:
         """The row in numbers; what is not known is ``None``."""
         case, setup = self.case, self.case.setup
         r = setup.reward / setup.risk if setup is not None and setup.risk > 0 else math.nan
         return ScanDetail(
-            code="CANDIDATE" if self.stop is None else self.stop.code,
-            gate=None if self.stop is None else self.stop.gate,
+            code="CANDIDATE" if self.block is None else self.block.code,
+            gate=None if self.block is None else self.block.gate,
             direction=None if setup is None else setup.direction,
             score=None if setup is None else known(setup.score, 1),
             spread=known(case.spread, 1),
@@ -72,7 +72,7 @@ class Row:
             regime=None if setup is None else setup.regime,
             age_s=known(case.tick_age, 1),
             components=None if setup is None else dict(setup.components),
-            need=case.desk.settings.min_score,
+            need=case.account.settings.min_score,
             entry=None if setup is None else known(setup.entry, 8),
             sl=None if setup is None else known(setup.sl, 8),
             tp=None if setup is None else known(setup.tp, 8),
@@ -85,43 +85,43 @@ class Row:
 class Scan:
     """All rows of a scan, in the order of the symbols, and how long it took."""
 
-    rows: dict[str, Row]
+    rows: dict[str, ScanRow]
     duration_ms: float
 
     @property
-    def candidates(self) -> list[Row]:
+    def candidates(self) -> list[ScanRow]:
         """What may be traded, the best first; equal scores by name, so that runs agree."""
-        found = [row for row in self.rows.values() if row.stop is None]
-        return sorted(found, key=lambda row: (-row.case.seen.score, row.case.symbol))
+        found = [row for row in self.rows.values() if row.block is None]
+        return sorted(found, key=lambda row: (-row.case.setup_or_raise.score, row.case.symbol))
 
 
 @dataclass
 class Scanner:
     """Scans with one strategy over one terminal."""
 
-    market: Market
+    market: MarketReader
     strategy: Strategy
     settings: StrategySettings
     compute: Compute
     calendar: Calendar | None = None
     judge: Callable[[Context, Setup], Setup] | None = None
     """Puts the learned probability on a set-up; runs where the strategy runs."""
-    history: History = field(init=False)
+    bar_cache: BarCache = field(init=False)
     _late: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self.history = History(self.settings.bars)
+        self.bar_cache = BarCache(self.settings.bars)
 
     async def scan(
         self,
         symbols: Sequence[str],
-        desk: Desk,
+        account: AccountView,
         *,
         now: float | None,
         utc_offset: float | None,
-        rested: Mapping[str, float],
+        since_last_trade_s: Mapping[str, float],
     ) -> Scan:
-        """Look at ``symbols``. ``now`` is server time, ``rested`` the seconds since the
+        """Look at ``symbols``. ``now`` is server time, ``since_last_trade_s`` the seconds since the
         bot's last trade by symbol."""
         began = time.monotonic()
         deadline = began + self.settings.scan_deadline_s
@@ -131,17 +131,17 @@ class Scanner:
         utc = math.nan if now is None else now - (utc_offset or 0.0)
         sessions = frozenset() if math.isnan(utc) else sessions_at(utc)
         cases = {
-            symbol: Case(
+            symbol: GateInput(
                 symbol,
-                desk,
+                account,
                 sessions=sessions,
                 utc=utc,
-                rested=rested.get(symbol, math.inf),
+                since_last_trade_s=since_last_trade_s.get(symbol, math.inf),
                 correlate=partial(self.correlate, symbol),
             )
             for symbol in order
         }
-        if desk.terminal == "connected":
+        if account.terminal == "connected":
             try:
                 cases = await self._read(cases, now, utc_offset)
                 cases = {s: self._with_news(case) for s, case in cases.items()}
@@ -152,10 +152,10 @@ class Scanner:
                     s: case if case.setup is not None else replace(case, error=str(error))
                     for s, case in cases.items()
                 }
-        rows = {symbol: Row(cases[symbol], first_stop(cases[symbol])) for symbol in symbols}
+        rows = {symbol: ScanRow(cases[symbol], first_block(cases[symbol])) for symbol in symbols}
         return Scan(rows, milliseconds(began))
 
-    def _with_news(self, case: Case) -> Case:
+    def _with_news(self, case: GateInput) -> GateInput:
         if self.calendar is None or case.info is None:
             return case
         currencies = {case.info.currency_base, case.info.currency_profit}
@@ -166,8 +166,8 @@ class Scanner:
         )
 
     async def _read(
-        self, cases: dict[str, Case], now: float | None, utc_offset: float | None
-    ) -> dict[str, Case]:
+        self, cases: dict[str, GateInput], now: float | None, utc_offset: float | None
+    ) -> dict[str, GateInput]:
         """Specifications, ticks, and the bars that are due."""
         out = dict(cases)
         for symbol in cases:
@@ -186,7 +186,7 @@ class Scanner:
                 age = math.nan if now is None else max(now - at[symbol], 0.0)
                 out[symbol] = replace(out[symbol], tick=tick, tick_age=age)
         frames = self.strategy.timeframes
-        fresh = await self.history.refresh(self.market, at, frames, utc_offset)
+        fresh = await self.bar_cache.refresh(self.market, at, frames, utc_offset)
         if fresh:
             work = await self.compute.run(
                 [("prepare", partial(self.strategy.prepare, fresh))], self.settings.scan_deadline_s
@@ -195,11 +195,11 @@ class Scanner:
                 log.warning("%s over %d series failed: %s", name, len(fresh), text)
         return {s: self._judge_data(case, now) for s, case in out.items()}
 
-    def _judge_data(self, case: Case, now: float | None) -> Case:
+    def _judge_data(self, case: GateInput, now: float | None) -> GateInput:
         """Say what is wrong with a symbol's bars, and note its usual spread."""
         symbol, fault = case.symbol, None
         for timeframe in self.strategy.timeframes:
-            series = self.history.series.get((symbol, timeframe))
+            series = self.bar_cache.series.get((symbol, timeframe))
             if series is None:
                 continue
             bars = series.bars
@@ -213,7 +213,7 @@ class Scanner:
             if fault is not None:
                 break
         lead = self.strategy.timeframes[0]
-        first = self.history.series.get((symbol, lead))
+        first = self.bar_cache.series.get((symbol, lead))
         usual = math.nan if first is None else first.usual_spread
         if fault is None and now is not None and first is not None and first.bars is not None:
             length = TIMEFRAME_SECONDS[lead]
@@ -223,8 +223,8 @@ class Scanner:
         return replace(case, data_fault=fault, usual_spread=usual)
 
     async def _look(
-        self, cases: dict[str, Case], now: float | None, deadline: float
-    ) -> dict[str, Case]:
+        self, cases: dict[str, GateInput], now: float | None, deadline: float
+    ) -> dict[str, GateInput]:
         """Evaluate off the loop, up to the deadline."""
         out = dict(cases)
         stuck = self.compute.stuck
@@ -259,7 +259,7 @@ class Scanner:
         """The symbol's bars where all timeframes can be computed with."""
         out = {}
         for timeframe in self.strategy.timeframes:
-            series = self.history.series.get((symbol, timeframe))
+            series = self.bar_cache.series.get((symbol, timeframe))
             if series is None or series.bars is None or series.bad is not None:
                 return None
             if len(series.bars) < MIN_BARS:
@@ -271,7 +271,7 @@ class Scanner:
         """Correlation of two symbols on the set-up timeframe; NaN when it is not known."""
         frames = self.strategy.timeframes
         timeframe = frames[min(1, len(frames) - 1)]
-        mine, theirs = (self.history.bars(s, timeframe) for s in (symbol, other))
+        mine, theirs = (self.bar_cache.bars(s, timeframe) for s in (symbol, other))
         if mine is None or theirs is None:
             return math.nan
         return correlation(mine, theirs)

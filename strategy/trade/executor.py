@@ -15,12 +15,12 @@ from execution.orders.orders import OrderOutcome
 
 from ..base import Direction, Setup
 from ..risk.sizing import allowed_risk, kelly_share, size
-from ..scan.gate_context import Case, Desk, Stop
-from ..scan.gates import first_stop
-from ..scan.scanner import Row
+from ..scan.gate_context import AccountView, Block, GateInput
+from ..scan.gates import first_block
+from ..scan.scanner import ScanRow
 from ..settings import RiskSettings, StrategySettings
 from .exit_rules import Action, Close
-from .trade_book import Book
+from .trade_book import TradeBook
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ RETRY_S = 30.0
 """Market seconds until a position rule that the broker refused is tried again."""
 
 
-class Terminal(Protocol):
+class PriceReader(Protocol):
     """What the trader reads of ``TerminalClient``."""
 
     async def spec(self, symbol: str, /) -> SymbolInfo: ...
@@ -41,7 +41,7 @@ class Terminal(Protocol):
     ) -> float: ...
 
 
-class Sender(Protocol):
+class OrderSender(Protocol):
     """What the trader uses of ``Orders``."""
 
     async def open(
@@ -63,35 +63,35 @@ class Sender(Protocol):
 class Taken:
     """What came of a candidate: an outcome, or the gate that stopped it at last."""
 
-    stop: Stop | None = None
+    block: Block | None = None
     outcome: OrderOutcome | None = None
     risk: float = math.nan
 
 
 @dataclass
-class Trader:
+class Executor:
     """Sends the bot's orders."""
 
-    terminal: Terminal
-    orders: Sender
-    book: Book
+    terminal: PriceReader
+    orders: OrderSender
+    book: TradeBook
     settings: StrategySettings
     risk: RiskSettings
     justify: Callable[[int, Setup, float], None]
     """Told the order's ticket, the set-up and the money at risk, so that the feed can say why."""
     _refused: dict[int, float] = field(default_factory=dict)
 
-    async def take(self, row: Row, desk: Desk) -> Taken:
+    async def take(self, row: ScanRow, view: AccountView) -> Taken:
         """Look once more at a candidate with the price of now, size it, send it.
 
         Raises:
             TerminalError: the terminal did not answer before anything was sent.
         """
-        case = await self._anew(row.case, desk)
-        stop = first_stop(case)
-        if stop is not None:
-            return Taken(stop)
-        setup, info = case.seen, case.spec
+        case = await self._anew(row.case, view)
+        block = first_block(case)
+        if block is not None:
+            return Taken(block)
+        setup, info = case.setup_or_raise, case.info_or_raise
         action = c.ORDER_TYPE_BUY if case.sign > 0 else c.ORDER_TYPE_SELL
         loss = await self.terminal.order_calc_profit(
             action, case.symbol, 1.0, setup.entry, setup.sl
@@ -100,15 +100,15 @@ class Trader:
         kelly = None
         if self.risk.kelly_fraction is not None:
             kelly = kelly_share(results, self.risk.kelly_fraction, self.risk.kelly_min_trades)
-        money = allowed_risk(desk.equity, self.risk, kelly)
+        money = allowed_risk(view.equity, self.risk, kelly)
         lot = size(money, -loss + self.settings.commission_per_lot, info, self.risk.max_lot)
         if lot.refused is not None:
-            return Taken(Stop("RISK", lot.refused, "size"))
+            return Taken(Block("RISK", lot.refused, "size"))
         margin = await self.terminal.order_calc_margin(action, case.symbol, lot.volume, setup.entry)
-        most = desk.equity * self.risk.max_margin_pct / 100.0
-        if not desk.margin + margin <= most:
-            text = f"Exec Block: Margin Too High ({desk.margin + margin:.2f} > {most:.2f})"
-            return Taken(Stop("RISK", text, "margin", desk.margin + margin, most))
+        most = view.equity * self.risk.max_margin_pct / 100.0
+        if not view.margin + margin <= most:
+            text = f"Exec Block: Margin Too High ({view.margin + margin:.2f} > {most:.2f})"
+            return Taken(Block("RISK", text, "margin", view.margin + margin, most))
         direction: Direction = "BUY" if case.sign > 0 else "SELL"
         outcome = await self.orders.open(
             case.symbol, direction, lot.volume, setup.sl, setup.tp, self.settings.comment
@@ -117,12 +117,12 @@ class Trader:
             self.justify(outcome.order, setup, lot.risk)
         return Taken(outcome=outcome, risk=lot.risk)
 
-    async def _anew(self, case: Case, desk: Desk) -> Case:
+    async def _anew(self, case: GateInput, view: AccountView) -> GateInput:
         """The case with the newest tick: the stop stays where the structure is, the target
         keeps its place, so a price that ran away shows as a worse R."""
         tick = await self.terminal.symbol_info_tick(case.symbol)
-        setup = replace(case.seen, entry=tick.ask if case.sign > 0 else tick.bid)
-        return replace(case, desk=desk, tick=tick, setup=setup)
+        setup = replace(case.setup_or_raise, entry=tick.ask if case.sign > 0 else tick.bid)
+        return replace(case, account=view, tick=tick, setup=setup)
 
     async def apply(self, ticket: int, action: Action, now: float) -> OrderOutcome | None:
         """Carry out a position rule; ``None`` while a refused one waits."""

@@ -1,7 +1,7 @@
 """What happens to the bot's own positions after they stand: pure rules, one action at most.
 
 R is the distance from the entry to the first stop. Rules never widen a stop. All state that
-they need (:class:`Held`) can be read back from the terminal, so that a restart repeats
+they need (:class:`PositionView`) can be read back from the terminal, so that a restart repeats
 nothing; :mod:`strategy.book` does that.
 """
 
@@ -22,7 +22,7 @@ MIN_STEP_R = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PositionView:
     """One position of the bot. Prices in quote currency, times in server seconds.
 
     ``price`` is what closing would get now (bid of a long, ask of a short); ``best`` and
@@ -80,75 +80,83 @@ class Close:
 
 
 Action: TypeAlias = Move | Close
-Rule: TypeAlias = Callable[[Held, float, StrategySettings, SymbolInfo], Action | None]
+Rule: TypeAlias = Callable[[PositionView, float, StrategySettings, SymbolInfo], Action | None]
 
 
-def time_stop(held: Held, now: float, s: StrategySettings, info: SymbolInfo) -> Action | None:
+def time_stop(
+    position: PositionView, now: float, s: StrategySettings, info: SymbolInfo
+) -> Action | None:
     """Close what is old and has not gone anywhere."""
     bars, keep = s.exits.time_stop_bars, s.exits.time_stop_keep_r
     if bars is None:
         return None
-    age = now - held.opened
+    age = now - position.opened
     if not age >= bars * TIMEFRAME_SECONDS[s.trigger_timeframe]:
         return None
-    if keep is not None and held.in_r(held.price) >= keep:
+    if keep is not None and position.in_r(position.price) >= keep:
         return None
     return Close(None, f"time stop after {age / 60:.0f} min")
 
 
-def early_cut(held: Held, now: float, s: StrategySettings, info: SymbolInfo) -> Action | None:
+def early_cut(
+    position: PositionView, now: float, s: StrategySettings, info: SymbolInfo
+) -> Action | None:
     """Close a loser before its stop when the structure has turned against it."""
     limit = s.exits.early_cut_r
-    if limit is None or not held.turned:
+    if limit is None or not position.turned:
         return None
-    value = held.in_r(held.price)
+    value = position.in_r(position.price)
     return Close(None, f"early cut at {value:.1f} R") if value <= -limit else None
 
 
-def partial(held: Held, now: float, s: StrategySettings, info: SymbolInfo) -> Action | None:
+def partial(
+    position: PositionView, now: float, s: StrategySettings, info: SymbolInfo
+) -> Action | None:
     """Close a part once; not when the part or the rest would be under the smallest lot."""
     at = s.exits.partial_r
-    if at is None or held.reduced or not held.in_r(held.price) >= at:
+    if at is None or position.reduced or not position.in_r(position.price) >= at:
         return None
-    part = floor_to_step(held.first_volume * s.exits.partial_fraction, info.volume_step)
-    rest = held.volume - part
+    part = floor_to_step(position.first_volume * s.exits.partial_fraction, info.volume_step)
+    rest = position.volume - part
     if part < info.volume_min or rest < info.volume_min - 1e-9:
         return None
-    return Close(part, f"partial at {held.in_r(held.price):.1f} R")
+    return Close(part, f"partial at {position.in_r(position.price):.1f} R")
 
 
-def stop_move(held: Held, now: float, s: StrategySettings, info: SymbolInfo) -> Action | None:
+def stop_move(
+    position: PositionView, now: float, s: StrategySettings, info: SymbolInfo
+) -> Action | None:
     """Breakeven and trail: the tighter of the two, when it is a real step and allowed."""
-    wanted = [x for x in (_breakeven(held, s), _trail(held, s)) if x is not None]
+    wanted = [x for x in (_breakeven(position, s), _trail(position, s)) if x is not None]
     if not wanted:
         return None
-    sl, why = max(wanted, key=lambda x: held.sign * x[0])
-    nearest = held.price - held.sign * info.trade_stops_level * info.point
+    sl, why = max(wanted, key=lambda x: position.sign * x[0])
+    nearest = position.price - position.sign * info.trade_stops_level * info.point
     sl = round(sl, info.digits)
-    if not held.sign * (nearest - sl) > 0:
+    if not position.sign * (nearest - sl) > 0:
         return None
-    gain = held.sign * (sl - held.sl) if held.sl > 0 else math.inf
-    if not gain >= max(MIN_STEP_R * held.risk, info.point):
+    gain = position.sign * (sl - position.sl) if position.sl > 0 else math.inf
+    if not gain >= max(MIN_STEP_R * position.risk, info.point):
         return None
-    if held.tp > 0 and held.sign * (held.tp - sl) <= 0:
+    if position.tp > 0 and position.sign * (position.tp - sl) <= 0:
         return None
     return Move(sl, why)
 
 
-def _breakeven(held: Held, s: StrategySettings) -> tuple[float, str] | None:
+def _breakeven(position: PositionView, s: StrategySettings) -> tuple[float, str] | None:
     at = s.exits.breakeven_r
-    if at is None or not held.in_r(held.best) >= at:
+    if at is None or not position.in_r(position.best) >= at:
         return None
-    return held.entry + held.sign * s.exits.breakeven_buffer_r * held.risk, "breakeven"
+    return position.entry + position.sign * s.exits.breakeven_buffer_r * position.risk, "breakeven"
 
 
-def _trail(held: Held, s: StrategySettings) -> tuple[float, str] | None:
+def _trail(position: PositionView, s: StrategySettings) -> tuple[float, str] | None:
     """Distance in ATR from the best price; narrows between ``trail_start_r`` and
     ``trail_tight_r`` when ``trail_tight_atr`` is set."""
     e = s.exits
-    if e.trail_start_r is None or not held.atr > 0:
+    if e.trail_start_r is None or not position.atr > 0:
         return None
-    reached = held.in_r(held.best)
+    reached = position.in_r(position.best)
     if not reached >= e.trail_start_r:
         return None
     atrs = e.trail_atr
@@ -156,19 +164,21 @@ def _trail(held: Held, s: StrategySettings) -> tuple[float, str] | None:
         span = max(e.trail_tight_r - e.trail_start_r, 1e-9)
         share = min(max((reached - e.trail_start_r) / span, 0.0), 1.0)
         atrs += (e.trail_tight_atr - e.trail_atr) * share
-    return held.best - held.sign * atrs * held.atr, "trail"
+    return position.best - position.sign * atrs * position.atr, "trail"
 
 
 RULES: tuple[Rule, ...] = (time_stop, early_cut, partial, stop_move)
 """Asked in this order; the first action counts."""
 
 
-def decide(held: Held, now: float, s: StrategySettings, info: SymbolInfo) -> Action | None:
+def decide(
+    position: PositionView, now: float, s: StrategySettings, info: SymbolInfo
+) -> Action | None:
     """What to do with one position now; ``None`` is: nothing."""
     if not s.exits.enabled:
         return None
     for rule in RULES:
-        action = rule(held, now, s, info)
+        action = rule(position, now, s, info)
         if action is not None:
             return action
     return None

@@ -16,19 +16,19 @@ from streamer.protocol.messages import Event, Limit, RiskMemory
 
 from ..base import Setup
 from ..risk import account
-from ..risk.risk_limits import RiskDesk
+from ..risk.risk_limits import RiskLimits
 from ..settings import RiskSettings, StrategySettings
-from .executor import Trader
-from .exit_rules import Action, Close, Held, decide
+from .executor import Executor
+from .exit_rules import Action, Close, PositionView, decide
 from .review import review
-from .trade_book import Book
+from .trade_book import TradeBook
 
 log = logging.getLogger(__name__)
 
 Level = Literal["info", "warning", "critical"]
 
 
-OVER = {
+ALL_CLEAR_TEXT = {
     "daily_loss": "the loss of the day stops trading no more: the server's next day has begun",
     "drawdown": "the drawdown stops trading no more: it was released and counts from here",
     "consecutive_losses": "the pause after losses in a row is over",
@@ -43,9 +43,9 @@ class Bot(Protocol):
     observer: Observer
     settings: StrategySettings
     risk: RiskSettings
-    desk: RiskDesk
-    book: Book
-    trader: Trader
+    risk_limits: RiskLimits
+    book: TradeBook
+    executor: Executor
     publish: Callable[[Event], None]
     memory: RiskMemory | None
     magic: int
@@ -56,7 +56,7 @@ class Bot(Protocol):
     def mode(self) -> str: ...
     @property
     def setups(self) -> Mapping[str, Setup]: ...
-    def tell(self) -> None: ...
+    def publish_status(self) -> None: ...
     def alert(
         self,
         code: str,
@@ -67,7 +67,7 @@ class Bot(Protocol):
     ) -> None: ...
 
 
-class Keeper:
+class PositionManager:
     """Keeps what stands: the account within its limits, the bot's positions by the rules."""
 
     def __init__(self, bot: Bot) -> None:
@@ -88,9 +88,9 @@ class Keeper:
         if not bot.book.restored:
             for trade in await bot.book.restore(bot.client, now):
                 bot.publish(review(trade))
-        for trade in await bot.book.follow(bot.client, seen.positions, now):
+        for trade in await bot.book.update(bot.client, seen.positions, now):
             bot.publish(review(trade))
-        bot.trader.forget(bot.book.trades)
+        bot.executor.forget(bot.book.trades)
         if bot.mode == "observe" or not bot.client.status.connected:
             return
         for position in seen.positions:
@@ -111,7 +111,7 @@ class Keeper:
 
     async def _apply(self, position: TradePosition, now: float) -> None:
         """Ask the rules about one position and carry out what they say."""
-        bot, held = self._bot, self.held(position)
+        bot, held = self._bot, self.position_view(position)
         if held is None:
             return
         action: Action | None
@@ -121,19 +121,21 @@ class Keeper:
             action = decide(held, now, bot.settings, await bot.client.spec(position.symbol))
         if action is not None:
             async with bot.busy:
-                await bot.trader.apply(position.ticket, action, now)
+                await bot.executor.apply(position.ticket, action, now)
 
-    def held(self, position: TradePosition) -> Held | None:
+    def position_view(self, position: TradePosition) -> PositionView | None:
         """The position as the rules see it; ``None`` while it is not followed."""
         setup = self._bot.setups.get(position.symbol)
         against = "SELL" if account.sign_of(position) > 0 else "BUY"
         turned = setup is not None and setup.trigger is not None and setup.direction == against
-        return self._bot.book.held(position, math.nan if setup is None else setup.atr, turned)
+        return self._bot.book.position_view(
+            position, math.nan if setup is None else setup.atr, turned
+        )
 
     def _must_flatten(self) -> bool:
         return self._bot.risk.flatten_on_limit and any(
-            stop.gate in ("daily_loss", "drawdown") and stop.value is not None
-            for stop in self._bot.desk.stops
+            block.gate in ("daily_loss", "drawdown") and block.value is not None
+            for block in self._bot.risk_limits.blocks
         )
 
     def judge(self, seen: Observation) -> None:
@@ -144,23 +146,23 @@ class Keeper:
             seen.account.login,
             seen.account.server,
         ):
-            bot.desk.recall(memory)
-        before = {stop.gate for stop in bot.desk.stops}
+            bot.risk_limits.recall(memory)
+        before = {block.gate for block in bot.risk_limits.blocks}
         # what only stopped because a figure was not known has nothing to tell when it goes
-        hit = {stop.gate for stop in bot.desk.stops if stop.value is not None}
+        hit = {block.gate for block in bot.risk_limits.blocks if block.value is not None}
         now = account.figures(seen, bot.magic, bot.observer.peak_equity)
-        stops = bot.desk.judge(now, bot.book.losses())
-        for stop in stops:
-            if stop.gate not in before and stop.value is not None:
-                level: Level = "warning" if stop.gate == "consecutive_losses" else "critical"
-                bot.alert(stop.gate.upper(), stop.text, level, stop.value, stop.limit)
-        after = {stop.gate for stop in stops}
+        blocks = bot.risk_limits.judge(now, bot.book.losses())
+        for block in blocks:
+            if block.gate not in before and block.value is not None:
+                level: Level = "warning" if block.gate == "consecutive_losses" else "critical"
+                bot.alert(block.gate.upper(), block.text, level, block.value, block.limit)
+        after = {block.gate for block in blocks}
         for gate in sorted(hit - after):
-            bot.alert(gate.upper(), OVER[gate], "info")
+            bot.alert(gate.upper(), ALL_CLEAR_TEXT[gate], "info")
         if after != before:
-            bot.tell()
+            bot.publish_status()
 
     def limits(self, seen: Observation) -> dict[str, Limit]:
         """Judge the account as just observed; the distance to each limit, for its bar."""
         self.judge(seen)
-        return dict(self._bot.desk.limits)
+        return dict(self._bot.risk_limits.limits)

@@ -7,7 +7,7 @@ import math
 from execution.account.lifecycle import CloseReason
 from streamer.protocol.messages import CriticReview
 
-from .trade_history import Closed
+from .trade_history import ClosedTrade
 
 REASONS: dict[CloseReason, str] = {
     "sl": "its stop",
@@ -19,7 +19,7 @@ REASONS: dict[CloseReason, str] = {
 }
 
 
-def review(trade: Closed) -> CriticReview:
+def review(trade: ClosedTrade) -> CriticReview:
     """Score 0 to 10: 5 plus 2 points for each R won or lost. The lesson follows from R and
     from how far the trade went both ways (MAE, MFE)."""
     score = 5.0 if math.isnan(trade.r) else min(max(5.0 + 2.0 * trade.r, 0.0), 10.0)
@@ -43,7 +43,7 @@ def review(trade: Closed) -> CriticReview:
     )
 
 
-def _lesson(trade: Closed) -> str:
+def _lesson(trade: ClosedTrade) -> str:
     """One sentence, the first rule that fits."""
     r, mfe, mae = trade.r, trade.mfe_r, trade.mae_r
     if math.isnan(r):

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from execution.api.structs import TradeDeal, TradeOrder, TradePosition
 from execution.api.terminal import TerminalError
 
-from . import trade_history as recall
-from .exit_rules import Held
-from .trade_history import Closed, Trade, by_position, closed_from, past_of, trade_from
+from . import trade_history
+from .exit_rules import PositionView
+from .trade_history import ClosedTrade, OpenTrade, by_position, closed_from, past_of, trade_from
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ PATIENCE = 20
 """Looks for the deals of an order before it is taken for one that left none."""
 
 
-class Terminal(recall.Terminal, Protocol):
+class DealReader(trade_history.HistoryReader, Protocol):
     """What the book reads of ``TerminalClient``."""
 
     async def history_deals_get(self, *dates: Any, **kwargs: Any) -> tuple[TradeDeal, ...]: ...
@@ -33,38 +33,38 @@ class Terminal(recall.Terminal, Protocol):
 
 
 @dataclass(slots=True)
-class Why:
-    """Score and components that justified an order; ``looks`` counts the searches for it."""
+class OrderReason:
+    """Score and components that justified an order; ``attempts`` counts the searches for it."""
 
     score: float | None
     components: Mapping[str, float]
-    looks: int = 0
+    attempts: int = 0
 
 
 @dataclass
-class Book:
+class TradeBook:
     """Open and closed trades that bear ``magic``."""
 
     magic: int
-    trades: dict[int, Trade] = field(default_factory=dict)
-    closed: list[Closed] = field(default_factory=list)
+    trades: dict[int, OpenTrade] = field(default_factory=dict)
+    closed: list[ClosedTrade] = field(default_factory=list)
     last: dict[str, float] = field(default_factory=dict)
     """Server time of the bot's newest deal by symbol."""
     restored: bool = False
-    left: Mapping[int, Why] = field(default_factory=dict)
+    open_at_last_exit: Mapping[int, OrderReason] = field(default_factory=dict)
     """Positions that were open when the run before ended, and why they had been opened."""
-    _why: dict[int, Why] = field(default_factory=dict)
+    _why: dict[int, OrderReason] = field(default_factory=dict)
 
     def justify(self, order: int, score: float, components: Mapping[str, float]) -> None:
         """Note why an order was sent, until its position is seen."""
-        self._why[order] = Why(score, dict(components))
+        self._why[order] = OrderReason(score, dict(components))
 
     @property
     def waiting(self) -> bool:
         """Whether the trade of an order is still looked for."""
         return bool(self._why)
 
-    async def restore(self, terminal: Terminal, now: float) -> list[Closed]:
+    async def restore(self, terminal: DealReader, now: float) -> list[ClosedTrade]:
         """Read the closed trades of the last days and return those that closed while the
         program was away. Safe to repeat.
 
@@ -86,19 +86,19 @@ class Book:
             done = closed_from(ticket, own, trade)
             if done is None or trade is None:
                 continue
-            if ticket in self.left and info is not None:
+            if ticket in self.open_at_last_exit and info is not None:
                 self._explain(trade, ())
                 trade.saw(trade.entry)
-                await recall.prices_since(terminal, trade, info, now, done.closed)
+                await trade_history.prices_since(terminal, trade, info, now, done.closed)
                 done = closed_from(ticket, own, trade) or done
             found.setdefault(ticket, done)
         self.closed = sorted(found.values(), key=lambda t: (t.closed, t.ticket))
         self.restored = True
-        return [trade for trade in self.closed if trade.ticket in self.left]
+        return [trade for trade in self.closed if trade.ticket in self.open_at_last_exit]
 
-    async def follow(
-        self, terminal: Terminal, positions: Iterable[TradePosition], now: float
-    ) -> list[Closed]:
+    async def update(
+        self, terminal: DealReader, positions: Iterable[TradePosition], now: float
+    ) -> list[ClosedTrade]:
         """Take in the positions that stand now and return the bot's trades that closed, also
         those that opened and closed between two looks."""
         mine = {p.identifier or p.ticket: p for p in positions if p.magic == self.magic}
@@ -110,7 +110,7 @@ class Book:
                     log.info("position %d is not followed yet: %s", ticket, error)
                     continue
             self.trades[ticket].saw(position.price_current)
-        out: list[Closed] = []
+        out: list[ClosedTrade] = []
         for ticket in [t for t in self.trades if t not in mine]:
             try:
                 deals, _ = await past_of(terminal, ticket)
@@ -125,12 +125,14 @@ class Book:
             out += await self._missed(terminal, order, mine)
         return out
 
-    def held(self, position: TradePosition, atr: float, turned: bool) -> Held | None:
+    def position_view(
+        self, position: TradePosition, atr: float, turned: bool
+    ) -> PositionView | None:
         """The position as the rules see it; ``None`` while it is not followed."""
         trade = self.trades.get(position.identifier or position.ticket)
         if trade is None:
             return None
-        return Held(
+        return PositionView(
             ticket=position.ticket,
             symbol=trade.symbol,
             sign=trade.sign,
@@ -157,11 +159,11 @@ class Book:
             out.append(trade.closed)
         return out
 
-    def rested(self, now: float) -> dict[str, float]:
+    def since_last_trade_s(self, now: float) -> dict[str, float]:
         """Server seconds since the bot's newest deal, by symbol."""
         return {symbol: now - at for symbol, at in self.last.items()}
 
-    async def _take_up(self, terminal: Terminal, position: TradePosition, now: float) -> None:
+    async def _take_up(self, terminal: DealReader, position: TradePosition, now: float) -> None:
         """Follow a position that is seen for the first time."""
         ticket = position.identifier or position.ticket
         info = await terminal.spec(position.symbol)
@@ -173,21 +175,21 @@ class Book:
             # opened without a stop: the first one it got, while it is still a risk
             trade.first_sl = max(position.sl, 0.0)
         trade.saw(trade.entry)
-        await recall.prices_since(terminal, trade, info, now)
+        await trade_history.prices_since(terminal, trade, info, now)
         self._explain(trade, deals)
         self._touch(deals)
         self.trades[ticket] = trade
 
     async def _missed(
-        self, terminal: Terminal, order: int, mine: Mapping[int, TradePosition]
-    ) -> list[Closed]:
+        self, terminal: DealReader, order: int, mine: Mapping[int, TradePosition]
+    ) -> list[ClosedTrade]:
         """The trade of an order of ours that never was among the positions."""
         why = self._why[order]
-        why.looks += 1
+        why.attempts += 1
         try:
             found = await terminal.history_deals_get(ticket=order)
             ticket = found[0].position_id if found else 0
-            if ticket in mine or why.looks > PATIENCE:
+            if ticket in mine or why.attempts > PATIENCE:
                 del self._why[order]
             if not found or ticket in mine or any(t.ticket == ticket for t in self.closed):
                 return []
@@ -203,8 +205,8 @@ class Book:
         done = closed_from(ticket, deals, trade)
         return [] if done is None else [self._close(done, deals)]
 
-    def _explain(self, trade: Trade, deals: Iterable[TradeDeal]) -> None:
-        before = self.left.get(trade.ticket)
+    def _explain(self, trade: OpenTrade, deals: Iterable[TradeDeal]) -> None:
+        before = self.open_at_last_exit.get(trade.ticket)
         if before is not None:
             trade.score, trade.components = before.score, before.components
         for deal in deals:
@@ -212,7 +214,7 @@ class Book:
             if why is not None:
                 trade.score, trade.components = why.score, why.components
 
-    def _close(self, done: Closed, deals: Iterable[TradeDeal]) -> Closed:
+    def _close(self, done: ClosedTrade, deals: Iterable[TradeDeal]) -> ClosedTrade:
         self.closed.append(done)
         self._touch(deals)
         return done

@@ -21,7 +21,7 @@ from execution.orders.intents import by_of, id_in
 MOST_BARS = 2000
 
 
-class Terminal(Protocol):
+class HistoryReader(Protocol):
     """What is read of ``TerminalClient``."""
 
     async def batch(self, calls: Sequence[Any], /) -> list[Any]: ...
@@ -29,7 +29,7 @@ class Terminal(Protocol):
 
 
 @dataclass(slots=True)
-class Trade:
+class OpenTrade:
     """A position of the bot. Prices in quote currency, times in server seconds; ``best`` and
     ``worst`` are NaN where the prices since are not known."""
 
@@ -57,7 +57,7 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class ClosedTrade:
     """A closed trade of the bot. ``net`` includes swap, commission and fee; ``r`` is ``net``
     over the money that the first stop risked; ``mae_r`` and ``mfe_r`` are how far it went
     against and for the trade, in R. NaN where it is not known."""
@@ -80,7 +80,7 @@ class Closed:
 
 
 async def past_of(
-    terminal: Terminal, ticket: int
+    terminal: HistoryReader, ticket: int
 ) -> tuple[tuple[TradeDeal, ...], tuple[TradeOrder, ...]]:
     """Deals and orders of a position. Raises :class:`TerminalError`."""
     deals, orders = await terminal.batch(
@@ -110,7 +110,7 @@ def by_position(deals: Iterable[TradeDeal], magic: int) -> dict[int, list[TradeD
 
 def trade_from(
     ticket: int, deals: Iterable[TradeDeal], orders: Iterable[TradeOrder], info: SymbolInfo | None
-) -> Trade | None:
+) -> OpenTrade | None:
     """The trade that deals and orders of a position tell of; ``None`` without an entry.
 
     ``first_sl`` is the stop of the opening order, 0.0 where that is none or no risk.
@@ -126,7 +126,7 @@ def trade_from(
     value = math.nan
     if info is not None and info.trade_tick_size > 0:
         value = (info.trade_tick_value_loss or info.trade_tick_value) / info.trade_tick_size
-    return Trade(
+    return OpenTrade(
         ticket=ticket,
         symbol=first.symbol,
         sign=sign,
@@ -139,7 +139,7 @@ def trade_from(
 
 
 async def prices_since(
-    terminal: Terminal, trade: Trade, info: SymbolInfo, now: float, until: float = math.inf
+    terminal: HistoryReader, trade: OpenTrade, info: SymbolInfo, now: float, until: float = math.inf
 ) -> None:
     """Let the trade see the M1 bars since its opening (bids; the ask that closes a short is
     taken as the bid and the bar's spread), those that ended by ``until``. The bar of the
@@ -160,7 +160,9 @@ async def prices_since(
         trade.saw(float((since["low"] + cost).min()))
 
 
-def closed_from(ticket: int, deals: Sequence[TradeDeal], trade: Trade | None) -> Closed | None:
+def closed_from(
+    ticket: int, deals: Sequence[TradeDeal], trade: OpenTrade | None
+) -> ClosedTrade | None:
     """The closed trade that the deals of a position make; ``None`` while it is open or its
     opening is not among them."""
     entries = [d for d in deals if d.entry == c.DEAL_ENTRY_IN]
@@ -180,7 +182,7 @@ def closed_from(ticket: int, deals: Sequence[TradeDeal], trade: Trade | None) ->
         mfe = trade.sign * (trade.best - trade.entry) / distance
         money = distance * trade.money_per_price * volume
         r = net / money if money > 0 else math.nan
-    return Closed(
+    return ClosedTrade(
         ticket=ticket,
         symbol=trade.symbol,
         sign=trade.sign,

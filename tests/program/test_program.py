@@ -145,7 +145,7 @@ def loaded_modules(code: str, home: Path) -> set[str]:
 def test_version_loads_no_textual(tmp_path: Path) -> None:
     modules = loaded_modules(
         "import sys\nsys.argv = ['mt5dash', '--version']\n"
-        "from tui.cli import main\n"
+        "from tui.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0",
         tmp_path,
     )
@@ -159,7 +159,7 @@ def test_a_run_without_screen_loads_no_textual(tmp_path: Path) -> None:
         "sys.argv = ['mt5dash', 'tui', '--no-ui', '--port', '0']\n"
         "import os, signal, threading\n"
         "threading.Timer(4, lambda: signal.raise_signal(signal.SIGINT)).start()\n"
-        "from tui.cli import main\n"
+        "from tui.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0, end.code",
         tmp_path,
     )

@@ -20,7 +20,7 @@ from execution.paper.server.terminal import PaperTerminal
 from execution.settings import PaperSettings, TerminalSettings
 from strategy.backtest.backtest import Direct, DirectClient
 from strategy.base import Setup, load
-from strategy.scan.gate_context import Case, Desk
+from strategy.scan.gate_context import AccountView, GateInput
 from strategy.scan.worker_thread import Inline
 from strategy.settings import RiskSettings, StrategySettings
 from strategy.worker import Worker
@@ -81,17 +81,17 @@ class Bench:
             compute=self.compute or Inline(),
             left_open=self.left_open,
         )
-        await self.look()
+        await self.refresh_account()
         return self
 
-    async def look(self) -> None:
+    async def refresh_account(self) -> None:
         seen = await self.observer.refresh()
         assert seen is not None
         await self.worker.manage(seen)
 
     async def step(self, seconds: float) -> None:
         self.clock.step(seconds)
-        await self.look()
+        await self.refresh_account()
 
     async def cycle_until(self, kind: str, minutes: float = 60) -> Event:
         """Scan every ten market seconds until an event of this kind comes."""
@@ -182,10 +182,10 @@ def tick(bid: float = 1.1, ask: float = 1.10011, at: float = START) -> Tick:
     return Tick(int(at), bid, ask, 0.0, 0, int(at * 1000), 6, 0.0)
 
 
-def good_case(**changes: Any) -> Case:
-    """A case that passes every gate; ``desk=`` and ``setup=`` take dicts of changes."""
+def good_case(**changes: Any) -> GateInput:
+    """A case that passes every gate; ``account=`` and ``setup=`` take dicts of changes."""
     settings, risk = StrategySettings(**BUSY), RiskSettings(**BUSY_RISK)
-    desk = Desk(settings, risk, mode="paper", equity=10_000.0, margin=0.0, currency="USD")
+    account = AccountView(settings, risk, mode="paper", equity=10_000.0, margin=0.0, currency="USD")
     setup = Setup(
         "EURUSD",
         "BUY",
@@ -201,10 +201,10 @@ def good_case(**changes: Any) -> Case:
     if "correlations" in changes:
         known = changes.pop("correlations")
         changes["correlate"] = lambda other: known.get(other, float("nan"))
-    desk_changes, setup_changes = changes.pop("desk", {}), changes.pop("setup", {})
-    case = Case(
+    account_changes, setup_changes = changes.pop("account", {}), changes.pop("setup", {})
+    case = GateInput(
         "EURUSD",
-        replace(desk, **desk_changes),
+        replace(account, **account_changes),
         info=symbol(),
         tick=tick(),
         tick_age=1.0,
@@ -212,13 +212,13 @@ def good_case(**changes: Any) -> Case:
         setup=None if setup_changes is None else replace(setup, **setup_changes),
         sessions=frozenset({"london"}),
         utc=START,
-        rested=1e6,
+        since_last_trade_s=1e6,
     )
     return replace(case, **changes)
 
 
 @pytest.fixture(scope="session")
-def case() -> Callable[..., Case]:
+def case() -> Callable[..., GateInput]:
     return good_case
 
 

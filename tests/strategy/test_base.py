@@ -102,7 +102,7 @@ async def test_a_strategy_of_ones_own_runs_with_the_same_gates(bench) -> None:
     details = b.told("ScanSummary")[-1].details
     assert all(set(d.components) == {"trend", "dip"} for d in details.values())
     assert all(d.code != "ERROR" for d in details.values())
-    assert b.worker._teller._strategy == "pullback"
+    assert b.worker._status._strategy == "pullback"
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ async def test_the_kill_switch_survives_a_restart_by_what_the_journal_holds(benc
         strategy=b.worker.scanner.strategy, settings=b.settings, risk=b.risk, mode="paper",
         journal_ok=lambda: True, halted=kept,
     )  # fmt: skip
-    again.tell()
+    again.publish_status()
     assert b.told("BotStatus")[-1].state == "halted"
 
 

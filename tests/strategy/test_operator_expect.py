@@ -104,7 +104,7 @@ async def test_an_observer_sends_no_order_and_says_so(bench: Any, name: str, arg
     answer = await b.command(name, **args)
     assert answer.error.code == "OBSERVE"
     assert 'Set mode = "paper" or "live"' in answer.error.message
-    assert b.worker.desk.halted is None
+    assert b.worker.risk_limits.halted is None
 
 
 @pytest.mark.parametrize("name", ["pause", "resume", "scan_now", "halt", "release"])
@@ -120,7 +120,7 @@ async def test_a_halt_that_flattens_stops_first_and_says_what_is_left(bench: Any
     answer = await b.command("halt", reason="enough", flatten=True)
     assert answer.error.code == "NOT_FLAT"
     assert answer.error.message.startswith("the kill switch is on, but 0 of 1 done")
-    assert b.worker.desk.halted == "enough"
+    assert b.worker.risk_limits.halted == "enough"
     again = await b.command("halt", reason="enough", flatten=True)
     assert again.result == {"halted": True, "reason": "enough", "closed": 1, "cancelled": 0}
 
@@ -137,24 +137,24 @@ def restarted(b: Any, memory: RiskMemory) -> Worker:
 
 async def test_peak_and_hit_limits_go_on_after_a_restart_of_the_same_account(bench: Any) -> None:
     b = await bench().open()
-    b.worker.tell()
+    b.worker.publish_status()
     told = b.told("BotStatus")[-1].risk
     assert told is not UNSET
     equity = b.observer.latest.account.equity
     assert told.peak_equity == equity
     memory = msgspec.structs.replace(told, peak_equity=equity * 2)
     b.worker = restarted(b, memory)
-    await b.look()
+    await b.refresh_account()
     assert b.observer.peak_equity == equity * 2
-    stops = {stop.gate for stop in b.worker.desk.stops}
+    stops = {stop.gate for stop in b.worker.risk_limits.blocks}
     assert "drawdown" in stops, "half of the peak is below any limit"
     assert b.told("AccountUpdate")[-1].account.drawdown_pct == pytest.approx(50)
     # and the latch holds when it recovers, over one more restart
-    held = b.worker.desk.memory(told.login, told.server, equity, equity)
+    held = b.worker.risk_limits.memory(told.login, told.server, equity, equity)
     assert held.drawdown_hit
     b.worker = restarted(b, held)
-    await b.look()
-    assert "drawdown" in {stop.gate for stop in b.worker.desk.stops}
+    await b.refresh_account()
+    assert "drawdown" in {stop.gate for stop in b.worker.risk_limits.blocks}
 
 
 async def test_the_memory_of_another_account_is_not_used(bench: Any) -> None:
@@ -164,9 +164,9 @@ async def test_the_memory_of_another_account_is_not_used(bench: Any) -> None:
         b,
         RiskMemory(login=1, server="elsewhere", peak_equity=equity * 2, drawdown_hit=True),
     )
-    await b.look()
+    await b.refresh_account()
     assert b.observer.peak_equity == equity
-    assert b.worker.desk.stops == ()
+    assert b.worker.risk_limits.blocks == ()
 
 
 async def test_a_reason_cannot_draw_on_somebody_elses_screen(bench: Any) -> None:

@@ -106,7 +106,7 @@ async def test_every_symbol_has_a_row_with_reason_and_numbers_in_every_scan(benc
             assert sum(detail.components.values()) == pytest.approx(detail.score, abs=0.5)
             for number in (detail.score, detail.spread, detail.atr, detail.r, detail.age_s):
                 assert number is None or math.isfinite(number)
-    b.worker.tell()
+    b.worker.publish_status()
     assert sum(b.told("BotStatus")[-1].gates.values()) == 10
 
 
@@ -185,7 +185,7 @@ async def test_observing_shows_candidates_and_sends_nothing(bench) -> None:
     assert b.told("ScanSummary")[-1].symbols["EURUSD"] == "CANDIDATE (BUY)"
     assert b.terminal.positions_get() == ()
     assert not b.told("OrderUpdate")
-    b.worker.tell()
+    b.worker.publish_status()
     assert b.told("BotStatus")[-1].reason.code == "OBSERVE"
     answer = await b.command("flatten")
     assert answer.error.code == "OBSERVE"
@@ -208,7 +208,7 @@ async def test_a_gate_that_stops_all_says_so_and_opens_nothing(
     else:
         assert (await b.command(how)).ok
     await b.worker.cycle()
-    b.worker.tell()
+    b.worker.publish_status()
     status = b.told("BotStatus")[-1]
     assert (status.state, status.reason.code) == (state, code)
     assert status.gates == {gate: 10}
@@ -219,7 +219,7 @@ async def test_a_gate_that_stops_all_says_so_and_opens_nothing(
 async def test_the_status_is_told_once_for_each_change(bench) -> None:
     b = await bench().open()
     for _ in range(3):
-        b.worker.tell()
+        b.worker.publish_status()
     assert len(b.told("BotStatus")) == 1
     await b.command("pause")
     await b.command("pause")
@@ -294,7 +294,7 @@ async def test_the_daily_loss_stops_trading_on_the_observation_that_shows_it(ben
     limits = b.told("AccountUpdate")[-1].account.limits
     assert limits["daily_loss"].value >= limits["daily_loss"].limit
     assert len(b.terminal.positions_get()) == 1  # flatten_on_limit is off
-    b.worker.trader.settings = b.settings.model_copy(update={"cooldown_s": 0.0})
+    b.worker.executor.settings = b.settings.model_copy(update={"cooldown_s": 0.0})
     await b.worker.cycle()
     assert len(b.terminal.positions_get()) == 1
 
@@ -339,7 +339,7 @@ async def test_a_restart_repeats_no_partial_and_keeps_first_stop_and_best_price(
         pytest.fail("the price never went the position's way")
     await b.step(130.0)
     position = next(p for p in b.observer.latest.positions if p.ticket == ticket)
-    old = b.worker.book.held(position, 1.0, turned=False)
+    old = b.worker.book.position_view(position, 1.0, turned=False)
     await b.client.order_send(  # the stop was moved since: it is not the first one any more
         {
             "action": c.TRADE_ACTION_SLTP,
@@ -352,7 +352,7 @@ async def test_a_restart_repeats_no_partial_and_keeps_first_stop_and_best_price(
     parts = len(b.terminal.history_deals_get(position=ticket))
     await b.open()
     position = next(p for p in b.observer.latest.positions if p.ticket == ticket)
-    new = b.worker.book.held(position, 1.0, turned=False)
+    new = b.worker.book.position_view(position, 1.0, turned=False)
     assert new.first_sl == old.first_sl
     assert new.first_volume == old.first_volume
     assert new.reduced
@@ -395,16 +395,16 @@ async def test_the_smallest_lot_is_not_forced_on_a_small_account(bench) -> None:
 
 async def test_a_price_that_ran_away_between_scan_and_order_is_looked_at_again(bench) -> None:
     b = await bench(**eager()).open()
-    desk = await b.worker._desk()
+    view = await b.worker._account_view()
     scan = await b.worker.scanner.scan(
-        ["EURUSD"], desk, now=b.terminal.server_now(), utc_offset=0.0, rested={}
+        ["EURUSD"], view, now=b.terminal.server_now(), utc_offset=0.0, since_last_trade_s={}
     )
     row = scan.rows["EURUSD"]
-    assert row.stop is None
-    moved = replace(row.case.seen, tp=row.case.seen.entry + 1e-5)
-    taken = await b.worker.trader.take(replace(row, case=replace(row.case, setup=moved)), desk)
+    assert row.block is None
+    moved = replace(row.case.setup_or_raise, tp=row.case.setup_or_raise.entry + 1e-5)
+    taken = await b.worker.executor.take(replace(row, case=replace(row.case, setup=moved)), view)
     assert taken.outcome is None
-    assert taken.stop.gate in {"levels", "minimum_r"}
+    assert taken.block.gate in {"levels", "minimum_r"}
 
 
 async def test_after_a_day_that_was_lost_it_trades_again_the_next_day_and_says_so(

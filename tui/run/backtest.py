@@ -12,7 +12,7 @@ from execution.paper import PaperTerminal, open_paper
 from execution.paper.market.clock import SteppedClock
 from execution.paper.market.replay import ReplayMarket
 from execution.paper.opening import moment
-from strategy.backtest.backtest import Report, run
+from strategy.backtest.backtest import BacktestReport, run
 from strategy.base import load
 
 from ..settings import Settings
@@ -30,7 +30,7 @@ class BacktestError(Exception):
 class Done:
     """A run that ended: its report, the market in words, how many ticks passed."""
 
-    report: Report
+    report: BacktestReport
     market: str
     currency: str
     ticks: int

@@ -22,7 +22,7 @@ from execution.orders.intents import Intents
 from execution.orders.orders import Orders
 from execution.transport.client import TerminalClient
 from execution.transport.registry import check_paper, open_backend
-from strategy.trade.trade_book import Why
+from strategy.trade.trade_book import OrderReason
 from strategy.worker import Worker, build_strategy
 from streamer.alerts.service import Alerts
 from streamer.backbone.publisher import BackbonePublisher
@@ -231,7 +231,7 @@ class Runtime:
             journal_ok=lambda: self.journal is not None and self.journal.ok,
             models=state_dir() / "models" / terminal.backend,
             left_open={
-                trade.ticket: Why(trade.score, trade.components)
+                trade.ticket: OrderReason(trade.score, trade.components)
                 for trade in feed.ledger
                 if trade.owner == "bot" and not trade.closed
             },
@@ -278,7 +278,7 @@ class Runtime:
 
     async def _bars(self, symbol: str, timeframe: str, count: int) -> list[dict[str, Any]] | None:
         """Closed bars that the worker holds, oldest first; ``time`` in server epoch seconds."""
-        bars = self.worker.scanner.history.bars(symbol, timeframe)
+        bars = self.worker.scanner.bar_cache.bars(symbol, timeframe)
         if bars is None:
             return None
         columns = {

@@ -15,7 +15,7 @@ from support.told import Told, until
 from execution.api import constants as c
 from execution.api.terminal import TerminalError, TerminalTimeout
 from execution.settings import TerminalSettings
-from execution.transport.client import InProcess, OutcomeUnknown, Refused, TerminalClient
+from execution.transport.client import CallRefused, InProcess, OutcomeUnknown, TerminalClient
 
 Connect = Callable[..., Awaitable[TerminalClient]]
 
@@ -38,7 +38,7 @@ async def test_calls_before_the_terminal_is_there_are_refused_and_say_why(
     gate = threading.Event()
     terminal.before["initialize"] = lambda: gate.wait(10) and None
     client = await connect(terminal, wait=False)
-    with pytest.raises(Refused, match="not connected"):
+    with pytest.raises(CallRefused, match="not connected"):
         await client.account_info()
     assert client.status.condition == "starting"
     gate.set()
@@ -77,7 +77,7 @@ async def test_a_call_past_its_deadline_times_out_and_the_loop_never_waits(
     await until(lambda: client.status.condition == "hung")
     assert client.status.error is not None
     assert client.status.error.code == "HUNG"
-    with pytest.raises(Refused):
+    with pytest.raises(CallRefused):
         await client.account_info()
     before = len(terminal.calls)
     gate.set()

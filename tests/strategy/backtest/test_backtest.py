@@ -13,7 +13,7 @@ from execution.paper.market.clock import SteppedClock
 from execution.paper.market.generator import GeneratedMarket
 from execution.paper.opening import account_config
 from execution.settings import PaperSettings
-from strategy.backtest.backtest import Report, run
+from strategy.backtest.backtest import BacktestReport, run
 from strategy.base import Context, Setup, load
 from strategy.institutional.strategy import InstitutionalStrategy
 from strategy.settings import RiskSettings, StrategySettings
@@ -26,7 +26,7 @@ Busy = Callable[..., StrategySettings]
 
 async def backtest(
     settings: StrategySettings, minutes: float, seed: int = 7
-) -> tuple[Report, PaperTerminal]:
+) -> tuple[BacktestReport, PaperTerminal]:
     market = GeneratedMarket(seed, START)
     clock = SteppedClock(market.start)
     terminal = PaperTerminal(market, clock, account_config(PaperSettings()))

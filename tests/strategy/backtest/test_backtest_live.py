@@ -21,10 +21,10 @@ from execution.paper.market.clock import SteppedClock
 from execution.settings import PaperSettings, TerminalSettings
 from execution.transport.backend import InProcess
 from execution.transport.client import TerminalClient
-from strategy.backtest.backtest import Report, run
+from strategy.backtest.backtest import BacktestReport, run
 from strategy.base import load
 from strategy.settings import RiskSettings, StrategySettings
-from strategy.trade.trade_history import Closed
+from strategy.trade.trade_history import ClosedTrade
 from strategy.worker import Worker
 
 POLL_S = 5.0
@@ -57,7 +57,7 @@ async def at_rest(worker: Watched) -> None:
     await until(lambda: worker.begun == worker.managed and not worker._observed.is_set())
 
 
-async def live(paper: PaperSettings, plan: StrategySettings, seconds: float) -> list[Closed]:
+async def live(paper: PaperSettings, plan: StrategySettings, seconds: float) -> list[ClosedTrade]:
     made: list[PaperTerminal] = []
 
     def factory() -> PaperTerminal:
@@ -106,7 +106,7 @@ async def live(paper: PaperSettings, plan: StrategySettings, seconds: float) -> 
         await client.close()
 
 
-async def backtest(paper: PaperSettings, plan: StrategySettings, seconds: float) -> Report:
+async def backtest(paper: PaperSettings, plan: StrategySettings, seconds: float) -> BacktestReport:
     terminal = open_paper(paper, SteppedClock)
     end = terminal.server_now() + seconds
     clock = cast(SteppedClock, terminal.clock)

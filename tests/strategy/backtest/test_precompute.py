@@ -16,7 +16,7 @@ from execution.paper.market.clock import SteppedClock
 from execution.paper.market.generator import GeneratedMarket
 from execution.paper.opening import account_config
 from execution.settings import PaperSettings
-from strategy.backtest.precompute import Ahead
+from strategy.backtest.precompute import PrecomputedStrategy
 from strategy.base import Bars, Context
 from strategy.institutional.features import Features, compute
 from strategy.institutional.strategy import InstitutionalStrategy
@@ -91,7 +91,7 @@ def test_bars_ahead_are_the_bars_that_come() -> None:
 def test_features_from_a_page_are_those_of_the_bars_alone() -> None:
     terminal, clock = opened()
     settings = StrategySettings(bars=COUNT)
-    ahead = Ahead(InstitutionalStrategy(settings), terminal.tapes, COUNT, 0.0)
+    ahead = PrecomputedStrategy(InstitutionalStrategy(settings), terminal.tapes, COUNT, 0.0)
     handed = 0
     for _ in range(20):
         clock.step(97.0)
@@ -106,7 +106,9 @@ def test_features_from_a_page_are_those_of_the_bars_alone() -> None:
 
 def test_bars_that_are_not_those_foreseen_are_computed_on_their_own() -> None:
     terminal, _ = opened()
-    ahead = Ahead(InstitutionalStrategy(StrategySettings(bars=COUNT)), terminal.tapes, COUNT, 0.0)
+    ahead = PrecomputedStrategy(
+        InstitutionalStrategy(StrategySettings(bars=COUNT)), terminal.tapes, COUNT, 0.0
+    )
     bars = closed(terminal, "EURUSD", "M1")
     assert ahead._known(bars) is not None
     other = bars.high.copy()

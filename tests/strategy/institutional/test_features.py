@@ -16,13 +16,13 @@ from strategy.base import Bars
 from strategy.institutional.features import (
     LEAST,
     Features,
-    Known,
+    IncrementalState,
     Series,
+    append_bars,
     as_features,
+    bars_appended,
     compute,
-    fold,
-    grown,
-    step,
+    compute_chunk,
 )
 from strategy.institutional.strategy import InstitutionalStrategy
 from strategy.settings import StrategySettings
@@ -61,10 +61,10 @@ def real(real_quotes: Path) -> Bars:
 @pytest.mark.parametrize("k", [1, 2, 3, 12])
 def test_steps_of_one_bar_give_what_all_bars_at_once_give_on_real_bars(real: Bars, k: int) -> None:
     bars = cut(real, 500, 1600)
-    whole, _ = fold(Series.of([bars], [True], 0), k, tail=len(bars))
+    whole, _ = compute_chunk(Series.of([bars], [True], 0), k, tail=len(bars))
     known = compute([cut(bars, 0, 200)], k, [True])
     for stop in range(201, len(bars) + 1):
-        known = step(known, [cut(bars, 0, stop)], k, [True])
+        known = append_bars(known, [cut(bars, 0, stop)], k, [True])
         want = as_features(whole[stop - 1, :, 0], int(bars.time[stop - 1]))
         assert same(known[0].features, want), stop
     assert len({tuple(pair) for pair in whole[:, -10:, 0]}) > 20  # levels came and went
@@ -83,7 +83,7 @@ def test_steps_of_many_bars_over_series_side_by_side_are_the_same_as_each_alone(
     while at < 600:
         more = int(rng.integers(1, 40))
         at += more
-        known = step(known, [cut(b, 0, at) for b in series], 2, leveled)
+        known = append_bars(known, [cut(b, 0, at) for b in series], 2, leveled)
         if more % 3 == 0:
             for each, bars, level in zip(known, series, leveled, strict=True):
                 alone = compute([cut(bars, 0, at)], 2, [level])[0]
@@ -101,9 +101,9 @@ def test_series_of_many_lengths_are_computed_together_as_each_alone(real: Bars) 
 
 
 def test_a_prefix_of_real_bars_gives_the_prefix_of_the_features(real: Bars) -> None:
-    whole, _ = fold(Series.of([cut(real, 0, 900)], [True], 0), 2, tail=900)
+    whole, _ = compute_chunk(Series.of([cut(real, 0, 900)], [True], 0), 2, tail=900)
     for stop in (70, 333, 480, 899):
-        part, _ = fold(Series.of([cut(real, 0, stop)], [True], 0), 2, tail=stop)
+        part, _ = compute_chunk(Series.of([cut(real, 0, stop)], [True], 0), 2, tail=stop)
         np.testing.assert_array_equal(part, whole[:stop])
 
 
@@ -115,9 +115,9 @@ def test_the_strategy_steps_when_bars_were_added_and_begins_anew_when_they_chang
 
     def counted(known: Any, *rest: Any) -> Any:
         count.append(len(known))
-        return step(known, *rest)
+        return append_bars(known, *rest)
 
-    monkeypatch.setattr("strategy.institutional.strategy.step", counted)
+    monkeypatch.setattr("strategy.institutional.strategy.append_bars", counted)
     strategy.prepare([cut(real, 0, 300)])
     strategy.prepare([cut(real, 0, 301)])
     assert count == [1]
@@ -132,12 +132,12 @@ def test_the_strategy_steps_when_bars_were_added_and_begins_anew_when_they_chang
 
 def test_bars_that_did_not_only_grow_are_not_stepped(real: Bars) -> None:
     known = compute([cut(real, 0, 300)], 2, [True])[0]
-    assert grown(known, cut(real, 0, 304)) == 4
-    assert grown(known, cut(real, 0, 300)) == 0
-    assert grown(known, cut(real, 1, 304)) == 0
-    assert grown(known, replace(cut(real, 0, 304), utc_offset=float("nan"))) == 0
-    assert grown(Known(known.bars, known.features, None), cut(real, 0, 304)) == 0
-    assert grown(None, cut(real, 0, 304)) == 0
+    assert bars_appended(known, cut(real, 0, 304)) == 4
+    assert bars_appended(known, cut(real, 0, 300)) == 0
+    assert bars_appended(known, cut(real, 1, 304)) == 0
+    assert bars_appended(known, replace(cut(real, 0, 304), utc_offset=float("nan"))) == 0
+    assert bars_appended(IncrementalState(known.bars, known.features, None), cut(real, 0, 304)) == 0
+    assert bars_appended(None, cut(real, 0, 304)) == 0
 
 
 def test_random_walks_of_any_swing_size_step_as_they_compute(
@@ -150,7 +150,7 @@ def test_random_walks_of_any_swing_size_step_as_they_compute(
         bars = Bars("X", "M1", time, o, h, lo, c, flat, flat, -18_000.0)
         known = compute([cut(bars, 0, 70)], seed + 1, [True])
         for stop in range(71, 401, 1 + seed):
-            known = step(known, [cut(bars, 0, stop)], seed + 1, [True])
+            known = append_bars(known, [cut(bars, 0, stop)], seed + 1, [True])
         end = len(known[0].bars)
         alone = compute([cut(bars, 0, end)], seed + 1, [True])[0]
         assert same(known[0].features, alone.features)

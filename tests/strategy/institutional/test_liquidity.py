@@ -14,7 +14,7 @@ from strategy.institutional.indicators import wilder
 from strategy.institutional.liquidity import (
     KINDS,
     SWEEP_ATR,
-    Levels,
+    ExtremeLevels,
     Periods,
     Pools,
     levels,
@@ -120,7 +120,7 @@ def test_a_prefix_of_the_bars_gives_the_prefix_of_the_extremes(walk: Walk) -> No
         parts = (x[:stop] for x in (h, lo, c, atr, at))
         past, pools = Periods.unknown(2), Pools.empty(2 * 2 * len(KINDS))
         part, _, _ = levels(*parts, past, pools)
-        for name in Levels._fields:
+        for name in ExtremeLevels._fields:
             np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:stop])
 
 

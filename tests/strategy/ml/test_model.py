@@ -218,7 +218,7 @@ def test_the_gate_puts_the_models_probability_on_what_could_trade(asked) -> None
 
 
 def test_a_feature_that_is_not_known_gives_nan_and_nan_passes_no_gate(asked, case) -> None:
-    from strategy.scan.gates import first_stop
+    from strategy.scan.gates import first_block
 
     context, setup = asked
     flat = {f: replace(b, volume=np.full(len(b), np.nan)) for f, b in context.bars.items()}
@@ -228,9 +228,9 @@ def test_a_feature_that_is_not_known_gives_nan_and_nan_passes_no_gate(asked, cas
         warnings.simplefilter("ignore", RuntimeWarning)
         found = judge(replace(context, bars=flat), setup)
     assert np.isnan(found.probability)
-    stop = first_stop(case(setup={"probability": found.probability}))
-    assert stop is not None
-    assert stop.gate == "probability"
+    block = first_block(case(setup={"probability": found.probability}))
+    assert block is not None
+    assert block.gate == "probability"
 
 
 def test_a_model_is_used_only_where_it_speaks_of_this_market_and_of_the_past() -> None:
@@ -246,7 +246,7 @@ def test_neither_the_worker_nor_a_models_answer_needs_scikit_learn(tmp_path) -> 
     path = tmp_path / "m.json"
     logistic().save(path)
     code = (
-        "import sys, numpy as np, strategy.worker, strategy.model as m\n"
+        "import sys, numpy as np, strategy.worker, strategy.ml.model as m\n"
         "from pathlib import Path\n"
         "print(m.load(Path(sys.argv[1])).probability(np.zeros((1, 2)))[0])\n"
         "assert not {'sklearn', 'scipy', 'pickle5', 'joblib'} & set(sys.modules)\n"

@@ -52,9 +52,9 @@ def test_commission_is_taken_from_the_result() -> None:
 
 
 def test_what_is_not_known_yet_or_was_never_a_trade_gives_no_label() -> None:
-    quiet = bars([FLAT] * 4)
-    assert triple_barrier(quiet, 0, 1, 99.0, 102.0, horizon=4, point=POINT) is None
-    assert triple_barrier(quiet, 3, 1, 99.0, 102.0, horizon=4, point=POINT) is None
+    skip = bars([FLAT] * 4)
+    assert triple_barrier(skip, 0, 1, 99.0, 102.0, horizon=4, point=POINT) is None
+    assert triple_barrier(skip, 3, 1, 99.0, 102.0, horizon=4, point=POINT) is None
     beyond = bars([FLAT, (98.0, 98.5, 97.5, 98.0), FLAT])
     assert triple_barrier(beyond, 0, 1, 99.0, 102.0, horizon=1, point=POINT) is None
     assert triple_barrier(beyond, 0, -1, 101.0, 98.5, horizon=1, point=POINT) is None

@@ -1,4 +1,4 @@
-"""The risk desk: limits trip on the observation that shows them, and stay as they should."""
+"""Risk limits: limits trip on the observation that shows them, and stay as they should."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from strategy.risk.risk_limits import DAY, Figures, RiskDesk
+from strategy.risk.risk_limits import DAY, Figures, RiskLimits
 from strategy.settings import RiskSettings
 
 FINE = Figures(
@@ -25,57 +25,57 @@ RISK = RiskSettings(
 )
 
 
-def gates(desk: RiskDesk, figures: Figures, losses: list[float] | None = None) -> list[str]:
-    return [stop.gate for stop in desk.judge(figures, losses or [])]
+def gates(limits: RiskLimits, figures: Figures, losses: list[float] | None = None) -> list[str]:
+    return [block.gate for block in limits.judge(figures, losses or [])]
 
 
 def test_a_day_is_measured_from_the_balance_at_server_midnight() -> None:
-    desk = RiskDesk(RISK)
+    limits = RiskLimits(RISK)
     # 200 lost and booked, 95 floating: 295 of the 10,200 that the day began with
     day = replace(
         FINE, balance=10_000.0, realised=-200.0, day_pl=-295.0, equity=9_905.0, peak=9_905
     )
-    assert gates(desk, day) == []
-    assert desk.limits["daily_loss"].limit == pytest.approx(306.0)
-    assert desk.limits["daily_loss"].value == pytest.approx(295.0)
-    assert gates(desk, replace(day, day_pl=-306.0)) == ["daily_loss"]
+    assert gates(limits, day) == []
+    assert limits.limits["daily_loss"].limit == pytest.approx(306.0)
+    assert limits.limits["daily_loss"].value == pytest.approx(295.0)
+    assert gates(limits, replace(day, day_pl=-306.0)) == ["daily_loss"]
 
 
 def test_a_day_lost_stays_lost_until_the_servers_next_day() -> None:
-    desk = RiskDesk(RISK)
-    assert gates(desk, replace(FINE, day_pl=-301.0)) == ["daily_loss"]
-    assert gates(desk, replace(FINE, day_pl=-10.0)) == ["daily_loss"]
-    desk.release(FINE.now)
-    assert gates(desk, replace(FINE, day_pl=-10.0)) == ["daily_loss"]
-    assert gates(desk, replace(FINE, now=11 * DAY + 1.0)) == []
+    limits = RiskLimits(RISK)
+    assert gates(limits, replace(FINE, day_pl=-301.0)) == ["daily_loss"]
+    assert gates(limits, replace(FINE, day_pl=-10.0)) == ["daily_loss"]
+    limits.release(FINE.now)
+    assert gates(limits, replace(FINE, day_pl=-10.0)) == ["daily_loss"]
+    assert gates(limits, replace(FINE, now=11 * DAY + 1.0)) == []
 
 
 def test_a_drawdown_stays_until_it_is_released_and_then_counts_from_there() -> None:
-    desk = RiskDesk(RISK)
+    limits = RiskLimits(RISK)
     deep = replace(FINE, equity=8_900.0, balance=8_900.0)
-    assert gates(desk, deep) == ["drawdown"]
-    assert gates(desk, replace(FINE, equity=9_500.0)) == ["drawdown"]
-    desk.release(FINE.now)
-    assert gates(desk, deep) == []
-    assert gates(desk, replace(deep, equity=8_100.0)) == []
-    assert gates(desk, replace(deep, equity=8_000.0)) == ["drawdown"]
+    assert gates(limits, deep) == ["drawdown"]
+    assert gates(limits, replace(FINE, equity=9_500.0)) == ["drawdown"]
+    limits.release(FINE.now)
+    assert gates(limits, deep) == []
+    assert gates(limits, replace(deep, equity=8_100.0)) == []
+    assert gates(limits, replace(deep, equity=8_000.0)) == ["drawdown"]
 
 
 def test_losses_in_a_row_make_a_pause_that_ends() -> None:
-    desk = RiskDesk(RISK)
+    limits = RiskLimits(RISK)
     losses = [FINE.now - 100.0, FINE.now - 300.0, FINE.now - 500.0]
-    assert gates(desk, FINE, losses[:2]) == []
-    assert gates(desk, FINE, losses) == ["consecutive_losses"]
-    assert gates(desk, replace(FINE, now=FINE.now + 499.0), losses) == ["consecutive_losses"]
-    assert gates(desk, replace(FINE, now=FINE.now + 501.0), losses) == []
+    assert gates(limits, FINE, losses[:2]) == []
+    assert gates(limits, FINE, losses) == ["consecutive_losses"]
+    assert gates(limits, replace(FINE, now=FINE.now + 499.0), losses) == ["consecutive_losses"]
+    assert gates(limits, replace(FINE, now=FINE.now + 501.0), losses) == []
 
 
 def test_a_release_forgives_the_losses_before_it() -> None:
-    desk = RiskDesk(RISK, halted="test")
+    limits = RiskLimits(RISK, halted="test")
     losses = [FINE.now - 100.0, FINE.now - 300.0, FINE.now - 500.0]
-    desk.release(FINE.now)
-    assert desk.halted is None
-    assert gates(desk, FINE, losses) == []
+    limits.release(FINE.now)
+    assert limits.halted is None
+    assert gates(limits, FINE, losses) == []
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_a_release_forgives_the_losses_before_it() -> None:
     ],
 )
 def test_what_is_not_known_stops(changes, gate) -> None:
-    assert gate in gates(RiskDesk(RISK), replace(FINE, **changes))
+    assert gate in gates(RiskLimits(RISK), replace(FINE, **changes))
 
 
 def test_a_limit_that_is_off_never_stops_and_is_not_shown() -> None:
-    desk = RiskDesk(
+    limits = RiskLimits(
         RiskSettings(daily_loss_pct=None, max_drawdown_pct=None, max_consecutive_losses=None)
     )
     bad = replace(FINE, day_pl=-9_000.0, equity=1_000.0)
-    assert gates(desk, bad, [1.0] * 50) == []
-    assert set(desk.limits) == {"open_positions"}
+    assert gates(limits, bad, [1.0] * 50) == []
+    assert set(limits.limits) == {"open_positions"}

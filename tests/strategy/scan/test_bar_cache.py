@@ -10,7 +10,7 @@ import numpy as np
 from execution.api.structs import RATES_DTYPE
 from execution.api.terminal import TerminalError
 from strategy.base import Bars
-from strategy.scan.bar_cache import PAGE, History, anchor
+from strategy.scan.bar_cache import PAGE, BarCache, anchor
 
 
 class Server:
@@ -41,42 +41,42 @@ class Server:
         return out
 
 
-async def refresh(history: History, server: Server) -> int:
-    return len(await history.refresh(server, {"X": server.now}, ["M1"]))
+async def refresh(bar_cache: BarCache, server: Server) -> int:
+    return len(await bar_cache.refresh(server, {"X": server.now}, ["M1"]))
 
 
 async def test_the_forming_bar_is_never_handed_out() -> None:
-    server, history = Server(100), History(50)
-    assert await refresh(history, server) == 1
-    bars = history.bars("X", "M1")
+    server, bar_cache = Server(100), BarCache(50)
+    assert await refresh(bar_cache, server) == 1
+    bars = bar_cache.bars("X", "M1")
     assert bars is not None
     assert len(bars) == 99  # all of the first page
     assert bars.time[-1] == 60 * 98
 
 
 async def test_nothing_is_read_until_a_tick_proves_a_new_closed_bar() -> None:
-    server, history = Server(100), History(50)
-    await refresh(history, server)
+    server, bar_cache = Server(100), BarCache(50)
+    await refresh(bar_cache, server)
     for _ in range(20):
-        assert await refresh(history, server) == 0
+        assert await refresh(bar_cache, server) == 0
     assert len(server.calls) == 1
     server.grow()
-    assert await refresh(history, server) == 1
+    assert await refresh(bar_cache, server) == 1
     assert len(server.calls) == 2
     # the newest known bar, the new one, the forming one, one to spare
     assert server.calls[-1][3] == 4
 
 
 async def test_small_readings_join_to_what_one_large_reading_gives() -> None:
-    server, history = Server(100), History(50)
+    server, bar_cache = Server(100), BarCache(50)
     rng = np.random.default_rng(1)
     for _ in range(40):
         for _ in range(int(rng.integers(0, 4))):
             server.grow(float(rng.uniform(1.0, 1.2)))
-        await refresh(history, server)
-    fresh = History(50)
+        await refresh(bar_cache, server)
+    fresh = BarCache(50)
     await refresh(fresh, server)
-    a, b = history.bars("X", "M1"), fresh.bars("X", "M1")
+    a, b = bar_cache.bars("X", "M1"), fresh.bars("X", "M1")
     assert a is not None
     assert b is not None
     np.testing.assert_array_equal(a.time, b.time)
@@ -84,13 +84,13 @@ async def test_small_readings_join_to_what_one_large_reading_gives() -> None:
 
 
 async def test_between_two_pages_the_bars_only_grow_and_then_the_oldest_are_let_go() -> None:
-    server, history = Server(100), History(50)
+    server, bar_cache = Server(100), BarCache(50)
     before: Bars | None = None
     firsts = []
     for _ in range(3 * PAGE):
         server.grow()
-        await refresh(history, server)
-        bars = history.bars("X", "M1")
+        await refresh(bar_cache, server)
+        bars = bar_cache.bars("X", "M1")
         assert bars is not None
         firsts.append(int(bars.time[0]))
         if before is not None and bars.time[0] == before.time[0]:
@@ -112,54 +112,54 @@ def test_the_place_where_the_bars_begin_does_not_depend_on_how_many_were_read() 
 
 
 async def test_an_offset_that_becomes_known_gives_all_series_anew() -> None:
-    server, history = Server(100), History(50)
-    await refresh(history, server)
-    bars = history.bars("X", "M1")
+    server, bar_cache = Server(100), BarCache(50)
+    await refresh(bar_cache, server)
+    bars = bar_cache.bars("X", "M1")
     assert bars is not None
     assert np.isnan(bars.utc_offset)
     for offset, expected in ((7200.0, 1), (7200.0, 0), (None, 0), (10_800.0, 1)):
-        found = await history.refresh(server, {"X": server.now}, ["M1"], offset)
+        found = await bar_cache.refresh(server, {"X": server.now}, ["M1"], offset)
         assert len(found) == expected
-    bars = history.bars("X", "M1")
+    bars = bar_cache.bars("X", "M1")
     assert bars is not None
     assert bars.utc_offset == 10_800.0
 
 
 async def test_a_history_that_changed_behind_our_back_is_read_anew() -> None:
-    server, history = Server(100), History(50)
-    await refresh(history, server)
+    server, bar_cache = Server(100), BarCache(50)
+    await refresh(bar_cache, server)
     server.rates["close"][:] = 1.15
     server.grow(1.15)
-    assert await refresh(history, server) == 1
-    bars = history.bars("X", "M1")
+    assert await refresh(bar_cache, server) == 1
+    bars = bar_cache.bars("X", "M1")
     assert bars is not None
     assert set(bars.close) == {1.15}
     assert len(bars) == 100
 
 
 async def test_a_failed_reading_is_told_and_keeps_the_bars() -> None:
-    server, history = Server(100), History(50)
-    await refresh(history, server)
+    server, bar_cache = Server(100), BarCache(50)
+    await refresh(bar_cache, server)
     server.grow()
     server.fail = True
-    assert await refresh(history, server) == 0
-    series = history.series["X", "M1"]
+    assert await refresh(bar_cache, server) == 0
+    series = bar_cache.series["X", "M1"]
     assert series.fault == "Fetch Error: no (-1)"
     assert series.bars is not None
     server.fail = False
-    assert await refresh(history, server) == 1
+    assert await refresh(bar_cache, server) == 1
     assert series.fault is None
 
 
 async def test_bars_with_a_price_that_is_no_number_are_not_computed_with() -> None:
-    server, history = Server(100), History(50)
+    server, bar_cache = Server(100), BarCache(50)
     server.rates["high"][80] = np.nan
-    assert await refresh(history, server) == 0
-    assert history.series["X", "M1"].bad == "Bad Data (M1: a price is not a number)"
+    assert await refresh(bar_cache, server) == 0
+    assert bar_cache.series["X", "M1"].bad == "Bad Data (M1: a price is not a number)"
 
 
 async def test_an_order_can_go_between_two_round_trips() -> None:
-    server, history = Server(100), History(50)
+    server, bar_cache = Server(100), BarCache(50)
     ticks = {f"S{i}": server.now for i in range(30)}
     sizes: list[int] = []
     batch = server.batch
@@ -170,6 +170,6 @@ async def test_an_order_can_go_between_two_round_trips() -> None:
         return await batch(calls)
 
     server.batch = counting  # type: ignore[method-assign]
-    await history.refresh(server, ticks, ["M1"])
+    await bar_cache.refresh(server, ticks, ["M1"])
     assert max(sizes) <= 12
     assert sum(sizes) == 30

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from strategy.risk.risk_limits import Figures, RiskDesk
-from strategy.scan.gate_context import Exposure, Stop
-from strategy.scan.gates import GATES, first_stop, funnel
+from strategy.risk.risk_limits import Figures, RiskLimits
+from strategy.scan.gate_context import Block, Exposure
+from strategy.scan.gates import GATES, first_block, funnel
 from strategy.settings import NewsSettings, RiskSettings, StrategySettings
 
 NAN = math.nan
@@ -23,21 +23,21 @@ def settings(**changes: Any) -> dict[str, Any]:
 
 STOPPED = [
     # what is changed against a case that passes; the gate; the code; words of the text
-    ({"desk": {"enabled": False}}, "paused", "PAUSED", "Disabled"),
-    ({"desk": {"paused": True}}, "paused", "PAUSED", "Paused"),
-    ({"desk": {"halted": "test"}}, "halted", "RISK", "Kill Switch Active (test)"),
-    ({"desk": {"terminal": "stale"}}, "terminal", "TERMINAL", "Stale"),
-    ({"desk": {"terminal": "disconnected"}}, "terminal", "TERMINAL", "Disconnected"),
-    ({"desk": {"journal_ok": False}}, "journal", "BLOCKED", "Journal"),
+    ({"account": {"enabled": False}}, "paused", "PAUSED", "Disabled"),
+    ({"account": {"paused": True}}, "paused", "PAUSED", "Paused"),
+    ({"account": {"halted": "test"}}, "halted", "RISK", "Kill Switch Active (test)"),
+    ({"account": {"terminal": "stale"}}, "terminal", "TERMINAL", "Stale"),
+    ({"account": {"terminal": "disconnected"}}, "terminal", "TERMINAL", "Disconnected"),
+    ({"account": {"journal_ok": False}}, "journal", "BLOCKED", "Journal"),
     ({"error": "KeyError: 'x'"}, "fault", "ERROR", "Error: KeyError: 'x'"),
     (
-        {"desk": settings(sessions=["new_york"])},
+        {"account": settings(sessions=["new_york"])},
         "session",
         "SESSION",
         "Off-Session (UTC 13:00 | Active: new_york)",
     ),
     (
-        {"desk": settings(sessions=["new_york"]), "utc": NAN, "sessions": frozenset()},
+        {"account": settings(sessions=["new_york"]), "utc": NAN, "sessions": frozenset()},
         "session",
         "SESSION",
         "Off-Session (UTC ?",
@@ -46,7 +46,7 @@ STOPPED = [
     (
         {
             "news_unreadable": True,
-            "desk": settings(news=NewsSettings(when_unreadable="stop")),
+            "account": settings(news=NewsSettings(when_unreadable="stop")),
         },
         "news",
         "NEWS",
@@ -60,12 +60,17 @@ STOPPED = [
     ({"info": None}, "tradable", "DATA", "Symbol Info Not Found"),
     ({"usual_spread": 2.0, "setup": {"atr": NAN}}, "spread", "SPREAD", "(1.1 > 0.6 pips)"),
     ({"usual_spread": NAN, "setup": {"atr": NAN}}, "spread", "SPREAD", "unknown"),
-    ({"desk": settings(max_spread_pips=1.0)}, "spread", "SPREAD", "(1.1 > 1.0 pips)"),
-    ({"rested": 10.0}, "cooldown", "COOLDOWN", "Cooldown (50s left)"),
-    ({"rested": NAN}, "cooldown", "COOLDOWN", "Cooldown (? left)"),
-    ({"rested": 10.0, "desk": settings(cooldown_s=900.0)}, "cooldown", "COOLDOWN", "(15min left)"),
+    ({"account": settings(max_spread_pips=1.0)}, "spread", "SPREAD", "(1.1 > 1.0 pips)"),
+    ({"since_last_trade_s": 10.0}, "cooldown", "COOLDOWN", "Cooldown (50s left)"),
+    ({"since_last_trade_s": NAN}, "cooldown", "COOLDOWN", "Cooldown (? left)"),
     (
-        {"rested": 10.0, "desk": settings(cooldown_s=21600.0)},
+        {"since_last_trade_s": 10.0, "account": settings(cooldown_s=900.0)},
+        "cooldown",
+        "COOLDOWN",
+        "(15min left)",
+    ),
+    (
+        {"since_last_trade_s": 10.0, "account": settings(cooldown_s=21600.0)},
         "cooldown",
         "COOLDOWN",
         "(6h00m left)",
@@ -83,47 +88,52 @@ STOPPED = [
     ({"setup": {"tp": NAN}}, "levels", "RISK", "No Valid Stop"),
     ({"setup": {"tp": 1.10061}}, "minimum_r", "COST", "Low R:R (0.50 < 1.20)"),
     (
-        {"desk": settings(commission_per_lot=70.0)},
+        {"account": settings(commission_per_lot=70.0)},
         "minimum_r",
         "COST",
         "Low R:R (0.47 < 1.20)",
     ),
-    ({"desk": settings(max_cost_pct=5.0)}, "cost", "COST", "Cost Too High (7% of TP > 5%)"),
-    ({"desk": {"unknown": frozenset({"EURUSD"})}}, "unknown_order", "BLOCKED", "Outcome Unknown"),
+    ({"account": settings(max_cost_pct=5.0)}, "cost", "COST", "Cost Too High (7% of TP > 5%)"),
     (
-        {"desk": {"open_symbols": {"GBPUSD": 5, "XAUUSD": 3}}},
+        {"account": {"unknown": frozenset({"EURUSD"})}},
+        "unknown_order",
+        "BLOCKED",
+        "Outcome Unknown",
+    ),
+    (
+        {"account": {"open_symbols": {"GBPUSD": 5, "XAUUSD": 3}}},
         "open_positions",
         "BLOCKED",
         "Max Concurrent Trades (8) reached",
     ),
-    ({"desk": {"open_symbols": {"EURUSD": 1}}}, "open_positions", "BLOCKED", "Already Open"),
+    ({"account": {"open_symbols": {"EURUSD": 1}}}, "open_positions", "BLOCKED", "Already Open"),
     (
-        {"desk": {"exposure": Exposure({("USD", -1): 80.0})}},
+        {"account": {"exposure": Exposure({("USD", -1): 80.0})}},
         "exposure",
         "BLOCKED",
         "Currency Exposure SHORT USD (1.1%",
     ),
     (
-        {"desk": {"exposure": Exposure({("EUR", 1): NAN})}},
+        {"account": {"exposure": Exposure({("EUR", 1): NAN})}},
         "exposure",
         "BLOCKED",
         "LONG EUR (unknown",
     ),
-    ({"desk": {"equity": NAN}}, "exposure", "BLOCKED", "unknown"),
+    ({"account": {"equity": NAN}}, "exposure", "BLOCKED", "unknown"),
     (
-        {"desk": {"open_sides": {"GBPUSD": 1}}, "correlations": {"GBPUSD": 0.91}},
+        {"account": {"open_sides": {"GBPUSD": 1}}, "correlations": {"GBPUSD": 0.91}},
         "correlation",
         "BLOCKED",
         "Correlation Conflict: 0.91 with GBPUSD (BUY)",
     ),
     (
-        {"desk": {"open_sides": {"USDCHF": -1}}, "correlations": {"USDCHF": -0.95}},
+        {"account": {"open_sides": {"USDCHF": -1}}, "correlations": {"USDCHF": -0.95}},
         "correlation",
         "BLOCKED",
         "0.95 with USDCHF (SELL)",
     ),
     (
-        {"desk": {"open_sides": {"GBPUSD": 1}}},
+        {"account": {"open_sides": {"GBPUSD": 1}}},
         "correlation",
         "BLOCKED",
         "unknown with GBPUSD",
@@ -132,35 +142,35 @@ STOPPED = [
 
 PASSED = [
     {"news_unreadable": True},
-    {"desk": settings(sessions=["london", "new_york"])},
+    {"account": settings(sessions=["london", "new_york"])},
     {"usual_spread": NAN, "setup": {"atr": 0.002}},
     {"setup": {"probability": 0.5}},
-    {"desk": {"open_symbols": {"GBPUSD": 7}}},
-    {"desk": {"exposure": Exposure({("USD", 1): 500.0, ("EUR", -1): 500.0})}},
-    {"desk": {"open_sides": {"GBPUSD": -1}}, "correlations": {"GBPUSD": 0.95}},
-    {"desk": {"open_sides": {"EURUSD": 1}, "risk": RiskSettings(max_per_symbol=2)}},
-    {"desk": {"unknown": frozenset({"GBPUSD"})}},
+    {"account": {"open_symbols": {"GBPUSD": 7}}},
+    {"account": {"exposure": Exposure({("USD", 1): 500.0, ("EUR", -1): 500.0})}},
+    {"account": {"open_sides": {"GBPUSD": -1}}, "correlations": {"GBPUSD": 0.95}},
+    {"account": {"open_sides": {"EURUSD": 1}, "risk": RiskSettings(max_per_symbol=2)}},
+    {"account": {"unknown": frozenset({"GBPUSD"})}},
 ]
 
 
 def test_the_good_case_passes_every_gate(case) -> None:
-    assert first_stop(case()) is None
+    assert first_block(case()) is None
 
 
 @pytest.mark.parametrize(("changes", "gate", "code", "words"), STOPPED)
 def test_a_gate_stops_with_its_code_and_text(case, changes, gate, code, words) -> None:
-    stop = first_stop(
+    block = first_block(
         case(**{k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()})
     )
-    assert stop is not None
-    assert (stop.gate, stop.code) == (gate, code)
-    assert words in stop.text
+    assert block is not None
+    assert (block.gate, block.code) == (gate, code)
+    assert words in block.text
 
 
 @pytest.mark.parametrize("changes", PASSED)
 def test_what_is_allowed_passes(case, changes) -> None:
     assert (
-        first_stop(case(**{k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()}))
+        first_block(case(**{k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()}))
         is None
     )
 
@@ -170,45 +180,47 @@ def test_what_is_allowed_passes(case, changes) -> None:
 )
 def test_the_brokers_trade_mode_is_kept(case, info, mode) -> None:
     number, words = mode
-    stop = first_stop(case(info=info(trade_mode=number)))
+    block = first_block(case(info=info(trade_mode=number)))
     if number == 2:
-        assert stop is not None
-        assert stop.text == "Exec Block: Short Only"
+        assert block is not None
+        assert block.text == "Exec Block: Short Only"
     else:
-        assert (stop is None) == (words is None)
+        assert (block is None) == (words is None)
 
 
 def test_a_trade_that_only_sells_may_not_buy(case, info) -> None:
     sell = {"direction": "SELL", "entry": 1.1, "sl": 1.101, "tp": 1.0985}
-    assert first_stop(case(setup=dict(sell))) is None
-    stop = first_stop(case(setup=dict(sell), info=info(trade_mode=1)))
-    assert stop is not None
-    assert stop.text == "Exec Block: Long Only"
+    assert first_block(case(setup=dict(sell))) is None
+    block = first_block(case(setup=dict(sell), info=info(trade_mode=1)))
+    assert block is not None
+    assert block.text == "Exec Block: Long Only"
 
 
 @pytest.mark.parametrize("name", ["daily_loss", "drawdown", "consecutive_losses"])
-def test_a_limit_of_the_risk_desk_stops(case, name: str) -> None:
-    stop = first_stop(case(desk={"stops": (Stop("RISK", "Risk Block: hit", name, 5.0, 4.0),)}))
-    assert stop == Stop("RISK", "Risk Block: hit", name, 5.0, 4.0)
+def test_a_risk_limit_that_is_hit_blocks(case, name: str) -> None:
+    block = first_block(
+        case(account={"blocks": (Block("RISK", "Risk Block: hit", name, 5.0, 4.0),)})
+    )
+    assert block == Block("RISK", "Risk Block: hit", name, 5.0, 4.0)
 
 
 def test_any_number_of_a_setup_that_is_nan_stops(case) -> None:
     for name in ("score", "entry", "sl", "tp"):
-        assert first_stop(case(setup={name: NAN})) is not None, name
+        assert first_block(case(setup={name: NAN})) is not None, name
 
 
 NO_TICK_VALUE = {"trade_tick_value": 0.0, "trade_tick_value_loss": 0.0}
 NAN_TICK_VALUE = {"trade_tick_value": NAN, "trade_tick_value_loss": NAN}
-FEE = {"desk": settings(commission_per_lot=7.0)}
+FEE = {"account": settings(commission_per_lot=7.0)}
 
 UNKNOWN: dict[str, list[dict[str, Any]]] = {
     # missing, not a number, or too old: each gate is asked by itself
-    "terminal": [{"desk": {"terminal": t}} for t in ("stale", "disconnected", "connecting", "")],
+    "terminal": [{"account": {"terminal": t}} for t in ("stale", "disconnected", "connecting", "")],
     "session": [
-        {"desk": settings(sessions=["london"]), "utc": NAN, "sessions": frozenset()},
-        {"desk": settings(sessions=["london"]), "sessions": frozenset()},
+        {"account": settings(sessions=["london"]), "utc": NAN, "sessions": frozenset()},
+        {"account": settings(sessions=["london"]), "sessions": frozenset()},
     ],
-    "news": [{"news_unreadable": True, "desk": settings(news={"when_unreadable": "stop"})}],
+    "news": [{"news_unreadable": True, "account": settings(news={"when_unreadable": "stop"})}],
     "data": [
         {"tick": None},
         {"tick": {"bid": NAN}},
@@ -228,7 +240,7 @@ UNKNOWN: dict[str, list[dict[str, Any]]] = {
         {"info": {"point": NAN}},
         {"tick": {"ask": NAN}},
     ],
-    "cooldown": [{"rested": NAN}],
+    "cooldown": [{"since_last_trade_s": NAN}],
     "regime": [{"setup": {"regime": None}}],
     "score": [{"setup": {"score": NAN}}, {"setup": {"direction": None}}],
     "trigger": [{"setup": {"trigger": None}}],
@@ -249,18 +261,18 @@ UNKNOWN: dict[str, list[dict[str, Any]]] = {
         {**FEE, "info": NAN_TICK_VALUE},
     ],
     "exposure": [
-        {"desk": {"equity": NAN}},
-        {"desk": {"equity": 0.0}},
-        {"desk": {"exposure": Exposure({("EUR", 1): NAN})}},
+        {"account": {"equity": NAN}},
+        {"account": {"equity": 0.0}},
+        {"account": {"exposure": Exposure({("EUR", 1): NAN})}},
     ],
     "correlation": [
-        {"desk": {"open_sides": {"GBPUSD": 1}}},
-        {"desk": {"open_sides": {"GBPUSD": -1}}, "correlations": {"GBPUSD": NAN}},
+        {"account": {"open_sides": {"GBPUSD": 1}}},
+        {"account": {"open_sides": {"GBPUSD": -1}}, "correlations": {"GBPUSD": NAN}},
     ],
 }
 YES_OR_NO = {"paused", "halted", "journal", "fault", "unknown_order", "open_positions"}
 """What these look at is always known: switches and counts of what was seen."""
-OF_THE_DESK = {"daily_loss", "drawdown", "consecutive_losses"}
+RISK_LIMITS = {"daily_loss", "drawdown", "consecutive_losses"}
 
 
 @pytest.mark.parametrize(
@@ -273,45 +285,45 @@ def test_what_is_missing_not_a_number_or_stale_passes_no_gate(case, info, gate, 
     if isinstance(given.get("tick"), dict):
         given["tick"] = case().tick._replace(**given["tick"])
     asked = next(g for g in GATES if g.__name__ == gate)
-    stop = first_stop(case(**given), (asked,))
-    assert stop is not None
-    assert stop.gate == gate
-    assert stop.text
-    assert first_stop(case(), (asked,)) is None
+    block = first_block(case(**given), (asked,))
+    assert block is not None
+    assert block.gate == gate
+    assert block.text
+    assert first_block(case(), (asked,)) is None
 
 
-@pytest.mark.parametrize("name", sorted(OF_THE_DESK))
+@pytest.mark.parametrize("name", sorted(RISK_LIMITS))
 def test_limits_that_cannot_be_judged_stop(case, name: str) -> None:
-    desk = RiskDesk(RiskSettings(max_consecutive_losses=2))
+    limits = RiskLimits(RiskSettings(max_consecutive_losses=2))
     unknown = Figures(
         now=NAN, balance=NAN, equity=NAN, day_pl=NAN, realised=NAN, peak=NAN, open_positions=0
     )
-    stops = desk.judge(unknown, [100.0, 50.0])
-    stop = first_stop(case(desk={"stops": stops}), [g for g in GATES if g.__name__ == name])
-    assert stop is not None
-    assert stop.gate == name
+    blocks = limits.judge(unknown, [100.0, 50.0])
+    block = first_block(case(account={"blocks": blocks}), [g for g in GATES if g.__name__ == name])
+    assert block is not None
+    assert block.gate == name
 
 
 def test_every_gate_is_in_the_table_of_what_is_unknown() -> None:
-    assert set(UNKNOWN) | YES_OR_NO | OF_THE_DESK == {gate.__name__ for gate in GATES}
+    assert set(UNKNOWN) | YES_OR_NO | RISK_LIMITS == {gate.__name__ for gate in GATES}
 
 
 def test_a_gate_that_fails_stops_the_case(case) -> None:
     def broken(_: Any) -> None:
         raise ZeroDivisionError("oh")
 
-    stop = first_stop(case(), (broken,))
-    assert stop is not None
-    assert (stop.code, stop.gate) == ("ERROR", "broken")
+    block = first_block(case(), (broken,))
+    assert block is not None
+    assert (block.code, block.gate) == ("ERROR", "broken")
 
 
 def test_the_first_gate_in_the_declared_order_gives_the_reason(case) -> None:
     everything = case(
-        desk={"paused": True, "halted": "x", "journal_ok": False}, error="y", tick=None
+        account={"paused": True, "halted": "x", "journal_ok": False}, error="y", tick=None
     )
-    assert first_stop(everything).gate == "paused"
+    assert first_block(everything).gate == "paused"
     assert (
-        first_stop(replace(everything, desk=replace(everything.desk, paused=False))).gate
+        first_block(replace(everything, account=replace(everything.account, paused=False))).gate
         == "halted"
     )
 
@@ -346,9 +358,9 @@ def test_the_declared_order_and_the_docstrings_are_complete() -> None:
 def test_the_funnel_counts_each_symbol_once() -> None:
     stops = [
         None,
-        Stop("SCORE", "", "score"),
-        Stop("SCORE", "", "score"),
-        Stop("ERROR", "", "size"),
+        Block("SCORE", "", "score"),
+        Block("SCORE", "", "score"),
+        Block("ERROR", "", "size"),
     ]
     assert funnel(stops) == {"score": 2, "size": 1}
 
@@ -390,8 +402,8 @@ SHOWN = {
 def test_a_deployed_dashboard_puts_each_reason_in_the_right_drawer(
     case, changes, gate, code, words
 ) -> None:
-    stop = first_stop(
+    block = first_block(
         case(**{k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()})
     )
-    expected = "LOW VOL" if "VOLATILE" in stop.text else SHOWN.get(gate, "SKIP")
-    assert legacy_class(stop.text) == expected
+    expected = "LOW VOL" if "VOLATILE" in block.text else SHOWN.get(gate, "SKIP")
+    assert legacy_class(block.text) == expected

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategy.settings import ExitSettings, StrategySettings
-from strategy.trade.exit_rules import Close, Held, Move, decide
+from strategy.trade.exit_rules import Close, Move, PositionView, decide
 
-LONG = Held(
+LONG = PositionView(
     ticket=1,
     symbol="EURUSD",
     sign=1,
@@ -32,22 +32,22 @@ LONG = Held(
 
 
 def rules(**exits: Any) -> StrategySettings:
-    quiet = {
+    skip = {
         "breakeven_r": None,
         "partial_r": None,
         "trail_start_r": None,
         "early_cut_r": None,
         "time_stop_bars": None,
     }
-    return StrategySettings(exits=ExitSettings(**(quiet | exits)))
+    return StrategySettings(exits=ExitSettings(**(skip | exits)))
 
 
-def at(held: Held, price: float, **changes: Any) -> Held:
+def at(held: PositionView, price: float, **changes: Any) -> PositionView:
     best = max(held.best, price) if held.sign > 0 else min(held.best, price)
     return replace(held, price=price, best=best, **changes)
 
 
-def mirrored(held: Held) -> Held:
+def mirrored(held: PositionView) -> PositionView:
     """The same position upside down around 1.1."""
 
     def turn(price: float) -> float:

@@ -8,11 +8,11 @@ import pytest
 
 from execution.api import constants as c
 from strategy.trade.review import review
-from strategy.trade.trade_book import Why
-from strategy.trade.trade_history import Closed
+from strategy.trade.trade_book import OrderReason
+from strategy.trade.trade_history import ClosedTrade
 
 
-def trade(r: float, mfe: float, mae: float, **changes) -> Closed:
+def trade(r: float, mfe: float, mae: float, **changes) -> ClosedTrade:
     values = {
         "ticket": 5,
         "symbol": "EURUSD",
@@ -29,7 +29,7 @@ def trade(r: float, mfe: float, mae: float, **changes) -> Closed:
         "mae_r": mae,
         "components": {"bias": 20.0, "zone": 4.0, "sweep": 12.0, "rsi": 1.0},
     }
-    return Closed(**(values | changes))
+    return ClosedTrade(**(values | changes))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_analysis_says_who_closed_it_and_on_what_it_was_opened() -> None:
 async def test_after_a_restart_a_review_still_says_what_a_trade_was_opened_on(bench) -> None:
     b = await bench().open()
     opened = await b.cycle_until("PositionOpened", minutes=30)
-    b.left_open = {opened.ticket: Why(opened.score, opened.components)}
+    b.left_open = {opened.ticket: OrderReason(opened.score, opened.components)}
     await b.open()
     assert b.told("CriticReview") == []
     assert (await b.command("close_position", ticket=opened.ticket)).ok
@@ -83,7 +83,7 @@ async def test_what_closed_while_the_program_was_away_is_reviewed_by_the_next_ru
     opened = await b.cycle_until("PositionOpened", minutes=30)
     b.clock.step(7200.0)  # its stop or target closes it; what the price did since is not its own
     assert b.terminal.positions_get(ticket=opened.ticket) == ()
-    b.left_open = {opened.ticket: Why(opened.score, opened.components)}
+    b.left_open = {opened.ticket: OrderReason(opened.score, opened.components)}
     await b.open()
     (told,) = b.told("CriticReview")
     assert told.ticket == opened.ticket
