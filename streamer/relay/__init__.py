@@ -1,1 +1,5 @@
-"""Room: a feed whose events come from other feeds."""
+"""A relay: a feed without a bot of its own that publishes the events of other feeds.
+
+Import ``Relay`` from ``relay``, ``RelaySettings`` from ``settings`` and ``probe`` from
+``transports``; the other modules belong to this room.
+"""

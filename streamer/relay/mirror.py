@@ -1,8 +1,8 @@
-"""What a relay takes over from another feed's snapshot, beside its log events.
+"""Applies another feed's snapshot to the relay's own state, beyond its log events.
 
-A snapshot runs ahead of the events that follow it and does not say how old it is. So what it
-shows differently is told as a state event, what it shows alike is left alone with its age, and
-history from before the relay began is put before the relay's own.
+A snapshot is ahead of the events that follow it and does not say how old its data are. So each
+section that differs is published as a state event, each section that is equal keeps its age, and
+history from before the relay's start is put before the relay's own.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ..state.source import Wire
 from .offsets import event_ref
 
 STATUS = {"BOT_STATUS": "bot", "TERMINAL_STATUS": "terminal"}
-"""Log events that are a state as well, and where a snapshot has the last one."""
+"""Log events that also are a state, and the section of a snapshot that has the last one."""
 
 _BOOKKEEPING = ("seq", "timestamp", "origin", "via", "bot")
 
 
 def same_status(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
-    """Whether two statuses say the same, whenever and by whichever feed they were told."""
+    """Whether two statuses are equal apart from when, and through which feed, they came."""
     if one is None or other is None:
         return one is other
     return _content(one) == _content(other)
@@ -34,17 +34,17 @@ def _content(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def copied(state: FeedState) -> Wire:
-    """What a snapshot holds of one bot, as it is now."""
+    """The current data of one bot, as a snapshot has it."""
     part = state.sections()
     curve = {name: list(values) for name, values in state.equity.items()}
     return {**part, "recent_trades": list(state.recent_trades), "equity": curve}
 
 
 def differences(state: FeedState, data: Mapping[str, Any]) -> Iterator[Wire]:
-    """State events that bring ``state`` to what a snapshot's ``data`` shows.
+    """State events that bring ``state`` to a snapshot's ``data``.
 
-    A feed that has not seen its account yet does not know its positions either: what it shows
-    as none is then not taken for none.
+    A feed without an account does not know its positions and orders yet: its empty lists are
+    not taken for "no position".
     """
     account, quotes = data.get("account"), data.get("quotes")
     if isinstance(quotes, dict):
@@ -55,7 +55,7 @@ def differences(state: FeedState, data: Mapping[str, Any]) -> Iterator[Wire]:
     if not isinstance(account, dict) or not account:
         return
     if any(state.account.get(key) != value for key, value in account.items()):
-        yield {"type": "ACCOUNT_UPDATE", "account": account, **_seen(data.get("equity"))}
+        yield {"type": "ACCOUNT_UPDATE", "account": account, **_account_time(data.get("equity"))}
     for section, kind in (("positions", "POSITION_UPDATE"), ("orders", "ORDERS_UPDATE")):
         rows = data.get(section)
         known = getattr(state, section)
@@ -63,8 +63,8 @@ def differences(state: FeedState, data: Mapping[str, Any]) -> Iterator[Wire]:
             yield {"type": kind, section: rows}
 
 
-def _seen(curve: Any) -> dict[str, str]:
-    """When the account was seen last, as the event's timestamp: its curve ends there."""
+def _account_time(curve: Any) -> dict[str, str]:
+    """The time of the newest account, as the event's timestamp: the equity curve ends there."""
     times = curve.get("time") if isinstance(curve, dict) else None
     if not isinstance(times, list) or not times or type(times[-1]) is not int:
         return {}
@@ -75,13 +75,13 @@ def _seen(curve: Any) -> dict[str, str]:
 
 
 def fill_history(state: FeedState, data: Mapping[str, Any], epoch: str) -> bool:
-    """Put what happened before the relay's own time into ``state``: equity curve, trades, the
+    """Put the history from before the relay's start into ``state``: equity curve, trades, the
     last scan. Returns whether anything changed.
 
     Args:
-        state: Changed in place; all events that the snapshot contains were applied.
+        state: Changed in place, after all events that the snapshot contains were applied.
         data: The ``data`` of a snapshot.
-        epoch: Of the feed that it comes from.
+        epoch: Epoch of the snapshot's feed.
     """
     touched = []
     if _fill_equity(state, data.get("equity")):

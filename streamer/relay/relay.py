@@ -1,7 +1,8 @@
-"""A relay: a feed without a bot of its own, whose events come from other feeds.
+"""A relay: a feed without a bot of its own that publishes the events of other feeds.
 
-It resumes on both sides. Upstream it goes on where its own journal ends; its viewers go on from
-its numbers. State events conflate, log events are published once, each with its ``origin``.
+It resumes on both sides. Upstream it resumes where its own journal ends; its viewers resume by
+the relay's numbers. State events conflate; each log event is published once, with its
+``origin``.
 """
 
 from __future__ import annotations
@@ -23,48 +24,53 @@ from ..state.reducer import FeedState
 from ..state.source import Wire
 from .forwarding import CommandForwarder
 from .offsets import RelayOffsets, event_ref
+from .timings import RelayTimings
 from .upstream import Upstream, UpstreamRefused
 
 log = logging.getLogger("mt5dash.relay")
 
-LOOK_S = 0.25
-ROOM_S = 0.02
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._:\[\]-]")
-NAMING_S = 3.0
-"""How long an upstream waits for those before it in the list to name their bots first."""
-STALE_S = 15.0
 
 
 class Relay:
-    """Publishes on one feed what other feeds tell.
+    """Publishes the events of other feeds on one feed. It is the ``RelayPort`` of its upstreams.
 
     Args:
-        feed: Not started; without a bot of its own (``FeedSettings(bot="")``).
+        feed: Not started, without a bot of its own (``FeedSettings(bot="")``).
         upstreams: Address and token of each feed. Where two have a bot of the same name, the
             later one's is called ``NAME@HOST:PORT``.
+        timings: Intervals and limits.
 
     Raises:
-        ValueError: an address is none, or given twice.
+        ValueError: an address is invalid, or given twice.
     """
 
-    def __init__(self, feed: Feed, upstreams: Sequence[tuple[str, str | None]]) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        upstreams: Sequence[tuple[str, str | None]],
+        timings: RelayTimings | None = None,
+    ) -> None:
         self.feed = feed
         feed.keeps_values = True
-        self.positions = RelayOffsets(feed.journal)
-        self.passing = CommandForwarder(self)
-        self.upstreams = [Upstream(self, url, token) for url, token in upstreams]
+        self._timings = timings or RelayTimings()
+        self._offsets = RelayOffsets(feed.journal)
+        self._forwarder = CommandForwarder(self._upstream_of, feed.commands.learn, self._timings)
+        self.upstreams = [
+            Upstream(self, self._offsets, url, token, self._timings) for url, token in upstreams
+        ]
         labels = [upstream.label for upstream in self.upstreams]
         for label in labels:
             if labels.count(label) > 1:
                 raise ValueError(f"{label} is given twice; name each upstream once")
         self.ended = asyncio.Event()
-        """Set when no upstream is left that could tell anything."""
+        """Set when no upstream is followed any more."""
         self._owners: dict[str, Upstream] = {}
-        self._due: deque[tuple[int, Callable[[], None]]] = deque()
+        self._after_commit: deque[tuple[int, Callable[[], None]]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Listen, then join the upstreams in the background.
+        """Listen, then connect to the upstreams in the background.
 
         Raises:
             As ``Feed.start``.
@@ -73,11 +79,12 @@ class Relay:
         for name in ("data", "terminal"):
             feed.health.remove(name)
         for upstream in self.upstreams:
-            feed.health.register(f"upstream {upstream.label}", _check(upstream))
+            check = _health_check(upstream, self._timings.stale_s)
+            feed.health.register(f"upstream {upstream.label}", check)
         feed.health.measures |= {
             "relay_events": Measure(
                 "Log events taken from upstreams.",
-                lambda: sum(u.told for u in self.upstreams),
+                lambda: sum(u.published for u in self.upstreams),
                 counter=True,
             ),
             "relay_missing": Measure(
@@ -91,207 +98,199 @@ class Relay:
         }
         await feed.start()
         feed.snapshots.path = ()
-        feed.watch(self._emitted)
-        feed.set_commander(self.passing.command)
-        for bot in feed.bots:  # those of the journal: their upstream may be away now
-            feed.set_commander(self.passing.command, bot.name)
+        feed.watch(self._on_emitted)
+        feed.set_commander(self._forwarder.command)
+        for bot in feed.bots:  # bots of the journal, whose upstream may be disconnected now
+            feed.set_commander(self._forwarder.command, bot.name)
         self._tasks = [
             asyncio.create_task(self._supervise(upstream), name=f"upstream {upstream.label}")
             for upstream in self.upstreams
         ]
-        self._tasks.append(asyncio.create_task(self._look(), name="relay links"))
+        self._tasks.append(asyncio.create_task(self._check_links(), name="relay links"))
 
     async def close(self) -> None:
-        """Leave the upstreams, then close the feed. Bounded."""
+        """Disconnect from the upstreams, then close the feed. Bounded."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=2.0)
+            await asyncio.wait(self._tasks, timeout=self._timings.close_s)
         await self.feed.close()
 
     async def _supervise(self, upstream: Upstream) -> None:
-        """Follow one upstream; what fails here costs no other one."""
-        while upstream.refused is None:
+        """Follow one upstream; its errors do not affect the other ones."""
+        while upstream.refused_reason is None:
             try:
                 await upstream.run()
             except Exception as error:
                 log.exception("upstream %s failed", upstream.label)
-                upstream.failed(f"{type(error).__name__}: {error}")
-                await asyncio.sleep(1.0)
+                upstream.on_failed(f"{type(error).__name__}: {error}")
+                await asyncio.sleep(self._timings.restart_s)
 
-    async def _look(self) -> None:
+    async def _check_links(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(self._timings.link_check_s)
             for upstream in self.upstreams:
-                upstream.watch_link()
+                upstream.check_link()
 
-    # -- names ----------------------------------------------------------------------------
+    # -- admission and names --------------------------------------------------------------
 
-    async def turn(self, upstream: Upstream) -> None:
-        """Wait, but not for long, until the upstreams before this one have named their bots."""
+    async def admit(
+        self, upstream: Upstream, epoch: str, path: Sequence[str] | None, bots: Sequence[str]
+    ) -> None:
+        """See ``RelayPort.admit``. The journal's names of the bots are kept."""
+        epochs = (epoch, *(path or ()))
+        self._check_loop(epoch, path or ())
+        await self._wait_for_turn(upstream)
+        for each in epochs:
+            self._claim(upstream, each)
+        for name in bots:
+            if name in upstream.bots or (path is not None and not name):
+                continue  # a relay's events without a bot's name are about no bot
+            here = name or "main"
+            if len(self.upstreams) > 1 and not await self._is_free(upstream, here, epochs):
+                here = self._qualified(upstream, here)
+            self._set_name(upstream, name, here)
+
+    def claim(self, upstream: Upstream, epoch: str) -> None:
+        """See ``RelayPort.claim``."""
+        self._check_loop(epoch)
+        self._claim(upstream, epoch)
+
+    def _check_loop(self, epoch: str, path: Sequence[str] = ()) -> None:
+        own = self.feed.state.epoch
+        if epoch == own:
+            raise UpstreamRefused(
+                "it publishes this relay's own events: name the bot's feed as the upstream"
+            )
+        if own in path:
+            raise UpstreamRefused("it receives its events from this relay: that would be a loop")
+
+    def _claim(self, upstream: Upstream, epoch: str) -> None:
+        owner = self._owners.get(epoch)
+        if owner is upstream:
+            return
+        if owner is not None and owner.refused_reason is None and owner.link.state == "live":
+            raise UpstreamRefused(
+                f"it delivers the same feed (epoch {epoch}) as {owner.label}: one way to it is "
+                "enough"
+            )
+        self._owners[epoch] = upstream
+        self.feed.snapshots.path = tuple(sorted(self._owners))
+
+    async def _wait_for_turn(self, upstream: Upstream) -> None:
+        """Wait, for ``naming_s`` at most, until the upstreams before this one have named their
+        bots."""
         if upstream.named.is_set():
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(NAMING_S):
+            async with asyncio.timeout(self._timings.naming_s):
                 for other in self.upstreams[: self.upstreams.index(upstream)]:
                     await other.named.wait()
 
-    async def name_bots(
-        self, upstream: Upstream, epochs: Sequence[str], names: Sequence[str], *, relayed: bool
-    ) -> None:
-        """Give the bots of an upstream their names here: those that the journal knows them by.
-
-        Args:
-            upstream: Whose they are.
-            epochs: Its own, and those of the feeds behind it.
-            names: What they are called there; empty for the bot of a feed that does not say.
-            relayed: Whether it is a relay: what has no name there is then about no bot.
-        """
-        for name in names:
-            if name in upstream.bots or (relayed and not name):
-                continue
-            here = name or "main"
-            if len(self.upstreams) > 1 and not await self._is_free(upstream, here, epochs):
-                here = self._longer(upstream, here)
-            self._name(upstream, name, here)
-
     async def _is_free(self, upstream: Upstream, name: str, epochs: Sequence[str]) -> bool:
-        """Whether a bot may have this name: no other upstream's has it, or had it before the
-        relay was started again and may be back."""
+        """Whether a bot may have this name: no other upstream's bot has it, or had it before the
+        restart of the relay and may return."""
         others = [other for other in self.upstreams if other is not upstream]
         if any(name in other.bots.values() for other in others):
             return False
-        if await self.positions.comes_from(self._longer(upstream, name), epochs):
+        if await self._offsets.comes_from(self._qualified(upstream, name), epochs):
             return False
-        if await self.positions.comes_from(name, epochs) is not False:
+        if await self._offsets.comes_from(name, epochs) is not False:
             return True
         return all(other.named.is_set() for other in others)
 
-    def _longer(self, upstream: Upstream, name: str) -> str:
+    def _qualified(self, upstream: Upstream, name: str) -> str:
         return f"{name}@{_NOT_IN_NAMES.sub('-', upstream.label)}"[:96]
 
-    def _name(self, upstream: Upstream, there: str, here: str) -> None:
+    def _set_name(self, upstream: Upstream, there: str, here: str) -> None:
         upstream.bots[there] = here
-        self.feed.set_commander(self.passing.command, here)
+        self.feed.set_commander(self._forwarder.command, here)
 
-    def name_of(self, upstream: Upstream, name: str) -> str:
-        """What a bot of an upstream is called here; empty for what is about no bot."""
+    def _name_of(self, upstream: Upstream, name: str) -> str:
+        """The name of an upstream's bot on this relay; empty for events about no bot."""
         if not name and name not in upstream.bots:
             return ""
         if name not in upstream.bots:
             taken = {n for u in self.upstreams if u is not upstream for n in u.bots.values()}
-            self._name(upstream, name, self._longer(upstream, name) if name in taken else name)
+            here = self._qualified(upstream, name) if name in taken else name
+            self._set_name(upstream, name, here)
         return upstream.bots[name]
 
-    def upstream_of(self, bot: str) -> Upstream | None:
-        """Where a bot comes from."""
+    def _upstream_of(self, bot: str) -> Upstream | None:
+        """The upstream of a bot, by the bot's name on this relay."""
         return next((u for u in self.upstreams if bot in u.bots.values()), None)
 
-    def state_of(self, upstream: Upstream, name: str) -> FeedState | None:
-        """What is known here of an upstream's bot; ``None`` when there are too many bots."""
+    def state_of(self, upstream: Upstream, bot: str) -> FeedState | None:
+        """See ``RelayPort.state_of``."""
         try:
-            return self.feed.bots.meet(self.name_of(upstream, name)).state
+            return self.feed.bots.meet(self._name_of(upstream, bot)).state
         except Refused as error:
-            log.error("bot %s of %s is left out: %s", name, upstream.label, error)
+            log.error("bot %s of %s is left out: %s", bot, upstream.label, error)
             return None
-
-    # -- loops ----------------------------------------------------------------------------
-
-    def check_loop(self, epoch: str, path: Sequence[str] = ()) -> None:
-        """Look at a feed, and what stands behind it, before anything of it is published.
-
-        Raises:
-            UpstreamRefused: it is this relay, or takes its events from it.
-        """
-        own = self.feed.state.epoch
-        if epoch == own:
-            raise UpstreamRefused(
-                "it tells this relay's own events: name the bot's feed as the upstream"
-            )
-        if own in path:
-            raise UpstreamRefused("it takes its events from this relay: that would be a loop")
-
-    def claim(self, upstream: Upstream, *epochs: str) -> None:
-        """Note through which upstream these feeds come.
-
-        Raises:
-            UpstreamRefused: one of them comes through another one already.
-        """
-        for epoch in epochs:
-            owner = self._owners.get(epoch)
-            if owner is upstream:
-                continue
-            if owner is not None and owner.refused is None and owner.link.state == "live":
-                raise UpstreamRefused(
-                    f"it brings the same feed (epoch {epoch}) as {owner.label}: one way to it is "
-                    "enough"
-                )
-            self._owners[epoch] = upstream
-            self.feed.snapshots.path = tuple(sorted(self._owners))
 
     # -- publishing -----------------------------------------------------------------------
 
-    async def room(self) -> None:
-        """Wait while the journal cannot keep up: the upstream keeps what it has meanwhile."""
+    async def wait_for_room(self) -> None:
+        """See ``RelayPort.wait_for_room``. Meanwhile the upstream keeps its events."""
         journal = self.feed.journal
         if journal is not None:
             while self.feed.waiting >= journal.settings.waiting_events // 2:
-                await asyncio.sleep(ROOM_S)
+                await asyncio.sleep(self._timings.queue_check_s)
 
-    def put(self, upstream: Upstream, event: Wire) -> None:
-        """Publish an event as the bot that it is of.
+    def publish(self, upstream: Upstream, event: Wire) -> None:
+        """See ``RelayPort.publish``. The event is attributed to its bot's name on this relay."""
+        self.feed.publish_relayed(event, bot=self._name_of(upstream, str(event.get("bot") or "")))
 
-        Raises:
-            Refused: it cannot be published here.
-        """
-        self.feed.publish_relayed(event, bot=self.name_of(upstream, str(event.get("bot") or "")))
-
-    def tell(self, upstream: Upstream, event: Event | Mapping[str, object]) -> None:
-        """Publish what the relay itself has to say about an upstream."""
+    def publish_notice(self, upstream: Upstream, event: Event | Mapping[str, object]) -> None:
+        """See ``RelayPort.publish_notice``. It is attributed to the bot of an upstream with
+        one bot."""
         names = [name for name in upstream.bots.values() if name]
         self.feed.publish(event, bot=names[0] if len(names) == 1 else "")
 
-    def when_emitted(self, act: Callable[[], None]) -> None:
-        """Do something once everything published so far is on disk and in the state."""
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """See ``RelayPort.after_commit``."""
         if self.feed.waiting:
-            self._due.append((self.feed.state.seq + self.feed.waiting, act))
+            self._after_commit.append((self.feed.state.seq + self.feed.waiting, act))
         else:
             act()
 
-    def _emitted(self, event: Wire) -> None:
-        while self._due and self._due[0][0] <= self.feed.state.seq:
-            self._due.popleft()[1]()
+    def _on_emitted(self, event: Wire) -> None:
+        while self._after_commit and self._after_commit[0][0] <= self.feed.state.seq:
+            self._after_commit.popleft()[1]()
 
-    async def earlier(self, upstream: Upstream) -> str | None:
-        """The epoch that the newest event of this upstream's bots came from, in the journal."""
-        journal = self.feed.journal
-        if journal is None:
+    async def previous_epoch(self, upstream: Upstream) -> str | None:
+        """See ``RelayPort.previous_epoch``."""
+        if self.feed.journal is None:
             return None
         for name in upstream.bots.values():
-            raw = await self.positions.newest(name) if name else None
-            place = event_ref(decode(raw).get("origin")) if raw is not None else None
-            if place is not None and place[0] not in self._owners:
-                return place[0]
+            raw = await self._offsets.newest(name) if name else None
+            origin = event_ref(decode(raw).get("origin")) if raw is not None else None
+            if origin is not None and origin[0] not in self._owners:
+                return origin[0]
         return None
+
+    def on_audit(self, audit: Wire) -> None:
+        """See ``RelayPort.on_audit``."""
+        self._forwarder.on_audit(audit)
 
     # -- links ----------------------------------------------------------------------------
 
-    def lost(self, upstream: Upstream, why: str) -> None:
-        """An upstream tells nothing now: its bots' values stay, and say since when."""
+    def on_lost(self, upstream: Upstream, why: str) -> None:
+        """See ``RelayPort.on_lost``. The values of its bots stay, with their age."""
         text = f"no link from the relay to {upstream.label}: {why}"
         names = list(filter(None, upstream.bots.values())) or self._unclaimed()
-        self.tell(upstream, RiskAlert(code="UPSTREAM", level="critical", text=text))
+        self.publish_notice(upstream, RiskAlert(code="UPSTREAM", level="critical", text=text))
         for name in names:
-            self._terminal_gone(name, text)
+            self._publish_terminal_lost(name, text)
             self.feed.bots.lost(name, text)
 
     def _unclaimed(self) -> list[str]:
-        """Bots that the journal knows, and no upstream has brought since the start."""
+        """Bots of the journal that no upstream has delivered since the start."""
         here = {name for upstream in self.upstreams for name in upstream.bots.values()}
         bots = self.feed.bots
         return [bot.name for bot in bots if bot.name and bot.name not in here and not bot.lost]
 
-    def _terminal_gone(self, name: str, text: str) -> None:
+    def _publish_terminal_lost(self, name: str, text: str) -> None:
         bot = self.feed.bots.get(name)
         known = (bot.state.terminal if bot is not None else None) or {}
         event = {
@@ -305,52 +304,53 @@ class Relay:
         }
         self.feed.publish(event, bot=name)
 
-    def found(self, upstream: Upstream, seconds: float) -> None:
-        """It tells again."""
+    def on_restored(self, upstream: Upstream, seconds: float) -> None:
+        """See ``RelayPort.on_restored``."""
         for name in filter(None, upstream.bots.values()):
             self.feed.bots.lost(name, None)
         text = f"{upstream.label} is back after {seconds:.0f} s"
-        self.tell(upstream, RiskAlert(code="UPSTREAM", level="info", text=text))
+        self.publish_notice(upstream, RiskAlert(code="UPSTREAM", level="info", text=text))
 
-    def pulse(self, upstream: Upstream, name: str, age_s: float | None, lost: object) -> None:
-        """An upstream told how old what it knows of a bot is, and whether it lost it: here it
-        is no younger and no less lost."""
-        here = self.name_of(upstream, name)
-        bot = self.feed.bots.get(here)
-        if bot is None:
+    def on_heartbeat(self, upstream: Upstream, bot: str, age_s: float | None, lost: object) -> None:
+        """See ``RelayPort.on_heartbeat``. The relay never reports data as fresher, or a bot as
+        better connected, than the upstream does."""
+        here = self._name_of(upstream, bot)
+        known = self.feed.bots.get(here)
+        if known is None:
             return
         if isinstance(lost, str) and here:
             self.feed.bots.lost(here, clean(lost, 200))
         if age_s is not None:
             at = time.monotonic() - age_s
+            updated = known.state.updated
             for section in ("account", "quotes"):
-                if section in bot.state.updated:
-                    bot.state.updated[section] = min(bot.state.updated[section], at)
+                if section in updated:
+                    updated[section] = min(updated[section], at)
 
-    def refused(self, upstream: Upstream) -> None:
-        """An upstream is not tried any more."""
-        if all(u.refused is not None for u in self.upstreams):
+    def on_refused(self, upstream: Upstream) -> None:
+        """See ``RelayPort.on_refused``."""
+        if all(u.refused_reason is not None for u in self.upstreams):
             self.ended.set()
 
 
-def _check(upstream: Upstream) -> Callable[[], HealthCheck]:
-    """The health of one upstream, from its last frame and from what it says of its data."""
+def _health_check(upstream: Upstream, stale_s: float) -> Callable[[], HealthCheck]:
+    """The health of one upstream, by its last frame and the age of its data."""
 
     def check() -> HealthCheck:
         link = upstream.link
         age = None if link.last_frame is None else time.monotonic() - link.last_frame
-        lost = f"; {upstream.missing} events are missing" if upstream.missing else ""
-        if upstream.refused is not None:
-            return HealthCheck("down", f"{upstream.refused} (not tried again)", age)
+        missing = f"; {upstream.missing} events are missing" if upstream.missing else ""
+        if upstream.refused_reason is not None:
+            return HealthCheck("down", f"{upstream.refused_reason} (not tried again)", age)
         if not upstream.live:
             return HealthCheck("degraded", f"{link.state}: {link.detail or 'no answer yet'}", age)
         data = upstream.data_age_s
-        if age is not None and age > STALE_S:
-            return HealthCheck("degraded", f"silent{lost}", age, upstream.missing)
-        if data is not None and data > STALE_S:
-            text = f"live, but what it knows is {data:.0f} s old{lost}"
+        if age is not None and age > stale_s:
+            return HealthCheck("degraded", f"silent{missing}", age, upstream.missing)
+        if data is not None and data > stale_s:
+            text = f"live, but its data are {data:.0f} s old{missing}"
             return HealthCheck("degraded", text, age, upstream.missing)
         bots = ", ".join(filter(None, upstream.bots.values())) or "no bot yet"
-        return HealthCheck("ok", f"live: {bots}{lost}", age, upstream.missing)
+        return HealthCheck("ok", f"live: {bots}{missing}", age, upstream.missing)
 
     return check

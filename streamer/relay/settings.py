@@ -1,4 +1,4 @@
-"""Settings of a relay: the feeds that it takes its events from."""
+"""Settings of a relay: the feeds that it follows."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class RelaySettings(BaseModel):
     token_files: list[Path] = Field(
         default_factory=list,
         description="Files with the tokens for the upstreams: one for all, or one for each, in "
-        "their order. A token with the role control lets the relay pass commands on.",
+        "their order. A token with the role control lets the relay forward commands.",
     )
     alerts: bool = Field(
         default=False,
         description="Send the alerts of the `alerts` settings from the relay as well as from "
-        "the bots: where a bot's own machine may be what fails.",
+        "the bots, in case a bot's own machine fails.",
     )

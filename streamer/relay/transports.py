@@ -1,4 +1,4 @@
-"""How a relay joins a feed: over a WebSocket or a backbone, with one face for both."""
+"""How a relay connects to a feed: over a WebSocket or a backbone, with one interface for both."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ from ..protocol.messages import Confirm
 from ..state.source import Wire
 
 Client = FeedClient | BackboneSource
-MOST_DELAY_S = 3.0
-"""A relay stands for many viewers: it does not wait as long as one of them."""
 
-answered = contextvars.ContextVar("answered", default=False)
-"""Whether the caller of the relay has answered the question for the command being passed on."""
+confirmed_by_caller = contextvars.ContextVar("confirmed_by_caller", default=False)
+"""Whether the caller of the relay has confirmed the command that is being forwarded."""
 
 
 def label_of(url: str) -> str:
-    """What an upstream is called: ``HOST:PORT``, with the stream's name behind a broker's; a
-    file's name."""
+    """The name of an upstream for people: ``HOST:PORT``, followed by the stream's name of a
+    broker; the name of a file."""
     if is_backbone(url):
         url = safe_address(url)
         if url.startswith(("sqlite:", "memory:")):
@@ -39,13 +37,21 @@ def label_of(url: str) -> str:
     return f"{name}:{parts.port or usual}" + (f"/{stream}" if stream else "")
 
 
-def open_client(url: str, token: str | None, since: str | None = None) -> Client:
-    """A client of the feed, not started.
+def open_client(
+    url: str,
+    token: str | None,
+    since: str | None = None,
+    *,
+    reconnect_max_s: float | None = None,
+) -> Client:
+    """A client of a feed, not started.
 
     Args:
-        url: ``ws://``, ``wss://`` or a backbone's.
-        token: The token, or the broker's password.
-        since: ``EPOCH:SEQ`` to go on from.
+        url: ``ws://``, ``wss://`` or the address of a backbone.
+        token: The feed's token, or the broker's password.
+        since: ``EPOCH:SEQ`` to resume from.
+        reconnect_max_s: Longest delay between two attempts to connect over a WebSocket, in
+            seconds; ``None``: the client's own.
 
     Raises:
         ValueError, BackboneError: the address cannot be used.
@@ -53,12 +59,12 @@ def open_client(url: str, token: str | None, since: str | None = None) -> Client
     if is_backbone(url):
         return BackboneSource(url, token=token, since=since)
     client = FeedClient(url, token=token, since=since, confirm=_confirm)
-    client.most_delay_s = MOST_DELAY_S
+    client.most_delay_s = reconnect_max_s
     return client
 
 
 async def frames_of(client: Client) -> AsyncGenerator[Wire, None]:
-    """All frames of a client that is started here: none can come before they are read."""
+    """Start a client and yield all its frames, the first one included."""
     frames = client.events()
     if isinstance(client, FeedClient):
         await client.start()
@@ -70,13 +76,13 @@ async def frames_of(client: Client) -> AsyncGenerator[Wire, None]:
 
 
 async def _confirm(question: Confirm) -> bool:
-    """The caller was asked by the relay already, for commands that the relay knows."""
-    return answered.get()
+    """Confirm commands that the caller has confirmed to the relay already."""
+    return confirmed_by_caller.get()
 
 
 def sections(data: Any) -> Iterator[tuple[str, Wire]]:
-    """What a snapshot's ``data`` tells of each bot, by its name there; a feed that names none
-    has one of the empty name."""
+    """The data of each bot in a snapshot's ``data``, by the bot's name on that feed; empty for
+    the bot of a feed that names none."""
     if not isinstance(data, dict):
         return
     name = data.get("bot_name")
@@ -88,15 +94,18 @@ def sections(data: Any) -> Iterator[tuple[str, Wire]]:
                 yield other, part
 
 
-async def look(url: str, token: str | None, seconds: float) -> tuple[bool, str, str]:
-    """Join a feed once without relaying anything: whether it works, what was found, and what is
-    to be done about it."""
+async def probe(url: str, token: str | None, seconds: float) -> tuple[bool, str, str]:
+    """Connect to a feed once without relaying anything.
+
+    Returns:
+        Whether it works, what was found, and what the operator has to do (empty: nothing).
+    """
     client = open_client(url, token)
     try:
         async with asyncio.timeout(seconds), contextlib.aclosing(frames_of(client)) as frames:
             async for frame in frames:
                 if frame["type"] == "STATE_SNAPSHOT":
-                    return _seen(client, frame)
+                    return _describe(client, frame)
     except TimeoutError:
         text = client.link.detail or "no answer"
         return False, text, "check the address, and that the feed runs and can be reached"
@@ -104,12 +113,12 @@ async def look(url: str, token: str | None, seconds: float) -> tuple[bool, str, 
         return False, str(error), "check its address and the token for it (--token-file)"
     finally:
         await client.close()
-    return False, "it ended", "look at its log"
+    return False, "its connection ended", "look at its log"
 
 
-def _seen(client: Client, frame: Wire) -> tuple[bool, str, str]:
+def _describe(client: Client, frame: Wire) -> tuple[bool, str, str]:
     if client.legacy:
-        return False, "it speaks the old protocol, without numbers", "relay a feed of mt5dash"
+        return False, "it uses the old protocol, without numbers", "relay a feed of mt5dash"
     bots = ", ".join(filter(None, dict(sections(frame.get("data"))))) or "no bot yet"
     text = f"{bots}; event {frame.get('seq')}; role {client.role}"
     todo = ""

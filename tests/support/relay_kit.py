@@ -12,9 +12,13 @@ from streamer.client.feed_client import FeedClient
 from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal
 from streamer.relay.relay import Relay
+from streamer.relay.timings import RelayTimings
 from streamer.server.access import TokenStore
 from streamer.settings import FeedSettings, JournalSettings
 from support.feed_kit import until
+
+QUICK = RelayTimings(link_check_s=0.02, link_lost_s=0.4)
+"""Lost links are reported at once."""
 
 OpenRelay = Callable[..., Awaitable[Relay]]
 
@@ -24,10 +28,11 @@ def url_of(port: int) -> str:
 
 
 def make_relay(folder: Path, *urls: str, **options: Any) -> Relay:
-    """A relay, not started. ``tokens``: one for each address."""
+    """A relay, not started. ``tokens``: one for each address; ``timings``: ``QUICK``."""
     journal = options.pop("journal", "relay.db")
     kept = options.pop("journal_settings", JournalSettings())
     tokens = options.pop("tokens", [None] * len(urls))
+    timings = options.pop("timings", QUICK)
     options.setdefault("port", 0)
     options.setdefault("tokens_file", folder / "relay" / "tokens.json")
     settings = FeedSettings(bot="", **options)
@@ -37,7 +42,7 @@ def make_relay(folder: Path, *urls: str, **options: Any) -> Relay:
         version="test",
         tokens=TokenStore(settings.tokens_file),
     )
-    return Relay(feed, list(zip(urls, tokens, strict=True)))
+    return Relay(feed, list(zip(urls, tokens, strict=True)), timings)
 
 
 @pytest.fixture
@@ -63,8 +68,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Links come back at once."""
     monkeypatch.setattr("streamer.client.feed_client.FIRST_DELAY_S", 0.02)
     monkeypatch.setattr("streamer.client.feed_client.MAX_DELAY_S", 0.1)
-    monkeypatch.setattr("streamer.relay.relay.LOOK_S", 0.02)
-    monkeypatch.setattr("streamer.relay.upstream.LOST_AFTER_S", 0.4)
 
 
 class Viewer:

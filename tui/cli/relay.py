@@ -226,14 +226,14 @@ async def run_relay(settings: Settings, addresses: Sequence[Address]) -> int:
     if not relay.ended.is_set():
         return 0
     for upstream in relay.upstreams:
-        fail(f"{upstream.label}: {upstream.refused}")
+        fail(f"{upstream.label}: {upstream.refused_reason}")
     return FAILED
 
 
 async def run_check(settings: Settings, addresses: Sequence[Address]) -> int:
     """Say of each part whether it would work. Returns the exit code."""
     from streamer.backbone.model import BackboneError
-    from streamer.relay.transports import look
+    from streamer.relay.transports import probe
 
     from ..run.doctor import SIGNS, access_check, port_check
 
@@ -248,7 +248,7 @@ async def run_check(settings: Settings, addresses: Sequence[Address]) -> int:
             ok = False
             print(f"{'':<16} -> {check.todo}", flush=True)
     for upstream, (url, token) in zip(relay.upstreams, addresses, strict=True):
-        found, text, todo = await look(url, token, CHECK_S)
+        found, text, todo = await probe(url, token, CHECK_S)
         sign = "ok" if found and not todo else "WARN" if found else "FAIL"
         print(f"{sign:<5} {'upstream':<10} {upstream.label}: {text}", flush=True)
         if todo:

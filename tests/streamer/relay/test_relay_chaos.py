@@ -70,7 +70,7 @@ async def test_nothing_is_lost_or_told_twice(
         numbers = await chaos(feed, relay, hurt, viewers)
         check(viewers, numbers, feed.state.epoch)
         if where != "behind":
-            assert relay.upstreams[0].told == EVENTS
+            assert relay.upstreams[0].published == EVENTS
     finally:
         for viewer in viewers:
             await viewer.client.close()
@@ -125,7 +125,7 @@ async def test_a_slow_journal_holds_the_upstream_back_and_loses_nothing(
     assert relay.feed.waiting <= 60, "the rest waits upstream"
     assert relay.feed.refused == 0
     held = False
-    await until(lambda: relay.upstreams[0].told == 2000, 30)
+    await until(lambda: relay.upstreams[0].published == 2000, 30)
     await until(lambda: relay.feed.waiting == 0)
     raws = await journal.read(0, 5000)
     found = [raw for _, raw in raws if b'"type":"X"' in raw]

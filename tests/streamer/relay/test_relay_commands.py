@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from support.chaos import Proxy
 from support.feed_kit import OpenFeed, closed, frame, frame_of, join, until
-from support.relay_kit import OpenRelay, make_relay, open_relay, quick, url_of
+from support.relay_kit import QUICK, OpenRelay, make_relay, open_relay, quick, url_of
 from websockets.asyncio.client import ClientConnection
 
 from streamer.feed.feed import Feed
@@ -73,12 +74,14 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(open_feed: OpenFeed, open_relay: OpenRelay) -> Any:
+async def desk(open_feed: OpenFeed, open_relay: OpenRelay, request: pytest.FixtureRequest) -> Any:
+    """A desk; its parameter, if any, is the relay's timings."""
     bot = await open_feed("bot.db")
     proxy = Proxy(bot.port)
     await proxy.start()
     upstream, _ = bot.tokens.new("control")
-    relay = await open_relay(url_of(proxy.port), tokens=[upstream])
+    timings = getattr(request, "param", QUICK)
+    relay = await open_relay(url_of(proxy.port), tokens=[upstream], timings=timings)
     tokens = {role: relay.feed.tokens.new(role)[0] for role in ("control", "view")}
     made = Desk(bot, relay, proxy, **tokens)
     bot.set_commander(made.act)
@@ -173,10 +176,10 @@ async def test_an_answer_lost_upstream_is_found_in_its_log_and_nothing_is_sent_t
     assert desk.done == [("close_position", {"ticket": 5})]
 
 
+@pytest.mark.parametrize("desk", [dataclasses.replace(QUICK, audit_s=0.3)], indirect=True)
 async def test_an_upstream_that_dies_with_the_command_leaves_it_unknown_then_known(
-    desk: Desk, open_feed: OpenFeed, monkeypatch: pytest.MonkeyPatch
+    desk: Desk,
 ) -> None:
-    monkeypatch.setattr("streamer.relay.forwarding.FOUND_S", 0.3)
     desk.cut = True
     desk.proxy._target = 1  # no way back yet
     target = desk.bot.port

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from support.chaos import Proxy
 from support.feed_kit import OpenFeed, frame, http, join, until
-from support.relay_kit import OpenRelay, Viewer, make_relay, open_relay, quick, url_of
+from support.relay_kit import QUICK, OpenRelay, Viewer, make_relay, open_relay, quick, url_of
 from websockets.asyncio.server import ServerConnection, serve
 
 from streamer.feed.feed import Feed
@@ -191,8 +192,8 @@ async def test_a_relay_of_itself_is_refused_in_words(open_feed: OpenFeed, tmp_pa
     await feed.close()
     relay = make_relay(tmp_path, url_of(port), port=port)
     await relay.start()
-    await until(lambda: relay.upstreams[0].refused)
-    assert "this relay's own events" in str(relay.upstreams[0].refused)
+    await until(lambda: relay.upstreams[0].refused_reason)
+    assert "this relay's own events" in str(relay.upstreams[0].refused_reason)
     assert relay.ended.is_set()
     await relay.close()
 
@@ -208,8 +209,8 @@ async def test_a_loop_through_another_relay_is_refused_and_the_bot_goes_on(
     await near.start()
     far = make_relay(tmp_path, near.feed.url, journal="far.db", port=port)
     await far.start()
-    await until(lambda: near.upstreams[1].refused or far.upstreams[0].refused)
-    words = str(near.upstreams[1].refused or far.upstreams[0].refused)
+    await until(lambda: near.upstreams[1].refused_reason or far.upstreams[0].refused_reason)
+    words = str(near.upstreams[1].refused_reason or far.upstreams[0].refused_reason)
     assert "loop" in words or "this relay" in words
     bot.publish({"type": "X", "n": 1})
     await until(lambda: seen(near.feed))
@@ -225,9 +226,9 @@ async def test_two_ways_to_one_feed_are_one_too_many(
     bot = await open_feed("bot.db")
     near = await open_relay(bot.url, journal="near.db")
     both = await open_relay(bot.url, near.feed.url, journal="both.db", wait=False)
-    await until(lambda: any(u.refused for u in both.upstreams))
-    [refused] = [u for u in both.upstreams if u.refused]
-    assert "one way to it is enough" in str(refused.refused)
+    await until(lambda: any(u.refused_reason for u in both.upstreams))
+    [refused] = [u for u in both.upstreams if u.refused_reason]
+    assert "one way to it is enough" in str(refused.refused_reason)
     bot.publish({"type": "X", "n": 1})
     await until(lambda: seen(both.feed))
     await asyncio.sleep(0.2)
@@ -263,8 +264,8 @@ async def test_a_server_without_numbers_is_refused_in_words(open_relay: OpenRela
     async with serve(old, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         relay = await open_relay(url_of(port), wait=False)
-        await until(lambda: relay.upstreams[0].refused)
-        assert "old protocol" in str(relay.upstreams[0].refused)
+        await until(lambda: relay.upstreams[0].refused_reason)
+        assert "old protocol" in str(relay.upstreams[0].refused_reason)
 
 
 async def test_a_wrong_token_is_told_and_ends_the_relay(
@@ -273,7 +274,7 @@ async def test_a_wrong_token_is_told_and_ends_the_relay(
     feed = await open_feed(require_token=True)
     relay = await open_relay(feed.url, tokens=["wrong"], wait=False)
     await until(lambda: relay.ended.is_set())
-    assert "4501" in str(relay.upstreams[0].refused)
+    assert "4501" in str(relay.upstreams[0].refused_reason)
     assert relay.feed.health.report()["status"] == "down"
 
 
@@ -347,28 +348,28 @@ async def test_a_restarted_relay_shows_the_last_values_with_their_age_until_its_
 
 
 async def test_a_bots_name_stays_its_own_when_the_relay_starts_without_the_other(
-    open_feed: OpenFeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_feed: OpenFeed, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("streamer.relay.relay.NAMING_S", 0.2)
+    timings = dataclasses.replace(QUICK, naming_s=0.2)
     one, two = await open_feed("one.db"), await open_feed("two.db")
     urls = (one.url, two.url)
     second = f"main@127.0.0.1:{two.port}"
-    relay = make_relay(tmp_path, *urls)
+    relay = make_relay(tmp_path, *urls, timings=timings)
     await relay.start()
     one.publish({"type": "X", "n": 1})
     two.publish({"type": "X", "n": 2})
-    await until(lambda: sum(upstream.told for upstream in relay.upstreams) == 2)
+    await until(lambda: sum(upstream.published for upstream in relay.upstreams) == 2)
     await relay.close()
     port = one.port
     await one.close()
-    again = make_relay(tmp_path, *urls)
+    again = make_relay(tmp_path, *urls, timings=timings)
     await again.start()
     await until(lambda: again.upstreams[1].live)
     assert again.upstreams[1].bots == {"main": second}, "not the name of the one that is away"
     two.publish({"type": "X", "n": 3})
     back = await open_feed("one.db", port=port)
     back.publish({"type": "X", "n": 4})
-    await until(lambda: again.upstreams[0].told == 1 and again.upstreams[1].told == 1)
+    await until(lambda: again.upstreams[0].published == 1 and again.upstreams[1].published == 1)
     assert again.upstreams[0].bots == {"main": "main"}
     journal = again.feed.journal
     assert journal is not None
@@ -407,7 +408,7 @@ async def test_events_missed_while_a_relay_was_moved_behind_another_are_told(
     near = await open_relay(feed.url, journal="near.db")
     for n in range(2, 501):
         feed.publish({"type": "X", "n": n})
-    await until(lambda: near.upstreams[0].told == 500)
+    await until(lambda: near.upstreams[0].published == 500)
     await until(lambda: near.feed.waiting == 0)
     moved = make_relay(tmp_path, near.feed.url, journal="moved.db")
     await moved.start()

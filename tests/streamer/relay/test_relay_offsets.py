@@ -37,9 +37,8 @@ async def written(path: Path, events: list[dict[str, Any]]) -> Journal:
 
 @pytest.mark.parametrize("span", [1, 7, 50_000])
 async def test_the_newest_event_of_each_feed_is_found_wherever_it_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, span: int
+    tmp_path: Path, span: int
 ) -> None:
-    monkeypatch.setattr("streamer.relay.offsets.RANGE", span)
     events: list[dict[str, Any]] = [{"origin": f"aa:{n}", "bot": "gold"} for n in range(1, 30)]
     events += [{"origin": f"bb:{n}", "via": f"cc:{n + 5}", "bot": "silver"} for n in range(1, 20)]
     events += [
@@ -50,17 +49,17 @@ async def test_the_newest_event_of_each_feed_is_found_wherever_it_stands(
         {},
     ]
     journal = await written(tmp_path / "j.db", events)
-    positions = RelayOffsets(journal)
-    assert await positions.last("aa") == 29, "not what only looks like an origin"
-    assert await positions.last("bb") == 19
-    assert await positions.last("cc") == 24
-    assert await positions.last("aab") == 7
-    assert await positions.last('a"') is None
-    assert await positions.last("dd") is None
-    positions.note("aa", 40)
-    assert await positions.last("aa") == 40
-    positions.note("aa", 35)
-    assert positions.known("aa") == 40, "it only grows"
+    offsets = RelayOffsets(journal, span)
+    assert await offsets.last("aa") == 29, "not what only looks like an origin"
+    assert await offsets.last("bb") == 19
+    assert await offsets.last("cc") == 24
+    assert await offsets.last("aab") == 7
+    assert await offsets.last('a"') is None
+    assert await offsets.last("dd") is None
+    offsets.note("aa", 40)
+    assert await offsets.last("aa") == 40
+    offsets.note("aa", 35)
+    assert offsets.known("aa") == 40, "it only grows"
     await journal.close()
 
 
@@ -71,11 +70,11 @@ async def test_whose_a_name_was_stands_in_the_journal(tmp_path: Path) -> None:
         {"bot": "gold"},
     ]
     journal = await written(tmp_path / "j.db", events)
-    positions = RelayOffsets(journal)
-    assert await positions.comes_from("gold", ("aa",)) is True
-    assert await positions.comes_from("gold", ("bb",)) is False
-    assert await positions.comes_from("silver", ("cc",)) is True
-    assert await positions.comes_from("copper", ("aa",)) is None
+    offsets = RelayOffsets(journal)
+    assert await offsets.comes_from("gold", ("aa",)) is True
+    assert await offsets.comes_from("gold", ("bb",)) is False
+    assert await offsets.comes_from("silver", ("cc",)) is True
+    assert await offsets.comes_from("copper", ("aa",)) is None
     await journal.close()
 
 
