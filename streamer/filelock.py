@@ -7,9 +7,13 @@ import os
 import sys
 from pathlib import Path
 
+from .errors import IN_USE, Mt5dashError
 
-class FileLocked(Exception):
+
+class FileLocked(Mt5dashError):
     """Another process holds the lock; the text names it and says what to do."""
+
+    exit_code = IN_USE
 
 
 class FileLock:

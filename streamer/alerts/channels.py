@@ -27,6 +27,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ..errors import Mt5dashError
 from ..protocol.sanitise import clean
 from .settings import AlertSettings, EmailSettings, TelegramSettings, WebhookSettings
 
@@ -35,7 +36,7 @@ ANSWER_MAX = 4096
 RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-class NotDelivered(Exception):
+class NotDelivered(Mt5dashError):
     """``again``: whether it may go better later; ``after``: seconds that the other side asks
     to wait."""
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..errors import USAGE, Mt5dashError
+
 # -- what a reader gets -------------------------------------------------------------------
 
 
@@ -59,20 +61,22 @@ StreamItem = Snapshot | Batch | Gap
 # -- troubles -----------------------------------------------------------------------------
 
 
-class BackboneError(Exception):
+class BackboneError(Mt5dashError):
     """Settings or an address that cannot be used; the text says what to do."""
 
+    exit_code = USAGE
 
-class StoreUnavailable(Exception):
+
+class StoreUnavailable(Mt5dashError):
     """The store did not answer or refused; it is worth trying again. The text says why, and
     holds no password."""
 
 
-class StreamTaken(Exception):
+class StreamTaken(Mt5dashError):
     """Another writer holds the stream; the text names it."""
 
 
-class StreamLost(Exception):
+class StreamLost(Mt5dashError):
     """The stream that this writer held is not there any more: claim it again."""
 
 

@@ -6,7 +6,6 @@ One reader for the whole node; all who watch it share what it read.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -17,7 +16,8 @@ from ..protocol.codec import decode
 from ..protocol.commands import refusal
 from ..protocol.messages import CommandResult
 from ..state.reducer import FeedState
-from ..state.source import Link, Wire
+from ..state.source import NO_CAPABILITIES, Link, Wire
+from ..state.watchers import Watchers
 from .address import open_store, safe_address
 from .model import Gap, Snapshot
 from .reader import BackboneReader
@@ -64,7 +64,8 @@ class BackboneSource:
         self._reader = BackboneReader(open_store(url, password=token, ca=ca), since=start)
         self._told = start[1] if start else 0
         self._on_gap = on_gap
-        self._watchers: list[Callable[[Wire], None]] = []
+        self.capabilities = NO_CAPABILITIES
+        self._watchers: Watchers[Wire] = Watchers(self.url, log)
         self._task: asyncio.Task[None] | None = None
         self._state, self._since = "connecting", time.monotonic()
 
@@ -107,13 +108,7 @@ class BackboneSource:
     def watch(self, callback: Callable[[Wire], None]) -> Callable[[], None]:
         """See ``FeedClient.watch``: a snapshot is told as one ``STATE_SNAPSHOT`` with
         ``resumed``; events that it holds already are told all the same when it is true."""
-        self._watchers.append(callback)
-
-        def stop() -> None:
-            with contextlib.suppress(ValueError):
-                self._watchers.remove(callback)
-
-        return stop
+        return self._watchers.add(callback)
 
     async def command(
         self,
@@ -149,7 +144,7 @@ class BackboneSource:
 
     async def _run(self) -> None:
         async for frame in self.events():
-            self._tell(frame)
+            self._watchers.notify(frame)
 
     def _load(self, snapshot: Snapshot) -> Wire:
         frame = decode(snapshot.raw)
@@ -168,13 +163,6 @@ class BackboneSource:
             if seq > self.state.seq:  # else it stands in the snapshot already, yet is news
                 self.state.apply(event, time.monotonic())
         return dict(event)
-
-    def _tell(self, event: Wire) -> None:
-        for watcher in list(self._watchers):
-            try:
-                watcher(event)
-            except Exception:
-                log.exception("a watcher of %s failed", self.url)
 
 
 def _gap(gap: Gap) -> tuple[int, int, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -21,12 +20,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
+from ..backoff import Backoff
+from ..errors import Mt5dashError
 from ..protocol.codec import decode_lenient, encode, now_iso
 from ..protocol.commands import refusal
 from ..protocol.messages import STATE_TYPES, SUBPROTOCOL, Command, CommandResult, Confirm
 from ..server.access import is_loopback
 from ..state.reducer import FeedState
-from ..state.source import Link, Wire
+from ..state.source import Capabilities, Link, Wire
+from ..state.watchers import Watchers
 from .handshake import address, after, reason
 
 log = logging.getLogger("mt5dash.client")
@@ -35,6 +37,8 @@ _ws_log.setLevel(logging.ERROR)
 
 FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 15.0
+STEADY_S = 30.0
+"""A connection that lasted this long was a good one: the next pause is the first again."""
 FULL_DELAY_S = 10.0
 OPEN_TIMEOUT_S = 8.0
 SILENCE_S = 15.0
@@ -45,7 +49,7 @@ MAX_FRAME = 32 << 20
 FATAL_STATUS = frozenset({400, 401, 403, 404, 405, 426})
 
 
-class FeedLost(Exception):
+class FeedLost(Mt5dashError):
     """The feed refused this client for good; the text says why."""
 
 
@@ -97,8 +101,7 @@ class FeedClient:
         self._bots = list(dict.fromkeys(bots)) if bots is not None else None
         self._since = since
         self._link = Link("connecting", url, time.monotonic())
-        self._watchers: list[Callable[[Wire], None]] = []
-        self._snapshot_watchers: list[Callable[[Wire], None]] = []
+        self._watchers: Watchers[Wire] = Watchers(url, log)
         self._queues: list[asyncio.Queue[Wire | None]] = []
         self._answers: dict[str, asyncio.Future[CommandResult]] = {}
         self._ws: ClientConnection | None = None
@@ -141,16 +144,15 @@ class FeedClient:
 
     # -- Source ---------------------------------------------------------------------------
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """A client offers its token: what else the feed has is asked for over its HTTP routes."""
+        return Capabilities(token=self.token)
+
     def watch(self, callback: Callable[[Wire], None]) -> Callable[[], None]:
         """Call ``callback`` with every event after it was applied. A snapshot is told as one
         ``STATE_SNAPSHOT``; events that were resumed are told although it holds them."""
-        self._watchers.append(callback)
-
-        def stop() -> None:
-            with contextlib.suppress(ValueError):
-                self._watchers.remove(callback)
-
-        return stop
+        return self._watchers.add(callback)
 
     async def events(self) -> AsyncIterator[Wire]:
         """All frames from now on, snapshots included. Reading waits for a slow reader.
@@ -239,18 +241,16 @@ class FeedClient:
         return address(self.url, since, self._types, self._symbols, self._bots)
 
     async def _run(self) -> None:
-        delay = FIRST_DELAY_S
+        backoff = Backoff(FIRST_DELAY_S, self.most_delay_s or MAX_DELAY_S)
         try:
             while True:
                 started = time.monotonic()
                 wait = await self._once()
                 if wait is None:
                     return
-                if time.monotonic() - started > 30:
-                    delay = FIRST_DELAY_S
-                pause = max(wait, delay * (0.5 + random.random()))
-                delay = min(delay * 2, self.most_delay_s or MAX_DELAY_S)
-                await asyncio.sleep(pause)
+                if time.monotonic() - started > STEADY_S:
+                    backoff.reset()
+                await asyncio.sleep(max(wait, backoff.next()))
         finally:
             self._end()
 
@@ -355,11 +355,7 @@ class FeedClient:
             return
         elif not self._take(event, now):
             return
-        for watcher in list(self._watchers):
-            try:
-                watcher(event)
-            except Exception:
-                log.exception("a watcher of %s failed", self.url)
+        self._watchers.notify(event)
         for queue in list(self._queues):
             await queue.put(event)
 

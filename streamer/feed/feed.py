@@ -12,7 +12,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -28,8 +28,9 @@ from ..settings import FeedSettings
 from ..state.bots import Bots
 from ..state.reducer import FeedState
 from ..state.snapshots import Snapshots
-from ..state.source import Link, Wire
+from ..state.source import Bars, Capabilities, Link, Wire
 from ..state.trades import Ledger
+from ..state.watchers import Watchers
 from .commit_queue import Waiting
 from .dispatcher import Commander, Commands
 from .health import Health, register_checks
@@ -39,8 +40,6 @@ from .intake import mark, within_bounds
 from .restore import restore
 
 log = logging.getLogger("mt5dash.feed")
-
-BarsProvider = Callable[[str, str, int], Awaitable[list[dict[str, Any]] | None]]
 
 EARLY_MAX = 1000
 TICK_S = 0.5
@@ -87,7 +86,7 @@ class Feed:
         self.hub.choose(self.bots.chosen)
         self.server = FeedServer(self, self.hub, self.access)
         self.commands = Commands(self.publish, self.state, own=self.settings.bot)
-        self.bars: BarsProvider | None = None
+        self.bars: Bars | None = None
         self.keeps_values = False
         """Whether account, positions and prices of the journal count after a restart, with their
         age: where nobody is there to ask for them anew."""
@@ -96,7 +95,7 @@ class Feed:
         self.loop_lag_ms = 0.0
         self._clock = clock
         self._inbox = Inbox(self._take_inbox)
-        self._watchers: list[Callable[[Wire], None]] = []
+        self._watchers: Watchers[Wire] = Watchers("the feed", log)
         most = 0 if journal is None else journal.settings.waiting_events
         self._waiting = Waiting(most, self.bots, self._emit)
         self._outgoing: deque[tuple[Item, Wire]] = deque()
@@ -348,25 +347,32 @@ class Feed:
                     bot.learn_account()
                 self.hub.push(item)
                 self.commands.heard(event)
-                for watcher in list(self._watchers):
-                    try:
-                        watcher(event)
-                    except Exception:
-                        log.exception("a watcher of the feed failed")
+                self._watchers.notify(event)
         finally:
             self._emitting = False
 
     # -- Source ---------------------------------------------------------------------------
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """Everything: the feed is in this process."""
+        return Capabilities(
+            bars=self.bars,
+            trades=self.trades_of,
+            health=self.health,
+            own=self.own,
+            journal_path=None if self.journal is None else self.journal.path,
+            journal_trouble=self.journal_trouble,
+        )
+
+    def trades_of(self, bot: str = "") -> Ledger | None:
+        """See ``streamer.state.source.Trades``."""
+        found = self.bots.get(bot)
+        return self.ledger if not bot else None if found is None else found.ledger
+
     def watch(self, callback: Callable[[Wire], None]) -> Callable[[], None]:
         """See ``Source.watch``."""
-        self._watchers.append(callback)
-
-        def stop() -> None:
-            with contextlib.suppress(ValueError):
-                self._watchers.remove(callback)
-
-        return stop
+        return self._watchers.add(callback)
 
     async def command(
         self,
@@ -390,7 +396,7 @@ class Feed:
         """Name the one who carries out commands; of the own bot, or of another."""
         self.commands.set_commander(handler, bot)
 
-    def set_bars(self, provider: BarsProvider | None) -> None:
+    def set_bars(self, provider: Bars | None) -> None:
         """Name the one who knows bars (from its cache) for ``/api/bars``."""
         self.bars = provider
 

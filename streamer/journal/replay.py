@@ -19,7 +19,8 @@ from typing import Any
 from ..protocol.codec import decode
 from ..protocol.messages import CommandError, CommandResult
 from ..state.reducer import FeedState
-from ..state.source import Link, Wire
+from ..state.source import NO_CAPABILITIES, Link, Wire
+from ..state.watchers import Watchers
 from . import schema as file
 from .recorder import Moment, apply_sample, open_body, rebuild
 from .sql_reader import ReadError, SqlReader
@@ -88,7 +89,8 @@ class Replay:
         self._clock = clock
         self._opened = clock()
         self._reader = SqlReader(path, READ_DEADLINE_S)
-        self._watchers: list[Callable[[Wire], None]] = []
+        self.capabilities = NO_CAPABILITIES
+        self._watchers: Watchers[Wire] = Watchers("the replay", log)
         self._rows: deque[Row] = deque()
         self._last_row = (0, 0)
         """Number of the last event and of the last sample that were read."""
@@ -134,13 +136,7 @@ class Replay:
 
     def watch(self, callback: Callable[[Wire], None]) -> Callable[[], None]:
         """See ``Source.watch``. After a jump the callback gets a ``STATE_SNAPSHOT``."""
-        self._watchers.append(callback)
-
-        def stop() -> None:
-            with contextlib.suppress(ValueError):
-                self._watchers.remove(callback)
-
-        return stop
+        return self._watchers.add(callback)
 
     async def command(
         self,
@@ -239,7 +235,7 @@ class Replay:
         self._shown = self._last_row = (fresh.seq, moment.sample)
         if self.on_jump is not None:
             self.on_jump(moment)
-        self._tell({"type": "STATE_SNAPSHOT", "epoch": state.epoch, "seq": state.seq})
+        self._watchers.notify({"type": "STATE_SNAPSHOT", "epoch": state.epoch, "seq": state.seq})
 
     # -- playing --------------------------------------------------------------------------
 
@@ -324,20 +320,13 @@ class Replay:
             for kind, name in kinds:
                 state = self.state.of(name) or self.state
                 event = {"type": kind, _SECTION[kind]: getattr(state, _SECTION[kind])}
-                self._tell({**event, "bot": name} if name else event)
+                self._watchers.notify({**event, "bot": name} if name else event)
             return
         self._shown = (row.seq, self._shown[1])
         self.state.apply(data, row.at)
         if self.on_event is not None:
             self.on_event(data, row.body)
-        self._tell(data)
-
-    def _tell(self, event: Wire) -> None:
-        for watcher in list(self._watchers):
-            try:
-                watcher(event)
-            except Exception:
-                log.exception("a watcher of the replay failed")
+        self._watchers.notify(data)
 
 
 # -- in a thread --------------------------------------------------------------------------

@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..errors import IN_USE, Mt5dashError
+
 log = logging.getLogger("mt5dash.journal")
 
 SCHEMA_VERSION = 2
@@ -52,8 +54,10 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 {_SAMPLES}"""
 
 
-class JournalError(Exception):
+class JournalError(Mt5dashError):
     """The journal cannot be used; the text says what to do."""
+
+    exit_code = IN_USE
 
 
 class JournalLocked(JournalError):

@@ -16,10 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..errors import Mt5dashError
+
 Rows = list[tuple[Any, ...]]
 
 
-class ReadError(Exception):
+class ReadError(Mt5dashError):
     """The file could not be read, or not in time."""
 
 

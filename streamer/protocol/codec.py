@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from ..errors import Mt5dashError
 from .messages import REPLY_TYPES, RESERVED_TYPES, Event
 
 MAX_EVENT_BYTES = 1 << 20
@@ -25,7 +26,7 @@ MAX_DEPTH = 64
 MAX_TYPE_LENGTH = 64
 
 
-class Refused(ValueError):
+class Refused(Mt5dashError, ValueError):
     """An event that cannot be sent; the text says why."""
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from ..errors import Mt5dashError
 from .messages import Command, CommandError, CommandResult
 from .payloads import Expect
 from .sanitise import clean
@@ -24,7 +25,7 @@ Price = Annotated[float, Meta(ge=0, le=1e12)]
 Words = Annotated[str, Meta(max_length=TEXT_MAX)]
 
 
-class BadCommand(Exception):
+class BadCommand(Mt5dashError):
     """A command that is not carried out; ``code`` is for programs, the text for people."""
 
     def __init__(self, code: str, text: str) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ..client.feed_client import FeedClient, FeedLost
+from ..errors import Mt5dashError
 from ..journal.writer import JournalError
 from ..protocol.codec import Refused
 from ..protocol.messages import STATE_TYPES, Event, RiskAlert
@@ -35,7 +36,7 @@ Parts = dict[str, Wire]
 """The data of a snapshot by the bot's name on the upstream."""
 
 
-class UpstreamRefused(Exception):
+class UpstreamRefused(Mt5dashError):
     """A feed that cannot be an upstream; the text says why and what to do."""
 
 

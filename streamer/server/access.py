@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import msgspec
 import platformdirs
 
+from ..errors import USAGE, Mt5dashError
 from ..protocol.codec import now_iso
 from ..protocol.sanitise import clean
 from ..settings import GIVEN_NAME, FeedSettings
@@ -32,8 +33,10 @@ Role = Literal["view", "control", "publish"]
 ROLES: tuple[Role, ...] = ("view", "control", "publish")
 
 
-class AccessError(Exception):
+class AccessError(Mt5dashError):
     """Settings or a token file that must not be used; the text says what to do."""
+
+    exit_code = USAGE
 
 
 class Token(msgspec.Struct, frozen=True):

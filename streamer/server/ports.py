@@ -9,13 +9,16 @@ import os
 import socket
 import sys
 
+from ..errors import IN_USE, Mt5dashError
 from ..settings import FIRST_PORT, LAST_PORT, FeedSettings
 
 BACKLOG = 1024
 
 
-class PortTaken(OSError):
+class PortTaken(Mt5dashError, OSError):
     """The port asked for, or all that were tried, are in use; the text says what to do."""
+
+    exit_code = IN_USE
 
 
 def _listen(host: str, port: int, family: int) -> socket.socket:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from ..errors import Mt5dashError
 from ..feed.health import bots_report, health_of
 from ..feed.metrics import metrics_text
 from ..protocol.codec import decode, encode
@@ -43,7 +44,7 @@ _PAGE_CSP = (
 )
 
 
-class BadQuery(ValueError):
+class BadQuery(Mt5dashError, ValueError):
     """A query parameter that cannot be used."""
 
 
@@ -115,7 +116,7 @@ def _word(query: Query, name: str) -> str:
     return values[-1]
 
 
-class NoBot(LookupError):
+class NoBot(Mt5dashError, LookupError):
     """A bot that this feed does not know."""
 
 

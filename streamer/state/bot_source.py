@@ -3,33 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from ..protocol.messages import STATE_TYPES, CommandResult
 from .reducer import FeedState, bot_of
-from .source import Link, Wire
-from .trades import Ledger
-
-
-class ManyBots(Protocol):
-    """A source whose state may hold several bots."""
-
-    @property
-    def state(self) -> FeedState: ...
-
-    @property
-    def link(self) -> Link: ...
-
-    def watch(self, callback: Callable[[Wire], None]) -> Callable[[], None]: ...
-
-    async def command(
-        self,
-        name: str,
-        args: Mapping[str, Any] | None = None,
-        *,
-        id: str | None = None,
-        bot: str | None = None,
-    ) -> CommandResult: ...
+from .source import Capabilities, Link, Source, Wire
 
 
 class BotSource:
@@ -40,7 +18,7 @@ class BotSource:
         name: The bot.
     """
 
-    def __init__(self, source: ManyBots, name: str) -> None:
+    def __init__(self, source: Source, name: str) -> None:
         self.source = source
         self.name = name
         self._never = FeedState(name=name)
@@ -60,30 +38,15 @@ class BotSource:
         return self.source.link
 
     @property
-    def token(self) -> str | None:
-        """The token that the whole was opened with."""
-        token = getattr(self.source, "token", None)
-        return token if isinstance(token, str) else None
-
-    @property
-    def ledger(self) -> Ledger | None:
-        """This bot's trades, where the whole is a feed of this process."""
-        bots = getattr(self.source, "bots", None)
-        bot = bots.get(self.name) if bots is not None else None
-        return None if bot is None else bot.ledger
-
-    @property
-    def lost(self) -> str | None:
-        """Why nothing can come from this bot now, where the feed has said so."""
-        pulse = getattr(self.source, "pulses", {}).get(self.name)
-        why = pulse.get("lost") if isinstance(pulse, dict) else None
-        return why if isinstance(why, str) else None
-
-    @property
-    def journal_trouble(self) -> str | None:
-        """See ``Feed.journal_trouble``."""
-        trouble = getattr(self.source, "journal_trouble", None)
-        return trouble if isinstance(trouble, str) else None
+    def capabilities(self) -> Capabilities:
+        """The token, this bot's trades and the journal's trouble, as far as the whole has them."""
+        whole = self.source.capabilities
+        trades = whole.trades
+        return Capabilities(
+            token=whole.token,
+            trades=None if trades is None else lambda bot="": trades(bot or self.name),
+            journal_trouble=whole.journal_trouble,
+        )
 
     def watch(self, callback: Callable[[Wire], None]) -> Callable[[], None]:
         """Call ``callback`` with each event of this bot, and with what is about the feed."""

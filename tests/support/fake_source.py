@@ -14,7 +14,7 @@ from typing import Any
 
 from streamer.protocol.messages import CommandResult
 from streamer.state.reducer import FeedState
-from streamer.state.source import Link, Wire
+from streamer.state.source import NO_CAPABILITIES, Link, Wire
 from tui.options import Clock
 
 NOW = datetime(2026, 3, 4, 13, 5, 4, tzinfo=UTC).timestamp()
@@ -47,6 +47,7 @@ class FakeSource:
     def __init__(self, clock: Clock, *, link: str = "local") -> None:
         self.clock = clock
         self.state = FeedState("e1")
+        self.capabilities = NO_CAPABILITIES
         self.link = Link(
             link,
             "ws://127.0.0.1:8765/ws",

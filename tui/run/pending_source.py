@@ -9,7 +9,7 @@ from typing import Any
 from streamer.protocol.commands import refusal
 from streamer.protocol.messages import CommandResult
 from streamer.state.reducer import FeedState
-from streamer.state.source import Link, Wire
+from streamer.state.source import NO_CAPABILITIES, Link, Wire
 
 NOT_YET = "the bot is still starting; try again in a moment"
 
@@ -18,6 +18,7 @@ class NoFeedYet:
     """A ``Source`` without a feed: nothing is known, nothing comes, commands are refused."""
 
     def __init__(self) -> None:
+        self.capabilities = NO_CAPABILITIES
         self._state = FeedState("")
         self._link = Link("starting", "", time.monotonic())
 
