@@ -1,5 +1,8 @@
 """``python -m tui`` is ``mt5dash``."""
 
-from .cli.main import main
+from streamer.floors import pin
+
+pin()
+from .cli.main import main  # noqa: E402
 
 main()

@@ -26,6 +26,7 @@ from execution.api import constants as c
 from execution.api.structs import SymbolInfo
 from execution.api.terminal import TerminalError
 from execution.transport.client import TerminalClient
+from streamer import floors
 from streamer.protocol.messages import (
     Event,
     ModelSwapped,
@@ -48,7 +49,6 @@ LOOK_S = 15.0
 AGAIN_S = 60.0
 """Seconds before the trainer is begun again after it broke."""
 LONGEST_LINE = 16_000_000
-ROOT = Path(__file__).resolve().parents[2]
 INSTALL = "pip install 'mt5dash[train]'"
 
 APART: dict[str, Any]
@@ -299,8 +299,8 @@ async def child(folder: Path) -> AsyncGenerator[dict[str, Any], None]:
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-P",  # a folder with a package of the same name is not to be imported
-        "-m",
+        "-P",
+        floors.__file__,  # a folder named `strategy` on PYTHONPATH must not replace ours
         "strategy.ml.trainer_child",
         str(folder),
         stdin=asyncio.subprocess.PIPE,
@@ -332,7 +332,5 @@ async def child(folder: Path) -> AsyncGenerator[dict[str, Any], None]:
 
 
 def _environment() -> dict[str, str]:
-    known = os.environ.get("PYTHONPATH")
-    path = str(ROOT) if not known else str(ROOT) + os.pathsep + known
     # one core: the bot has the others
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

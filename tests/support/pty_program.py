@@ -34,7 +34,7 @@ BLOCKED = (
     "            sys.stderr.write('<asked for ' + name + '>'); sys.stderr.flush()\n"
     "            time.sleep({seconds})\n"
     "sys.meta_path.insert(0, Finder())\n"
-    "from tui.cli import main\n"
+    "from tui.cli.main import main\n"
     "sys.argv = ['mt5dash', *sys.argv[1:]]\n"
     "main()\n"
 )

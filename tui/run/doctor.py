@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,6 +22,7 @@ from streamer.server.ports import PortTaken, take_port
 
 from ..settings import Loaded, Settings
 from .runtime import intents_path, journal_path
+from .shadowing import imports_check
 
 SIGNS = {"ok": "ok", "warning": "WARN", "failed": "FAIL", "skipped": "skip"}
 
@@ -112,6 +115,7 @@ async def checks(loaded: Loaded) -> AsyncIterator[Check]:
     """All checks, each as soon as it is known."""
     settings = loaded.settings
     yield settings_check(loaded)
+    yield imports_check([os.getcwd(), *sys.path])
     yield await port_check(settings)
     yield access_check(settings)
     yield await journal_check(settings)

@@ -158,13 +158,14 @@ async def test_the_child_ends_when_the_program_is_killed(info, tmp_path) -> None
     write(tmp_path, series, request)
     code = (
         "import subprocess, sys, time\n"
-        "p = subprocess.Popen([sys.executable, '-P', '-m', 'strategy.ml.trainer_child', sys.argv[1]],"
+        "p = subprocess.Popen("
+        " [sys.executable, '-P', sys.argv[2], 'strategy.ml.trainer_child', sys.argv[1]],"
         " stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)\n"
         "print(p.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
     parent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, str(tmp_path),
+        sys.executable, "-c", code, str(tmp_path), module.floors.__file__,
         stdout=asyncio.subprocess.PIPE, env=module._environment(),
     )  # fmt: skip
     assert parent.stdout is not None

@@ -90,7 +90,7 @@ async def test_ascii_is_plain_from_the_first_frame(run: Callable[..., PtyProgram
 
 def test_nothing_is_printed_where_nobody_looks(tmp_path: Path) -> None:
     code = (
-        "from tui import cli_common, cli\n"
+        "from tui.cli import main as cli\n"
         "cli.load_settings = lambda *_: (_ for _ in ()).throw(SystemExit(7))\n"
         "cli.app(['tui'])\n"
     )

@@ -1,0 +1,6 @@
+"""The bot's own signal."""
+
+
+class Signal:
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
