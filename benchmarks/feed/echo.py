@@ -19,11 +19,11 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from streamer.feed.feed import Feed
-from streamer.server.endpoint import FeedServer
+from streamer.server.endpoint import Endpoint
 from streamer.settings import FeedSettings
 
 
-class EchoServer(FeedServer):
+class EchoServer(Endpoint):
     """The feed's server with another conversation."""
 
     async def _handle(self, base: ServerConnection) -> None:

@@ -109,7 +109,7 @@ class Raw(Subject):
         return int(self.listener.getsockname()[1])
 
     async def _accept(self) -> None:
-        from streamer.server.framing import text_frame
+        from streamer.protocol.frames import text_frame
 
         loop = asyncio.get_running_loop()
         hello = (
@@ -127,7 +127,7 @@ class Raw(Subject):
             self.sockets.append(sock)
 
     def prepare(self, turns: list[list[dict[str, Any]]]) -> None:
-        from streamer.server.framing import deflated_frame, text_frame
+        from streamer.protocol.frames import deflated_frame, text_frame
 
         make = deflated_frame if self.deflate else text_frame
         self.joined = {

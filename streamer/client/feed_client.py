@@ -20,12 +20,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
+from ..addresses import is_loopback
 from ..backoff import Backoff
 from ..errors import Mt5dashError
 from ..protocol.codec import decode_lenient, encode, now_iso
 from ..protocol.commands import refusal
 from ..protocol.messages import STATE_TYPES, SUBPROTOCOL, Command, CommandResult, Confirm
-from ..server.access import is_loopback
 from ..state.reducer import FeedState
 from ..state.source import Capabilities, Link, Wire
 from ..state.watchers import Watchers

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..journal.writer import Journal
-from ..protocol.codec import Refused, pack
+from ..protocol.codec import EventRefused, pack
 from ..server.ports import PortTaken
 from ..settings import FIRST_PORT, LAST_PORT, FeedSettings
 from .feed import Feed
@@ -145,7 +145,7 @@ def push_update(event: Mapping[str, Any]) -> None:
     """
     try:
         raw = pack(event)
-    except Refused as error:
+    except EventRefused as error:
         log.error("an event was refused: %s", error)
         return
     running = _running

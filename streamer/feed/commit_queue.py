@@ -7,15 +7,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from ..protocol.codec import Refused
-from ..server.framing import Item
+from ..protocol.codec import EventRefused
 from ..state.bots import Bot, Bots
+from ..state.ring import Item
 from ..state.source import Wire
 
 SLICE_S = 0.003
 
 
-class Waiting:
+class CommitQueue:
     """The events that wait for the journal, in order, bounded in all and by bot.
 
     Args:
@@ -39,13 +39,13 @@ class Waiting:
         """See whether one more event of a bot may wait.
 
         Raises:
-            Refused: too many wait, or too many of this bot, which publishes here.
+            EventRefused: too many wait, or too many of this bot, which publishes here.
         """
         if len(self._items) >= self._most:
-            raise Refused(f"{len(self._items)} events wait for the journal already")
+            raise EventRefused(f"{len(self._items)} events wait for the journal already")
         if foreign and not bot.own and bot.waiting >= self._bots.waiting_share(self._most):
             bot.refused += 1
-            raise Refused(f"{bot.waiting} events of {bot.name} wait for the journal already")
+            raise EventRefused(f"{bot.waiting} events of {bot.name} wait for the journal already")
 
     def add(self, bot: Bot, item: Item, event: Wire) -> None:
         """Let an event wait until ``committed`` has its number."""

@@ -22,7 +22,7 @@ class _Open:
     until: float
 
 
-class Nonces:
+class Confirmations:
     """Questions that are open: each belongs to one connection and one content, and is
     answered once, within ``lifetime_s`` seconds.
 

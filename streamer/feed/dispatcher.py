@@ -20,7 +20,7 @@ import msgspec
 from msgspec import UNSET
 
 from ..journal.writer import Journal, JournalError
-from ..protocol.codec import Refused, decode, plain
+from ..protocol.codec import EventRefused, decode, plain
 from ..protocol.commands import (
     COMMANDS,
     SPARES_RISK,
@@ -32,9 +32,9 @@ from ..protocol.commands import (
 )
 from ..protocol.messages import Command, CommandAudit, CommandResult, Confirm
 from ..state.reducer import FeedState, bot_of
-from .confirmations import Nonces
+from .confirmations import Confirmations
 
-__all__ = ["Commander", "Commands", "refusal"]
+__all__ = ["CommandDispatcher", "Commander", "refusal"]
 
 log = logging.getLogger("mt5dash.feed")
 
@@ -64,13 +64,13 @@ def body_of(name: str, args: Any) -> bytes:
     """What a command asks for, as a hash; the order of its arguments does not count.
 
     Raises:
-        Refused: an argument has no JSON form.
+        EventRefused: an argument has no JSON form.
     """
     whole = msgspec.json.encode([name, plain(args)], order="deterministic")
     return blake2b(whole, digest_size=16).digest()
 
 
-class Commands:
+class CommandDispatcher:
     """Runs commands through the one who acts, remembers their results by ``id``.
 
     Args:
@@ -89,7 +89,7 @@ class Commands:
         own: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.nonces = Nonces(clock)
+        self.nonces = Confirmations(clock)
         self._publish = publish
         self._state = state
         self._own = own
@@ -232,7 +232,7 @@ class Commands:
             wrong = error
         try:
             body = self._body(command.name, command.args, command.bot or "")
-        except Refused as error:
+        except EventRefused as error:
             return refusal(command.id, "MALFORMED", str(error))
         known = self._known.get(command.id)
         if known is None:

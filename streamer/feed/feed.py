@@ -18,25 +18,26 @@ from uuid import uuid4
 
 from ..journal.recorder import EVERY_S, Recorder
 from ..journal.writer import Journal
-from ..protocol.codec import Refused, pack, unpack
+from ..protocol.codec import EventRefused, pack, unpack
 from ..protocol.messages import STATE_TYPES, Command, CommandResult, Event, RiskAlert
-from ..server.access import Access, TokenStore, default_tokens_file
-from ..server.endpoint import FeedServer
-from ..server.fanout import Hub
-from ..server.framing import Item, Ring, symbol_of
+from ..server.endpoint import Endpoint
+from ..server.fanout import Fanout
+from ..server.policy import AccessPolicy
+from ..server.tokens import TokenStore, default_tokens_file
 from ..settings import FeedSettings
 from ..state.bots import Bots
 from ..state.reducer import FeedState
+from ..state.ring import Item, Ring, symbol_of
 from ..state.snapshots import Snapshots
-from ..state.source import Bars, Capabilities, Link, Wire
+from ..state.source import BarsProvider, Capabilities, Link, Wire
 from ..state.trades import Ledger
 from ..state.watchers import Watchers
-from .commit_queue import Waiting
-from .dispatcher import Commander, Commands
+from .commit_queue import CommitQueue
+from .dispatcher import CommandDispatcher, Commander
 from .health import Health, register_checks
 from .heartbeats import Heartbeats
 from .inbox import Inbox
-from .intake import mark, within_bounds
+from .intake import check_publish_limits, stamp
 from .restore import restore
 
 log = logging.getLogger("mt5dash.feed")
@@ -74,19 +75,19 @@ class Feed:
         self.journal = journal
         self.version = version
         self.tokens = tokens or TokenStore(self.settings.tokens_file or default_tokens_file())
-        self.access = Access(self.settings, self.tokens)
+        self.access = AccessPolicy(self.settings, self.tokens)
         self.state = FeedState(uuid4().hex[:16])
         self.recorder = Recorder(self.state)
         self.health = Health()
         self.ring = Ring(self.settings.ring_events, self.settings.ring_bytes)
         self.snapshots = Snapshots(self.state, self.ring, self._stamp)
         self.heartbeats = Heartbeats(self)
-        self.hub = Hub(self.settings, self.ring, self.snapshots.fresh, self.heartbeats.one)
+        self.hub = Fanout(self.settings, self.ring, self.snapshots.fresh, self.heartbeats.one)
         self.bots = Bots(self.settings, self.state, self.hub.choose)
         self.hub.choose(self.bots.chosen)
-        self.server = FeedServer(self, self.hub, self.access)
-        self.commands = Commands(self.publish, self.state, own=self.settings.bot)
-        self.bars: Bars | None = None
+        self.server = Endpoint(self, self.hub, self.access)
+        self.commands = CommandDispatcher(self.publish, self.state, own=self.settings.bot)
+        self.bars: BarsProvider | None = None
         self.keeps_values = False
         """Whether account, positions and prices of the journal count after a restart, with their
         age: where nobody is there to ask for them anew."""
@@ -97,7 +98,7 @@ class Feed:
         self._inbox = Inbox(self._take_inbox)
         self._watchers: Watchers[Wire] = Watchers("the feed", log)
         most = 0 if journal is None else journal.settings.waiting_events
-        self._waiting = Waiting(most, self.bots, self._emit)
+        self._waiting = CommitQueue(most, self.bots, self._emit)
         self._outgoing: deque[tuple[Item, Wire]] = deque()
         self._emitting = False
         self._early: deque[tuple[bytes, str]] = deque(maxlen=EARLY_MAX)
@@ -217,7 +218,7 @@ class Feed:
         """
         try:
             raw = pack(event)
-        except Refused as error:
+        except EventRefused as error:
             self._refuse(error)
             return
         self.publish_packed(raw, bot=bot)
@@ -226,7 +227,7 @@ class Feed:
         """The same from any thread: copies the event, hands it over, and returns."""
         try:
             raw = pack(event)
-        except Refused as error:
+        except EventRefused as error:
             self._refuse(error)
             return
         self._inbox.put(raw)
@@ -244,7 +245,7 @@ class Feed:
             foreign: It comes from another program, which is bounded.
 
         Raises:
-            Refused: only when ``foreign``, so that the sender can be told.
+            EventRefused: only when ``foreign``, so that the sender can be told.
         """
         if self._running:
             return self._take(raw, bot, foreign=foreign)
@@ -256,17 +257,17 @@ class Feed:
         """Take in what another feed has published: see ``streamer.relay.relay``.
 
         Raises:
-            Refused: it cannot be published here.
+            EventRefused: it cannot be published here.
         """
         if not self._running:
-            raise Refused("this feed is closed")
+            raise EventRefused("this feed is closed")
         self._take(pack(event), bot, relayed=True)
 
     def _take_inbox(self, raws: list[bytes]) -> None:
         for raw in raws:
             self._take(raw)
 
-    def _refuse(self, error: Refused) -> None:
+    def _refuse(self, error: EventRefused) -> None:
         self.refused += 1
         now = time.monotonic()
         if now - self._last_refusal > 1.0:
@@ -281,10 +282,10 @@ class Feed:
             event = unpack(raw)
             kind: str = event["type"]
             if kind in _NOT_PUBLISHED or (foreign and kind in _NOT_FOREIGN):
-                raise Refused(f"{kind} is made by the feed itself")
-            if foreign and not within_bounds(bot, event, raw, self.settings):
+                raise EventRefused(f"{kind} is made by the feed itself")
+            if foreign and not check_publish_limits(bot, event, raw, self.settings):
                 return False
-            raw = mark(raw, event, bot)
+            raw = stamp(raw, event, bot)
             if kind in STATE_TYPES:
                 item = Item(kind, raw + b"}", bot=bot.name)
             else:
@@ -294,7 +295,7 @@ class Feed:
                 raw += b',"seq":%d}' % seq
                 item = Item(kind, raw, seq, symbol_of(event), bot.name)
                 self._seq = seq
-        except Refused as error:
+        except EventRefused as error:
             self._refuse(error)
             if foreign or relayed:
                 raise
@@ -315,7 +316,7 @@ class Feed:
         for bot in self.bots:
             while bot.held and bot.allow():
                 kind = next(iter(bot.held))
-                with contextlib.suppress(Refused):
+                with contextlib.suppress(EventRefused):
                     self._take(bot.held.pop(kind), bot.name)
 
     def journal_committed(self, seq: int) -> None:
@@ -389,14 +390,14 @@ class Feed:
     async def execute(
         self, command: Command, actor: str, *, session: str | None = None
     ) -> CommandResult:
-        """Carry out a client's command: see ``Commands.execute``."""
+        """Carry out a client's command: see ``CommandDispatcher.execute``."""
         return await self.commands.execute(command, actor, session=session)
 
     def set_commander(self, handler: Commander | None, bot: str | None = None) -> None:
         """Name the one who carries out commands; of the own bot, or of another."""
         self.commands.set_commander(handler, bot)
 
-    def set_bars(self, provider: Bars | None) -> None:
+    def set_bars(self, provider: BarsProvider | None) -> None:
         """Name the one who knows bars (from its cache) for ``/api/bars``."""
         self.bars = provider
 

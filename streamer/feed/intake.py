@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from ..protocol.codec import Refused, encode, now_iso
+from ..protocol.codec import EventRefused, encode, now_iso
 from ..protocol.messages import STATE_TYPES
 from ..settings import FeedSettings
 from ..state.bots import Bot
 from ..state.source import Wire
 
 
-class TooFast(Refused):
+class TooFast(EventRefused):
     """A bot publishes more than it may; the text says how many events were refused."""
 
 
-def mark(raw: bytes, event: Wire, bot: Bot) -> bytes:
+def stamp(raw: bytes, event: Wire, bot: Bot) -> bytes:
     """Write into an event when it was and whose it is; what it says of its number is left out.
 
     Args:
@@ -57,16 +57,16 @@ def mark(raw: bytes, event: Wire, bot: Bot) -> bytes:
     return raw[:-1] + extra
 
 
-def within_bounds(bot: Bot, event: Wire, raw: bytes, settings: FeedSettings) -> bool:
+def check_publish_limits(bot: Bot, event: Wire, raw: bytes, settings: FeedSettings) -> bool:
     """Check what another program publishes; False when it is kept for later.
 
     Raises:
-        Refused: it claims to be another bot, or it sends too much.
+        EventRefused: it claims to be another bot, or it sends too much.
     """
     named = event.get("bot")
     if isinstance(named, str) and named != bot.name:
         mine = f"as {bot.name}" if bot.name else "for the feed itself"
-        raise Refused(f"this token publishes {mine}, not as {named[:40]}")
+        raise EventRefused(f"this token publishes {mine}, not as {named[:40]}")
     if bot.own or bot.allow():
         return True
     if event["type"] in STATE_TYPES:

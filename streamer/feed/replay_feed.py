@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from ..journal.recorder import Moment
 from ..journal.replay import Replay
-from ..protocol.codec import Refused, decode, encode, iso
-from ..server.framing import Item, symbol_of
+from ..protocol.codec import EventRefused, decode, encode, iso
 from ..settings import FeedSettings
 from ..state.reducer import EQUITY_STEP_S, FeedState, bot_of
+from ..state.ring import Item, symbol_of
 from ..state.source import Link, Wire
 from ..state.trades import Ledger
 from .feed import Feed
@@ -54,7 +54,7 @@ class ReplayFeed(Feed):
         self.hub.push(item)
 
     def _ledger_of(self, event: Wire) -> Ledger:
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(EventRefused):
             return self.bots.by_event(event).ledger
         return self.bots.speaker.ledger
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from ..journal.recorder import Moment
 from ..journal.writer import Journal
-from ..protocol.codec import Refused, decode
-from ..server.framing import Item, symbol_of
+from ..protocol.codec import EventRefused, decode
 from ..state.bots import Bot
 from ..state.reducer import FeedState, bot_of
+from ..state.ring import Item, symbol_of
 
 if TYPE_CHECKING:
     from .feed import Feed
@@ -120,6 +120,6 @@ def _meet(feed: Feed, name: str) -> Bot | None:
     """Whose an event is; the speaker's when it names nobody, ``None`` when there is no room."""
     try:
         return feed.bots.meet(name) if name else feed.bots.speaker
-    except Refused as error:
+    except EventRefused as error:
         log.warning("a bot of the journal is left out: %s", error)
         return None

@@ -26,7 +26,7 @@ MAX_DEPTH = 64
 MAX_TYPE_LENGTH = 64
 
 
-class Refused(Mt5dashError, ValueError):
+class EventRefused(Mt5dashError, ValueError):
     """An event that cannot be sent; the text says why."""
 
 
@@ -93,7 +93,7 @@ def decode_lenient(raw: bytes | str) -> Any:
         try:
             value = json.loads(raw, parse_constant=lambda _: None)
             return plain(value)
-        except (RecursionError, Refused) as error:
+        except (RecursionError, EventRefused) as error:
             raise ValueError(f"JSON that cannot be used: {error}") from None
 
 
@@ -101,7 +101,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     """A deep copy of ``value`` from JSON types only, in Python: the careful way of ``pack``.
 
     Raises:
-        Refused: something in it has no JSON form, or it is nested too deep.
+        EventRefused: something in it has no JSON form, or it is nested too deep.
     """
     if value is None or value is True or value is False:
         return value
@@ -113,7 +113,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     if kind is float:
         return value if math.isfinite(value) else None
     if depth > MAX_DEPTH:
-        raise Refused(f"nested deeper than {MAX_DEPTH}")
+        raise EventRefused(f"nested deeper than {MAX_DEPTH}")
     if isinstance(value, Mapping):
         return {_key(k): plain(v, depth + 1) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -133,7 +133,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     try:
         return plain(msgspec.to_builtins(value), depth + 1)
     except (TypeError, ValueError, RecursionError):
-        raise Refused(f"{kind.__name__} has no JSON form") from None
+        raise EventRefused(f"{kind.__name__} has no JSON form") from None
 
 
 def _key(key: Any) -> str:
@@ -156,10 +156,10 @@ def pack(event: Event | Mapping[str, Any]) -> bytes:
     """Copy an event into JSON bytes. Safe from any thread; does not look at its content.
 
     Raises:
-        Refused: it is no mapping or struct, has no JSON form, or is too large.
+        EventRefused: it is no mapping or struct, has no JSON form, or is too large.
     """
     if not isinstance(event, Event | Mapping):
-        raise Refused(f"an event is a dict, not {type(event).__name__}")
+        raise EventRefused(f"an event is a dict, not {type(event).__name__}")
     try:
         raw = _encoder.encode(event)
         # The fast way writes a datetime as "Z", with its own offset or with none, and a Decimal
@@ -168,15 +168,15 @@ def pack(event: Event | Mapping[str, Any]) -> bytes:
             _OTHER_TIME.search(raw) or b"NaN" in raw or b"Infinity" in raw
         ):
             raw = _encoder.encode(plain(event))
-    except Refused:
+    except EventRefused:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError, AttributeError, RuntimeError):
         try:
             raw = _encoder.encode(plain(event))
         except (TypeError, ValueError, OverflowError, RecursionError, RuntimeError) as error:
-            raise Refused(str(error) or type(error).__name__) from None
+            raise EventRefused(str(error) or type(error).__name__) from None
     if len(raw) > MAX_EVENT_BYTES:
-        raise Refused(f"{len(raw)} bytes; an event may have {MAX_EVENT_BYTES}")
+        raise EventRefused(f"{len(raw)} bytes; an event may have {MAX_EVENT_BYTES}")
     return raw
 
 
@@ -184,19 +184,19 @@ def unpack(raw: bytes) -> dict[str, Any]:
     """The event in packed bytes, checked for what every event must have.
 
     Raises:
-        Refused: no JSON object, no usable ``type``, or a type that is not for events.
+        EventRefused: no JSON object, no usable ``type``, or a type that is not for events.
     """
     try:
         event = decode(raw)
     except ValueError as error:
-        raise Refused(str(error)) from None
+        raise EventRefused(str(error)) from None
     if type(event) is not dict:
-        raise Refused("an event is a JSON object")
+        raise EventRefused("an event is a JSON object")
     kind = event.get("type")
     if type(kind) is not str or not kind:
-        raise Refused("an event needs a text `type`")
+        raise EventRefused("an event needs a text `type`")
     if len(kind) > MAX_TYPE_LENGTH:
-        raise Refused(f"`type` longer than {MAX_TYPE_LENGTH}")
+        raise EventRefused(f"`type` longer than {MAX_TYPE_LENGTH}")
     if kind in RESERVED_TYPES or kind in REPLY_TYPES:
-        raise Refused(f"`type` {kind} is not for events")
+        raise EventRefused(f"`type` {kind} is not for events")
     return event

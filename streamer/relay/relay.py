@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..feed.feed import Feed
 from ..feed.health import HealthCheck, Measure
-from ..protocol.codec import Refused, decode, now_iso
+from ..protocol.codec import EventRefused, decode, now_iso
 from ..protocol.messages import Event, RiskAlert
 from ..protocol.sanitise import clean
 from ..state.reducer import FeedState
@@ -224,7 +224,7 @@ class Relay:
         """See ``RelayPort.state_of``."""
         try:
             return self.feed.bots.meet(self._name_of(upstream, bot)).state
-        except Refused as error:
+        except EventRefused as error:
             log.error("bot %s of %s is left out: %s", bot, upstream.label, error)
             return None
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from ..client.feed_client import FeedClient, FeedLost
 from ..errors import Mt5dashError
 from ..journal.writer import JournalError
-from ..protocol.codec import Refused
+from ..protocol.codec import EventRefused
 from ..protocol.messages import STATE_TYPES, Event, RiskAlert
 from ..protocol.sanitise import clean
 from ..state.reducer import FeedState, bot_of
@@ -85,7 +85,7 @@ class RelayPort(Protocol):
         """Publish an event of the upstream.
 
         Raises:
-            Refused: the event cannot be published.
+            EventRefused: the event cannot be published.
         """
         ...
 
@@ -393,7 +393,7 @@ class Upstream:
         await relay.wait_for_room()
         try:
             relay.publish(self, line)
-        except Refused as error:
+        except EventRefused as error:
             self._report_refused_event(str(error))
         else:
             self.published += 1
@@ -409,7 +409,7 @@ class Upstream:
     def _publish_state(self, event: Wire) -> None:
         try:
             self._relay.publish(self, event)
-        except Refused as error:
+        except EventRefused as error:
             log.warning("%s: a %s was refused: %s", self.label, event["type"], error)
 
     def _on_heartbeat(self, frame: Wire) -> None:

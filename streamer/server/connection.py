@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from websockets.asyncio.server import ServerConnection
 from websockets.protocol import OPEN
 
-from .access import Grant, Refusal
+from .policy import Grant, Rejection
 
 if TYPE_CHECKING:
-    from .endpoint import FeedServer
+    from .endpoint import Endpoint
     from .subscriber import Subscriber
 
 NOTSENT_LOWAT = 128 * 1024
@@ -29,12 +29,12 @@ _NOTSENT_OPTION: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 class FeedConnection(ServerConnection):
     """A connection that knows its grant, its rates and its place in the hub."""
 
-    def __init__(self, feed_server: FeedServer, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, feed_server: Endpoint, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.feed_server = feed_server
         self.subscriber: Subscriber | None = None
         self.grant: Grant | None = None
-        self.refusal: Refusal | None = None
+        self.refusal: Rejection | None = None
         self.address = ""
         self.legacy = True
         self.owes_token = False

@@ -19,15 +19,16 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 
+from ..addresses import is_loopback
 from ..feed.intake import TooFast
-from ..protocol.codec import Refused, decode, encode, pack
+from ..protocol.codec import EventRefused, decode, encode, pack
 from ..protocol.commands import refusal
 from ..protocol.messages import SUBPROTOCOL, Auth, Command, ErrorReply, Ping, Publish, Subscribe
 from . import routes as http
-from .access import Access, Grant, Refusal, bearer, is_loopback
 from .connection import FeedConnection
-from .fanout import Hub
+from .fanout import Fanout
 from .framing import SharedDeflate
+from .policy import AccessPolicy, Grant, Rejection, bearer
 from .ports import BACKLOG, PortTaken, take_port
 from .query import bearer_subprotocol, in_order, listed, some
 from .resume import admit
@@ -36,7 +37,7 @@ from .subscriber import Subscriber
 if TYPE_CHECKING:
     from ..feed.feed import Feed
 
-__all__ = ["FeedServer", "PortTaken"]
+__all__ = ["Endpoint", "PortTaken"]
 
 log = logging.getLogger("mt5dash.feed")
 # websockets writes request headers, tokens among them, at DEBUG: it never gets there.
@@ -61,10 +62,10 @@ _MESSAGES: dict[str, type[msgspec.Struct]] = {
 }
 
 
-class FeedServer:
+class Endpoint:
     """The listening side of a feed."""
 
-    def __init__(self, feed: Feed, hub: Hub, access: Access) -> None:
+    def __init__(self, feed: Feed, hub: Fanout, access: AccessPolicy) -> None:
         self.feed = feed
         self.hub = hub
         self.access = access
@@ -198,7 +199,7 @@ class FeedServer:
         url = urlsplit(request.path)
         query = parse_qs(url.query, keep_blank_values=True, max_num_fields=32)
         if refusal is None and "token" in query:
-            refusal = Refusal(
+            refusal = Rejection(
                 400, "TOKEN_IN_URL", "a token in a URL is seen by many; send a header"
             )
         if refusal is not None:
@@ -209,18 +210,18 @@ class FeedServer:
         upgrade = any("websocket" in value.lower() for value in headers.get_all("Upgrade"))
         if presented is None and upgrade:
             presented = bearer_subprotocol(headers.get_all("Sec-WebSocket-Protocol"))
-        grant: Grant | Refusal | None = None
+        grant: Grant | Rejection | None = None
         if not any(name in headers for name in _FORWARDED):
             grant = self.access.free(connection.address, headers["Host"], cors)
-        if isinstance(presented, Refusal):
+        if isinstance(presented, Rejection):
             grant = presented
         elif presented is not None:
             grant = self.access.by_token(presented, connection.address)
         if url.path == "/ws" and not upgrade:
-            wanted = Refusal(426, "UPGRADE", "this is a WebSocket; the page is at /")
+            wanted = Rejection(426, "UPGRADE", "this is a WebSocket; the page is at /")
             return http.refuse(request, wanted, cors)
         if url.path == "/ws":
-            if isinstance(grant, Refusal):
+            if isinstance(grant, Rejection):
                 connection.refusal = grant
             else:
                 connection.grant = grant
@@ -260,7 +261,7 @@ class FeedServer:
         except ConnectionClosed:
             return
 
-    def _turn_away(self, connection: FeedConnection, refusal: Refusal) -> None:
+    def _turn_away(self, connection: FeedConnection, refusal: Rejection) -> None:
         self.refused[refusal.code] += 1
         code = 4029 if refusal.status == 429 else 4501 if refusal.status < 500 else 1011
         self._say(connection, ErrorReply(code=refusal.code, message=refusal.message))
@@ -278,20 +279,20 @@ class FeedServer:
             async with asyncio.timeout(self.settings.auth_timeout_s):
                 message = await connection.recv()
         except TimeoutError:
-            self._turn_away(connection, Refusal(401, "TOKEN", "no token came in time"))
+            self._turn_away(connection, Rejection(401, "TOKEN", "no token came in time"))
             return False
         finally:
             connection.owes_token = False
         try:
             auth = msgspec.json.decode(message, type=Auth)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            self._turn_away(connection, Refusal(401, "TOKEN", "the first message must be AUTH"))
+            self._turn_away(connection, Rejection(401, "TOKEN", "the first message must be AUTH"))
             return False
         return self._present(connection, auth)
 
     def _present(self, connection: FeedConnection, auth: Auth) -> bool:
         grant = self.access.by_token(auth.token, connection.address)
-        if isinstance(grant, Refusal):
+        if isinstance(grant, Rejection):
             self._turn_away(connection, grant)
             return False
         connection.grant = grant
@@ -387,7 +388,7 @@ class FeedServer:
             if now - connection.told_at >= 1.0:
                 connection.told_at = now
                 self.hub.reply(client, encode(ErrorReply(code="RATE", message=str(error))))
-        except Refused as error:
+        except EventRefused as error:
             self.hub.reply(client, encode(ErrorReply(code="REFUSED", message=str(error))))
         # It is read no faster than it may send: what is too much costs only itself.
         connection.wait_s += 1.0 / self.settings.publish_per_s

@@ -16,8 +16,9 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
+from ..protocol.frames import PING, text_frame
 from ..settings import FeedSettings
-from .framing import PING, Item, Ring, text_frame
+from ..state.ring import Item, Ring
 from .subscriber import Key, Lane, Subscriber, wants
 
 log = logging.getLogger("mt5dash.feed")
@@ -64,7 +65,7 @@ class _Round:
         return made
 
 
-class Hub:
+class Fanout:
     """All clients and what is on its way to them. Used on the loop only.
 
     Args:

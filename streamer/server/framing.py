@@ -1,58 +1,15 @@
-"""WebSocket frames made once for everyone.
-
-A server does not mask what it sends, so a frame has the same bytes for every client; with
-permessage-deflate that stays true when no context is kept from message to message.
-"""
+"""permessage-deflate negotiated so that one compressed frame can be read by every client."""
 
 from __future__ import annotations
 
-import zlib
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice
-from typing import Any
+from collections.abc import Sequence
 
-import msgspec
 from websockets.exceptions import NegotiationError
 from websockets.extensions.permessage_deflate import (
     PerMessageDeflate,
     ServerPerMessageDeflateFactory,
 )
 from websockets.typing import ExtensionParameter
-
-DEFLATE_FROM = 200
-"""Payloads below this many bytes are sent as they are: deflate gains nothing there."""
-
-RECENT_EVENTS = 200
-RECENT_BYTES = 192 * 1024
-"""What a snapshot holds of one bot's log at most: fewer events when they are larger."""
-
-_LARGE = 64 * 1024
-"""Payloads from this size on are compressed in a hurry: the loop waits for it."""
-
-PING = b"\x89\x04feed"
-
-
-def _header(first: int, size: int) -> bytes:
-    if size < 126:
-        return bytes((first, size))
-    if size < 65536:
-        return bytes((first, 126)) + size.to_bytes(2, "big")
-    return bytes((first, 127)) + size.to_bytes(8, "big")
-
-
-def text_frame(payload: bytes) -> bytes:
-    """One whole text message, uncompressed (RFC 6455, 5.2)."""
-    return _header(0x81, len(payload)) + payload
-
-
-def deflated_frame(payload: bytes) -> bytes:
-    """The same, compressed with an empty context and the full window (RFC 7692, 7.2.1)."""
-    if len(payload) < DEFLATE_FROM:
-        return text_frame(payload)
-    deflate = zlib.compressobj(level=6 if len(payload) < _LARGE else 1, wbits=-15)
-    body = deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)
-    return _header(0xC1, len(body) - 4) + body[:-4]
 
 
 class SharedDeflate(ServerPerMessageDeflateFactory):
@@ -70,135 +27,3 @@ class SharedDeflate(ServerPerMessageDeflateFactory):
         if any(name == "server_max_window_bits" and value != "15" for name, value in params):
             raise NegotiationError("frames are made once, with the full window")
         return super().process_request_params(params, accepted_extensions)  # type: ignore[arg-type]
-
-
-def symbol_of(event: Mapping[str, Any]) -> str | None:
-    """The symbol that an event is about, when it names one."""
-    symbol = event.get("symbol")
-    return symbol if isinstance(symbol, str) else None
-
-
-class Item(msgspec.Struct, gc=False, eq=False):
-    """One event, encoded once.
-
-    The garbage collector does not look at it: thousands are kept for those that resume, none
-    refers to another, and each look at all of them would hold the loop.
-
-    Attributes:
-        kind: Its type.
-        raw: The JSON bytes.
-        seq: Its number; 0 for a state event.
-        symbol: The symbol it is about, when it names one.
-        bot: The bot it is from; empty for the feed itself.
-        frame: The whole WebSocket message.
-        end: Bytes of all log events up to and with this one (kept by the ring).
-    """
-
-    kind: str
-    raw: bytes
-    seq: int = 0
-    symbol: str | None = None
-    bot: str = ""
-    frame: bytes = b""
-    end: int = 0
-    _deflated: bytes | None = None
-
-    def __post_init__(self) -> None:
-        self.frame = text_frame(self.raw)
-
-    def deflated(self) -> bytes:
-        """The compressed message, made when the first client needs it."""
-        if self._deflated is None:
-            self._deflated = deflated_frame(self.raw)
-        return self._deflated
-
-
-class Recent:
-    """The newest log events of one bot, for snapshots: others do not push them out."""
-
-    __slots__ = ("_bytes", "items")
-
-    def __init__(self) -> None:
-        self.items: deque[Item] = deque()
-        self._bytes = 0
-
-    def add(self, item: Item) -> None:
-        """Append one; old ones go when there are too many, or they are too large together."""
-        items = self.items
-        items.append(item)
-        self._bytes += len(item.raw)
-        while len(items) > RECENT_EVENTS or (self._bytes > RECENT_BYTES and len(items) > 1):
-            self._bytes -= len(items.popleft().raw)
-
-
-class Ring:
-    """The newest log events, without a hole, bounded by number and by bytes.
-
-    Beside them the newest of each bot, for snapshots, with holes.
-    """
-
-    def __init__(self, max_events: int, max_bytes: int) -> None:
-        self._items: dict[int, Item] = {}
-        self._recent: dict[str, Recent] = {}
-        self._max_events = max_events
-        self._max_bytes = max_bytes
-        self.first = 1
-        self.last = 0
-        self._start = 0
-        self._end = 0
-
-    def reset(self, seq: int) -> None:
-        """Forget everything; the next event has number ``seq + 1``."""
-        self._items.clear()
-        self._recent.clear()
-        self.first, self.last = seq + 1, seq
-        self._start = self._end
-
-    def add(self, item: Item) -> None:
-        """Append the next event; old ones go when there are too many."""
-        assert item.seq == self.last + 1, (item.seq, self.last)
-        self._end += len(item.raw)
-        item.end = self._end
-        self._items[item.seq] = item
-        self.remember(item)
-        self.last = item.seq
-        while len(self._items) > self._max_events or (
-            self._end - self._start > self._max_bytes and len(self._items) > 1
-        ):
-            self._start = self._items.pop(self.first).end
-            self.first += 1
-
-    def get(self, seq: int) -> Item | None:
-        """Event ``seq``, unless it is gone or still to come."""
-        return self._items.get(seq)
-
-    def bytes_after(self, seq: int) -> int:
-        """How many bytes of events come after ``seq`` (all that is kept, when that is gone)."""
-        item = self._items.get(seq)
-        return self._end - (item.end if item is not None else self._start)
-
-    def remember(self, item: Item) -> None:
-        """Note an event for snapshots only; one that is older than the ring."""
-        recent = self._recent.get(item.bot)
-        if recent is None:
-            recent = self._recent[item.bot] = Recent()
-        recent.add(item)
-
-    def newest(
-        self, count: int = RECENT_EVENTS, max_bytes: int = RECENT_BYTES, bots: Iterable[str] = ("",)
-    ) -> list[Item]:
-        """The newest events of some bots, oldest first, within both bounds."""
-        kept = [recent for bot in bots if (recent := self._recent.get(bot)) is not None]
-        if len(kept) == 1:
-            items: Iterable[Item] = reversed(kept[0].items)
-        else:
-            all_of_them = chain.from_iterable(recent.items for recent in kept)
-            items = sorted(all_of_them, key=lambda item: -item.seq)
-        found: list[Item] = []
-        for item in islice(items, count):
-            max_bytes -= len(item.raw)
-            if max_bytes < 0 and found:
-                break
-            found.append(item)
-        found.reverse()
-        return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..journal.writer import JournalError
 from ..protocol.codec import decode
 from ..state.reducer import bot_of
-from .framing import Item, symbol_of
+from ..state.ring import Item, symbol_of
 from .subscriber import Subscriber
 
 if TYPE_CHECKING:

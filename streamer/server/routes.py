@@ -21,7 +21,7 @@ from ..protocol.codec import decode, encode
 from ..protocol.schema import schema_json
 from ..state.bots import Bot
 from ..state.reducer import FeedState, bot_of
-from .access import Access, Grant, Refusal
+from .policy import AccessPolicy, Grant, Rejection
 
 if TYPE_CHECKING:
     from ..feed.feed import Feed
@@ -64,7 +64,7 @@ def _response(request: Request, answer: Answer, cors: str | None, extra: Headers
     headers["Content-Security-Policy"] = _PAGE_CSP if page else "default-src 'none'"
     headers["Vary"] = "Origin, Accept"
     if cors is not None:
-        headers["Access-Control-Allow-Origin"] = cors
+        headers["AccessPolicy-Control-Allow-Origin"] = cors
     for name, value in extra.raw_items():
         headers[name] = value
     if request.method == "HEAD":
@@ -77,7 +77,7 @@ def error(status: int, code: str, message: str) -> Answer:
     return status, JSON, encode({"error": {"code": code, "message": message}})
 
 
-def refuse(request: Request, refusal: Refusal, cors: str | None) -> Response:
+def refuse(request: Request, refusal: Rejection, cors: str | None) -> Response:
     """The answer to a request that goes no further."""
     extra = Headers()
     if refusal.status == 401:
@@ -123,7 +123,7 @@ class NoBot(Mt5dashError, LookupError):
 class Routes:
     """All paths of one feed."""
 
-    def __init__(self, feed: Feed, access: Access) -> None:
+    def __init__(self, feed: Feed, access: AccessPolicy) -> None:
         self._feed = feed
         self._access = access
         self._pages: dict[str, tuple[str, bytes]] | None = None
@@ -163,7 +163,7 @@ class Routes:
         request: Request,
         path: str,
         query: Query,
-        grant: Grant | Refusal | None,
+        grant: Grant | Rejection | None,
         cors: str | None,
     ) -> Response | Awaitable[Response]:
         """Answer one request whose ``Host`` and ``Origin`` were checked."""
@@ -171,9 +171,9 @@ class Routes:
             extra = Headers()
             extra["Allow"] = "GET, HEAD, OPTIONS"
             if cors is not None:
-                extra["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
-                extra["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
-                extra["Access-Control-Max-Age"] = "600"
+                extra["AccessPolicy-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
+                extra["AccessPolicy-Control-Allow-Headers"] = "Authorization, Content-Type"
+                extra["AccessPolicy-Control-Max-Age"] = "600"
             return _response(request, (204, JSON, b""), cors, extra)
         if request.method not in ("GET", "HEAD"):
             extra = Headers()
@@ -188,10 +188,12 @@ class Routes:
         if path in pages:  # the page holds nothing secret: it asks for a token itself
             kind, body = pages[path]
             return _response(request, (200, kind, body), cors, Headers())
-        if isinstance(grant, Refusal):
+        if isinstance(grant, Rejection):
             return refuse(request, grant, cors)
         if grant is None:
-            missing = Refusal(401, "TOKEN", "send Authorization: Bearer TOKEN (mt5dash token new)")
+            missing = Rejection(
+                401, "TOKEN", "send Authorization: Bearer TOKEN (mt5dash token new)"
+            )
             return refuse(request, missing, cors)
         now = self._now.get(path)
         if now is not None:

@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ..protocol.messages import LEGACY_STATE_TYPES
-from .framing import Item
+from ..state.ring import Item
 
 if TYPE_CHECKING:
     from .connection import FeedConnection

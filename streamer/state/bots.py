@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..protocol.codec import Refused, encode
+from ..protocol.codec import EventRefused, encode
 from ..settings import FeedSettings
 from .reducer import BOT_NAME, MAX_BOTS, FeedState
 from .trades import Ledger
@@ -153,16 +153,16 @@ class Bots:
         """One bot, a new one when it is not known yet.
 
         Raises:
-            Refused: the name is none, or there are too many bots.
+            EventRefused: the name is none, or there are too many bots.
         """
         known = self.get(name)
         if known is not None:
             return known
         if not BOT_NAME.fullmatch(name):
-            raise Refused(f"{name[:40]!r} is no name of a bot: letters, digits, . _ - only")
+            raise EventRefused(f"{name[:40]!r} is no name of a bot: letters, digits, . _ - only")
         most = min(self._settings.max_bots, MAX_BOTS)
         if len(self._bots) >= most:
-            raise Refused(f"this feed takes {most} bots and has them (setting feed.max_bots)")
+            raise EventRefused(f"this feed takes {most} bots and has them (setting feed.max_bots)")
         first = not self._state.name
         state = self._state.meet(name)
         assert state is not None
@@ -175,7 +175,7 @@ class Bots:
         """Whose event it is, from a journal: one that names no bot is the speaker's.
 
         Raises:
-            Refused: as ``meet``.
+            EventRefused: as ``meet``.
         """
         name = event.get("bot")
         return self.meet(name) if isinstance(name, str) and name else self.speaker
@@ -185,7 +185,7 @@ class Bots:
         self._bots = {self.speaker.name: self.speaker} if self.speaker.own else {}
         for state in self._state.each():
             if state.name:
-                with contextlib.suppress(Refused):
+                with contextlib.suppress(EventRefused):
                     bot = self.meet(state.name)
                     bot.state = state
                     bot.learn_account()

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..protocol.codec import encode, now_iso
+from ..protocol.frames import deflated_frame, text_frame
 from ..protocol.messages import PROTOCOL_VERSION
-from ..server.framing import RECENT_BYTES, Item, Ring, deflated_frame, text_frame
 from .reducer import MAX_EVENTS, FeedState
+from .ring import RECENT_BYTES, Item, Ring
 
 EVENTS_MAX_BYTES = RECENT_BYTES
 """A snapshot stops at fewer than 200 events when they are larger than this together."""

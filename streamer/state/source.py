@@ -36,8 +36,8 @@ class Link:
     clients: int | None = None
 
 
-class Bars(Protocol):
-    """Bars from the cache of this process."""
+class BarsProvider(Protocol):
+    """BarsProvider from the cache of this process."""
 
     async def __call__(
         self, symbol: str, timeframe: str, count: int, /
@@ -46,7 +46,7 @@ class Bars(Protocol):
         ...
 
 
-class Trades(Protocol):
+class TradesProvider(Protocol):
     """The trades that this process keeps."""
 
     def __call__(self, bot: str = "", /) -> Ledger | None:
@@ -55,7 +55,7 @@ class Trades(Protocol):
         ...
 
 
-class HealthReport(Protocol):
+class HealthReporter(Protocol):
     """The checks of a feed in this process."""
 
     def report(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Capabilities:
 
     Attributes:
         token: The token that the source was opened with; the feed's HTTP routes accept it too.
-        bars: Bars from this process. Without it they come from ``/api/bars``.
+        bars: BarsProvider from this process. Without it they come from ``/api/bars``.
         trades: Ledgers of this process. Without it trades come from ``/api/journal/trades``.
         health: The checks of the feed in this process.
         own: The state of the bot that this process runs.
@@ -79,9 +79,9 @@ class Capabilities:
     """
 
     token: str | None = None
-    bars: Bars | None = None
-    trades: Trades | None = None
-    health: HealthReport | None = None
+    bars: BarsProvider | None = None
+    trades: TradesProvider | None = None
+    health: HealthReporter | None = None
     own: FeedState | None = None
     journal_path: Path | None = None
     journal_trouble: str | None = None

@@ -10,7 +10,7 @@ import pytest
 
 from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal
-from streamer.server.access import TokenStore
+from streamer.server.tokens import TokenStore
 from streamer.settings import FeedSettings
 
 # At the end: `conftest` stays the one of all tests.

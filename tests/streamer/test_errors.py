@@ -11,7 +11,7 @@ import pytest
 from streamer.backoff import Backoff
 from streamer.errors import FAILED, IN_USE, USAGE, Mt5dashError
 from streamer.journal.schema import JournalLocked
-from streamer.protocol.codec import Refused
+from streamer.protocol.codec import EventRefused
 from streamer.server.ports import PortTaken
 from streamer.state.watchers import Watchers
 
@@ -42,14 +42,14 @@ def test_an_error_is_also_the_built_in_one_that_it_means() -> None:
     assert isinstance(taken, OSError)
     assert taken.errno == 98
     assert str(taken) == "[Errno 98] port 8000 is taken"
-    assert isinstance(Refused("no"), ValueError)
+    assert isinstance(EventRefused("no"), ValueError)
     assert JournalLocked("held").exit_code == IN_USE
 
 
 def test_a_hint_is_beside_the_text() -> None:
-    error = Refused("it is too large", hint="send less")
+    error = EventRefused("it is too large", hint="send less")
     assert (str(error), error.hint) == ("it is too large", "send less")
-    assert Refused("it is too large").hint == ""
+    assert EventRefused("it is too large").hint == ""
 
 
 def test_pauses_grow_up_to_the_longest_and_begin_again_after_a_reset() -> None:

@@ -13,7 +13,7 @@ from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal
 from streamer.relay.relay import Relay
 from streamer.relay.timings import RelayTimings
-from streamer.server.access import TokenStore
+from streamer.server.tokens import TokenStore
 from streamer.settings import FeedSettings, JournalSettings
 from support.feed_kit import until
 

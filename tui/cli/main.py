@@ -256,8 +256,8 @@ def _exit_code(error: Exception) -> int | None:
     from execution.transport.registry import BackendError
     from strategy.base import StrategyNotFound
     from streamer.journal.writer import JournalError
-    from streamer.server.access import AccessError
     from streamer.server.ports import PortTaken
+    from streamer.server.tokens import AccessError
 
     from ..run.runtime import CannotListen
 

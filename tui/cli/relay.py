@@ -173,8 +173,8 @@ def build(settings: Settings, addresses: Sequence[Address]) -> Relay:
 def _run(loaded: Loaded, addresses: Sequence[Address]) -> int:
     from streamer.backbone.model import BackboneError
     from streamer.journal.writer import JournalError
-    from streamer.server.access import AccessError
     from streamer.server.endpoint import PortTaken
+    from streamer.server.tokens import AccessError
 
     settings = loaded.settings
     log = open_log(loaded, screen=False)

@@ -20,7 +20,7 @@ token = typer.Typer(
 
 
 def _store(config: Path | None) -> Any:
-    from streamer.server.access import TokenStore, default_tokens_file
+    from streamer.server.tokens import TokenStore, default_tokens_file
 
     return TokenStore(load_settings({}, config).settings.feed.tokens_file or default_tokens_file())
 
@@ -31,7 +31,7 @@ def token_list(
     config: Config = None,
 ) -> None:
     """Show the tokens (never their text)."""
-    from streamer.server.access import AccessError
+    from streamer.server.tokens import AccessError
 
     try:
         tokens = _store(config).list()
@@ -74,7 +74,7 @@ def token_new(
     config: Config = None,
 ) -> None:
     """Make a token. Its text is printed once, to standard output, and kept nowhere."""
-    from streamer.server.access import ROLES, AccessError
+    from streamer.server.tokens import ROLES, AccessError
     from streamer.settings import GIVEN_NAME
 
     if role not in ROLES:
@@ -100,7 +100,7 @@ def token_revoke(
     config: Config = None,
 ) -> None:
     """Make a token useless; clients that hold it are closed."""
-    from streamer.server.access import AccessError
+    from streamer.server.tokens import AccessError
 
     try:
         found = _store(config).revoke(id)

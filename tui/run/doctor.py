@@ -17,8 +17,9 @@ from execution.doctor import Check, examine
 from streamer.backbone.model import BackboneError, StoreUnavailable
 from streamer.backbone.publisher import store_for
 from streamer.journal.writer import Journal, JournalError
-from streamer.server.access import Access, AccessError, TokenStore, default_tokens_file
+from streamer.server.policy import AccessPolicy
 from streamer.server.ports import PortTaken, take_port
+from streamer.server.tokens import AccessError, TokenStore, default_tokens_file
 
 from ..settings import Loaded, Settings
 from .runtime import intents_path, journal_path
@@ -66,7 +67,7 @@ def access_check(settings: Settings) -> Check:
     """Tokens, and whether the feed may be opened as the settings ask."""
     store = TokenStore(settings.feed.tokens_file or default_tokens_file())
     try:
-        Access(settings.feed, store)
+        AccessPolicy(settings.feed, store)
         tokens = store.list()
     except AccessError as error:
         return Check("access", "failed", str(error), "correct the settings or the token file")

@@ -22,8 +22,8 @@ from websockets.sync.client import connect
 import streamer
 from streamer import push_update, start_server, stop_server
 from streamer.feed import background
-from streamer.server.access import AccessError
 from streamer.server.endpoint import PortTaken
+from streamer.server.tokens import AccessError
 
 
 @pytest.fixture(autouse=True)

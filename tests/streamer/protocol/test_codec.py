@@ -12,7 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamer.protocol.codec import Refused, decode, decode_lenient, encode, pack, plain, unpack
+from streamer.protocol.codec import (
+    EventRefused,
+    decode,
+    decode_lenient,
+    encode,
+    pack,
+    plain,
+    unpack,
+)
 from streamer.protocol.messages import Account, AccountUpdate, Quote, QuoteUpdate
 from streamer.protocol.sanitise import clean
 
@@ -116,7 +124,7 @@ def _circle() -> dict[str, Any]:
     ],
 )
 def test_what_is_no_event_is_refused_and_nothing_else_is_raised(event: Any) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(EventRefused):
         unpack(pack(event))
 
 
@@ -132,7 +140,7 @@ def test_any_json_like_value_survives_as_strict_json(value: Any) -> None:
     try:
         raw = pack({"type": "X", "value": value})
         event = unpack(raw)
-    except Refused:
+    except EventRefused:
         return
 
     def strict(name: str) -> None:

@@ -27,7 +27,8 @@ from websockets.asyncio.client import connect
 
 from streamer.feed.feed import Feed
 from streamer.protocol.messages import Command, CommandResult
-from streamer.server.access import Access, AccessError, Failures, TokenStore, split_host
+from streamer.server.policy import AccessPolicy, FailedTokens, split_host
+from streamer.server.tokens import AccessError, TokenStore
 from streamer.settings import FeedSettings
 
 
@@ -315,7 +316,7 @@ async def test_guessing_is_slowed_down_by_address(open_feed: OpenFeed) -> None:
 def test_a_block_ends_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    failures = Failures(2)
+    failures = FailedTokens(2)
     failures.add("a")
     failures.add("a")
     assert failures.blocked("a")
@@ -329,13 +330,13 @@ def test_a_block_ends_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_listening_beyond_loopback_needs_tls_or_consent(tmp_path: Path) -> None:
     store = TokenStore(tmp_path / "t.json")
     with pytest.raises(AccessError, match="in the clear"):
-        Access(FeedSettings(host="0.0.0.0"), store)
+        AccessPolicy(FeedSettings(host="0.0.0.0"), store)
     with pytest.raises(AccessError, match="both"):
-        Access(FeedSettings(tls_cert=Path("x")), store)
-    open_access = Access(FeedSettings(host="0.0.0.0", plaintext=True), store)
+        AccessPolicy(FeedSettings(tls_cert=Path("x")), store)
+    open_access = AccessPolicy(FeedSettings(host="0.0.0.0", plaintext=True), store)
     assert open_access.free("127.0.0.1") is None, "a token for everything"
-    assert Access(FeedSettings(), store).free("127.0.0.1") is not None
-    assert Access(FeedSettings(), store).free("192.0.2.1") is None
+    assert AccessPolicy(FeedSettings(), store).free("127.0.0.1") is not None
+    assert AccessPolicy(FeedSettings(), store).free("192.0.2.1") is None
     assert open_access.check(["192.0.2.1:8000"], []) is None
     refusal = open_access.check(["evil.test:8000"], [])
     assert refusal is not None
@@ -395,7 +396,7 @@ async def test_the_word_of_a_stranger_for_others_counts_nothing(open_feed: OpenF
 
 def test_a_proxy_that_is_no_address_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(AccessError, match="trusted_proxies"):
-        Access(FeedSettings(trusted_proxies=["proxy.local"]), TokenStore(tmp_path / "t.json"))
+        AccessPolicy(FeedSettings(trusted_proxies=["proxy.local"]), TokenStore(tmp_path / "t.json"))
 
 
 # -- limits -------------------------------------------------------------------------------

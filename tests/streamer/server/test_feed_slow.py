@@ -13,7 +13,7 @@ from support.feed_kit import OpenFeed, frame, join, raw_request, until, upgrade
 
 from streamer.feed.feed import Feed
 from streamer.protocol.messages import Account, AccountUpdate, ScanStart
-from streamer.server.framing import Item, Ring
+from streamer.state.ring import Item, Ring
 
 STALE_MAX = 400_000
 """Bytes that may be on their way to a client that does not read: the kernel's share."""

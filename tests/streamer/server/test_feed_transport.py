@@ -20,8 +20,8 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from websockets.protocol import OPEN, State
 
 from streamer.feed.feed import Feed
+from streamer.protocol.frames import DEFLATE_FROM, deflated_frame, text_frame
 from streamer.protocol.messages import ScanStart
-from streamer.server.framing import DEFLATE_FROM, deflated_frame, text_frame
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection
 from streamer.client.feed_client import FeedClient
 from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal
-from streamer.server.access import AccessError
+from streamer.server.tokens import AccessError
 from streamer.settings import FeedSettings
 from streamer.state.bot_source import BotSource
 
@@ -115,7 +115,7 @@ async def test_what_the_process_itself_publishes_is_its_own_bots_whatever_it_nam
 
 @pytest.mark.parametrize("name", ["", "a b", ".x", "x" * 33, "a@b", "é", "a/b", "a\n"])
 async def test_a_token_is_made_only_for_a_name(tmp_path: Path, name: str) -> None:
-    from streamer.server.access import TokenStore
+    from streamer.server.tokens import TokenStore
 
     store = TokenStore(tmp_path / "t.json")
     if name:

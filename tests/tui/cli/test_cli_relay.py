@@ -17,7 +17,7 @@ from support import program
 from streamer.client.feed_client import FeedClient
 from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal
-from streamer.server.access import TokenStore
+from streamer.server.tokens import TokenStore
 from streamer.settings import FeedSettings
 
 Start = Callable[..., Awaitable[program.Program]]

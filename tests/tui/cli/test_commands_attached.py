@@ -10,7 +10,7 @@ from textual.widgets import Input
 from streamer.client.feed_client import FeedClient
 from streamer.feed.feed import Feed
 from streamer.protocol.messages import Command, CommandResult
-from streamer.server.access import TokenStore
+from streamer.server.tokens import TokenStore
 from streamer.settings import FeedSettings
 from tui.app.app import DashApp
 from tui.run.screen import _asked_already

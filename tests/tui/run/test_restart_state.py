@@ -11,7 +11,7 @@ import pytest
 from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal, JournalError
 from streamer.protocol.messages import BotStatus, Reason, RiskMemory
-from streamer.server.access import TokenStore
+from streamer.server.tokens import TokenStore
 from streamer.settings import FeedSettings
 from tui.run.restart_state import halted, recall
 

@@ -1,193 +1,20 @@
-"""Who may do what: names of this server, web origins, tokens and their roles.
-
-Tokens have 256 bits. The file keeps only their SHA-256, is readable by its owner alone, and
-is read again when it changed, so that a new or revoked token counts at once.
-"""
+"""The access rules of one server: its host names, web origins, proxies, tokens and roles."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import hmac
 import ipaddress
-import os
-import secrets
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
-import msgspec
-import platformdirs
-
-from ..errors import USAGE, Mt5dashError
-from ..protocol.codec import now_iso
-from ..protocol.sanitise import clean
-from ..settings import GIVEN_NAME, FeedSettings
-
-Role = Literal["view", "control", "publish"]
-ROLES: tuple[Role, ...] = ("view", "control", "publish")
+from ..addresses import LOOPBACK_NAMES, is_loopback
+from ..settings import FeedSettings
+from .tokens import AccessError, Role, TokenStore
 
 
-class AccessError(Mt5dashError):
-    """Settings or a token file that must not be used; the text says what to do."""
-
-    exit_code = USAGE
-
-
-class Token(msgspec.Struct, frozen=True):
-    """A token as the file knows it. ``sha256`` in hex."""
-
-    id: str
-    role: Role
-    name: str
-    sha256: str
-    created: str
-    bot: str = ""
-    """The bot that it publishes as; empty: as the feed's own."""
-
-
-class _File(msgspec.Struct):
-    tokens: list[Token] = []
-
-
-def default_tokens_file() -> Path:
-    """Where tokens are kept unless the settings say otherwise."""
-    return Path(platformdirs.user_state_dir("mt5dash", appauthor=False)) / "tokens.json"
-
-
-class TokenStore:
-    """The tokens in one file.
-
-    Args:
-        path: The file; it need not exist.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._stamp: tuple[int, int, int] | None = None
-        self._tokens: tuple[Token, ...] = ()
-
-    def list(self) -> tuple[Token, ...]:
-        """All tokens, oldest first.
-
-        Raises:
-            AccessError: the file is readable for others, or no token file.
-        """
-        self._refresh()
-        return self._tokens
-
-    def new(self, role: Role, name: str = "", *, bot: str = "") -> tuple[str, Token]:
-        """Make a token; returns its text, which is kept nowhere, and its entry.
-
-        Args:
-            role: What it allows.
-            name: A note for people.
-            bot: For ``publish``: the bot that it publishes as; empty: the feed's own.
-
-        Raises:
-            AccessError: unknown role, a bot's name that is none, or the file cannot be used or
-                written.
-        """
-        if role not in ROLES:
-            raise AccessError(f"no role {role!r}; one of {', '.join(ROLES)}")
-        if bot and role != "publish":
-            raise AccessError("only a token with the role publish is a bot's")
-        if bot and not GIVEN_NAME.fullmatch(bot):
-            raise AccessError(
-                f"{bot!r} is no name of a bot: 1 to 32 letters, digits, dots, _ or -, the first "
-                "of them a letter or digit"
-            )
-        self._refresh()
-        text = secrets.token_urlsafe(32)
-        token = Token(
-            id=secrets.token_hex(4),
-            role=role,
-            name=clean(name, 64),
-            sha256=_digest(text).hex(),
-            created=now_iso(),
-            bot=bot,
-        )
-        self._write([*self._tokens, token])
-        return text, token
-
-    def revoke(self, id: str) -> bool:
-        """Remove the token with this id; False when there is none."""
-        self._refresh()
-        left = [token for token in self._tokens if token.id != id]
-        if len(left) == len(self._tokens):
-            return False
-        self._write(left)
-        return True
-
-    def find(self, text: str) -> Token | None:
-        """The entry of a token, compared in constant time with each.
-
-        Raises:
-            AccessError: as ``list``.
-        """
-        self._refresh()
-        digest = _digest(text)
-        found = None
-        for token in self._tokens:
-            if hmac.compare_digest(digest, bytes.fromhex(token.sha256)):
-                found = token
-        return found
-
-    def _refresh(self) -> None:
-        try:
-            facts = self.path.stat()
-        except FileNotFoundError:
-            self._stamp, self._tokens = None, ()
-            return
-        except OSError as error:
-            raise AccessError(f"{self.path}: {error}") from None
-        stamp = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
-        if stamp == self._stamp:
-            return
-        if sys.platform != "win32" and facts.st_mode & 0o077:
-            raise AccessError(f"{self.path}: readable for other users; run: chmod 600 {self.path}")
-        try:
-            read = msgspec.json.decode(self.path.read_bytes(), type=_File)
-            for token in read.tokens:
-                if len(bytes.fromhex(token.sha256)) != 32:
-                    raise ValueError("sha256 is not 32 bytes")
-        except (OSError, ValueError, msgspec.MsgspecError) as error:
-            raise AccessError(
-                f"{self.path}: no token file ({error}). Move it away and make new tokens."
-            ) from None
-        self._stamp, self._tokens = stamp, tuple(read.tokens)
-
-    def _write(self, tokens: Sequence[Token]) -> None:
-        folder = self.path.parent
-        temporary = folder / f".{self.path.name}.{secrets.token_hex(4)}"
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            try:
-                body = msgspec.json.format(msgspec.json.encode(_File(list(tokens))), indent=2)
-                os.write(descriptor, body + b"\n")
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            temporary.replace(self.path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise AccessError(f"{self.path}: cannot be written: {error}") from None
-        self._stamp = None
-        self._refresh()
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
-
-
-class Failures:
+class FailedTokens:
     """Wrong tokens by address in the last minute."""
 
     def __init__(self, per_minute: int) -> None:
@@ -209,7 +36,7 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """Why a request goes no further: HTTP status, code, words."""
 
     status: int
@@ -236,21 +63,6 @@ class Grant:
         return f"token {self.token}" if self.token else "loopback"
 
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name means this machine only."""
-    if host in LOOPBACK_NAMES:
-        return True
-    try:
-        address = ipaddress.ip_address(host.split("%", 1)[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
-
-
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
@@ -271,7 +83,7 @@ def split_host(header: str) -> str | None:
     return parts.hostname
 
 
-class Access:
+class AccessPolicy:
     """The rules for one server.
 
     Raises:
@@ -281,7 +93,7 @@ class Access:
     def __init__(self, settings: FeedSettings, store: TokenStore) -> None:
         self.settings = settings
         self.store = store
-        self.failures = Failures(settings.failed_tokens_per_minute)
+        self.failures = FailedTokens(settings.failed_tokens_per_minute)
         self.local = is_loopback(settings.host)
         if (settings.tls_cert is None) != (settings.tls_key is None):
             raise AccessError("TLS needs both a certificate and a key: give tls_cert and tls_key")
@@ -359,18 +171,18 @@ class Access:
 
     def check(
         self, hosts: Sequence[str], origins: Sequence[str], secure: bool = False
-    ) -> Refusal | None:
+    ) -> Rejection | None:
         """Check all ``Host`` and ``Origin`` headers of a request, before anything else."""
         if len(hosts) != 1 or len(origins) > 1:
-            return Refusal(400, "BAD_REQUEST", "exactly one Host and at most one Origin header")
+            return Rejection(400, "BAD_REQUEST", "exactly one Host and at most one Origin header")
         name = split_host(hosts[0])
         known = name is not None and (
             name in LOOPBACK_NAMES or name in self.hosts or (not self.local and _is_address(name))
         )
         if not known:
-            return Refusal(403, "HOST", "this server has another name; see the `hosts` setting")
+            return Rejection(403, "HOST", "this server has another name; see the `hosts` setting")
         if origins and not self.origin_allowed(origins[0], hosts[0], secure):
-            return Refusal(403, "ORIGIN", "pages of this origin may not read the feed")
+            return Rejection(403, "ORIGIN", "pages of this origin may not read the feed")
         return None
 
     def free(
@@ -391,17 +203,17 @@ class Access:
             return None
         return Grant("view")
 
-    def by_token(self, text: str, address: str) -> Grant | Refusal:
+    def by_token(self, text: str, address: str) -> Grant | Rejection:
         """What a token allows; wrong ones are counted by address."""
         if self.failures.blocked(address):
-            return Refusal(429, "TOO_MANY_FAILURES", "too many wrong tokens; wait a minute")
+            return Rejection(429, "TOO_MANY_FAILURES", "too many wrong tokens; wait a minute")
         try:
             token = self.store.find(text)
         except AccessError as error:
-            return Refusal(503, "TOKENS", str(error))
+            return Rejection(503, "TOKENS", str(error))
         if token is None:
             self.failures.add(address)
-            return Refusal(401, "TOKEN", "wrong token; `mt5dash token new` makes one")
+            return Rejection(401, "TOKEN", "wrong token; `mt5dash token new` makes one")
         return Grant(token.role, token.id, token.bot)
 
     def still_valid(self, grant: Grant) -> bool:
@@ -414,13 +226,13 @@ class Access:
             return False
 
 
-def bearer(values: Sequence[str]) -> str | Refusal | None:
+def bearer(values: Sequence[str]) -> str | Rejection | None:
     """The token in the ``Authorization`` headers, if any."""
     if not values:
         return None
     if len(values) > 1:
-        return Refusal(400, "BAD_REQUEST", "more than one Authorization header")
+        return Rejection(400, "BAD_REQUEST", "more than one Authorization header")
     scheme, _, token = values[0].partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        return Refusal(401, "TOKEN", "use Authorization: Bearer TOKEN")
+        return Rejection(401, "TOKEN", "use Authorization: Bearer TOKEN")
     return token.strip()
