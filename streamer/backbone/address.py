@@ -1,4 +1,4 @@
-"""The address of a backbone: what it may be, how it is shown, and the store that it names."""
+"""The address of a backbone: its forms, its text for people, and the store that it names."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 from .model import BackboneError, Store
 
 DEFAULT_STREAM = "mt5dash"
-LOOKS = "redis://HOST:PORT/DB?stream=NAME, rediss:// for TLS, or sqlite:PATH"
+ADDRESS_FORMS = "redis://HOST:PORT/DB?stream=NAME, rediss:// for TLS, or sqlite:PATH"
 _TLS = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Broker:
-    """What an address says of a broker."""
+    """The parts of a broker's address."""
 
     host: str
     port: int
@@ -30,7 +30,7 @@ class _Broker:
 
 
 def is_backbone(url: str) -> bool:
-    """Whether an address is one of a backbone (and not of a feed, say)."""
+    """Whether an address names a backbone (and not a feed, for example)."""
     return url.partition(":")[0].lower() in (*_TLS, "sqlite", "memory")
 
 
@@ -51,12 +51,12 @@ def safe_address(url: str) -> str:
     return urlunsplit((scheme, netloc, parts.path, f"stream={stream}" if stream else "", ""))
 
 
-def check(url: str) -> None:
-    """Look at an address without opening anything.
+def check_address(url: str) -> None:
+    """Check an address without opening a connection.
 
     Raises:
         BackboneError: it names no backbone, or redis-py is not installed; the text says what
-            to do and holds no password.
+            to do and has no password.
     """
     scheme, _, rest = url.partition(":")
     if scheme.lower() in ("memory", "sqlite") and rest:
@@ -72,15 +72,15 @@ def open_store(
     """The store that an address names; nothing is connected yet.
 
     Args:
-        url: See ``LOOKS``; ``memory:NAME`` is this process.
-        stream: Its name, unless the address has one.
-        password: The broker's, unless the address has one.
-        ca: PEM file of the authority behind the broker's certificate.
+        url: See ``ADDRESS_FORMS``; ``memory:NAME`` is this process.
+        stream: Name of the stream, unless the address has one.
+        password: The broker's password, unless the address has one.
+        ca: PEM file of the authority that signed the broker's certificate.
 
     Raises:
-        BackboneError: see ``check``.
+        BackboneError: see ``check_address``.
     """
-    check(url)
+    check_address(url)
     scheme, _, rest = url.partition(":")
     if scheme.lower() == "memory":
         from .memory import MemoryStore
@@ -126,7 +126,7 @@ def password_from(path: Path) -> str:
 def _broker(url: str) -> _Broker:
     scheme, shown = url.partition(":")[0].lower(), safe_address(url)
     if scheme not in _TLS:
-        raise BackboneError(f"{shown} is no backbone; one looks like {LOOKS}")
+        raise BackboneError(f"{shown} is no backbone; one looks like {ADDRESS_FORMS}")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -134,11 +134,11 @@ def _broker(url: str) -> _Broker:
     except ValueError:
         host, port, db = None, None, 0
     if not host:
-        raise BackboneError(f"{shown} is no address of a broker; one looks like {LOOKS}")
+        raise BackboneError(f"{shown} is no address of a broker; one looks like {ADDRESS_FORMS}")
     query = parse_qs(parts.query)
     unknown = sorted(set(query) - {"stream"})
     if unknown:
-        raise BackboneError(f"{shown}: {', '.join(unknown)}: not known here; only stream=NAME is")
+        raise BackboneError(f"{shown}: {', '.join(unknown)}: unknown; only stream=NAME is allowed")
     stream = (query.get("stream") or [None])[0]  # type: ignore[list-item]
     if stream is not None and not _NAME.fullmatch(stream):
         raise BackboneError(

@@ -1,4 +1,4 @@
-"""A backbone in this process: for nodes of one program, and what the other two must equal."""
+"""A backbone in this process: for nodes in the same program, and the model of the other two."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _streams: dict[str, _Stream] = {}
 
 
 class _Stream:
-    """One stream by its name; it lives as long as the program."""
+    """One stream; it lives as long as the program."""
 
     def __init__(self) -> None:
         self.run = uuid4().hex[:8]
-        self.writer = self.who = self.epoch = self.term = ""
+        self.writer = self.owner = self.epoch = self.term = ""
         self.beat = self.generation = self.base = 0
         self.log: dict[int, bytes] = {}
         self.states: dict[int, bytes] = {}
         self.last = self.last_state = 0
-        self.saved: StoredSnapshot | None = None
+        self.snapshot: StoredSnapshot | None = None
         self.waiting: set[asyncio.Future[None]] = set()
 
     def wake(self) -> None:
@@ -42,13 +42,13 @@ class _Stream:
                 future.set_result(None)
 
 
-def forget(name: str) -> None:
-    """Delete a stream, as a broker does that is started anew without its data."""
+def delete_stream(name: str) -> None:
+    """Delete a stream, as a broker does that restarts without its data."""
     _streams.pop(name, None)
 
 
 class MemoryStore:
-    """See ``Store``. All its users live on one loop."""
+    """See ``Store``. All instances are used on one loop."""
 
     def __init__(self, name: str) -> None:
         self.where = f"memory:{name}"
@@ -61,60 +61,60 @@ class MemoryStore:
         """See ``Store.claim``."""
         stream = self._stream()
         mine, same = stream.writer == claim.writer, stream.epoch == claim.epoch
-        free = not stream.writer or mine or claim.seen == stream.beat or (same and claim.first)
+        free = not stream.writer or mine or claim.dead_beat == stream.beat or (same and claim.first)
         if not free:
-            return ClaimResult(False, stream.who, stream.beat)
-        renewed = not stream.term or not same or (not mine and stream.last > claim.seq)
-        stream.writer, stream.who = claim.writer, claim.who
+            return ClaimResult(False, stream.owner, stream.beat)
+        restarted = not stream.term or not same or (not mine and stream.last > claim.seq)
+        stream.writer, stream.owner = claim.writer, claim.owner
         stream.beat += 1
         stream.generation += 1
-        if renewed:
+        if restarted:
             stream.term = f"{stream.run}-{stream.generation}-{claim.writer[:6]}"
             stream.epoch, stream.base = claim.epoch, claim.seq
             stream.log.clear()
             stream.states.clear()
             stream.last = stream.last_state = 0
-            stream.saved = None
+            stream.snapshot = None
             stream.wake()
         return ClaimResult(
             True,
-            claim.who,
+            claim.owner,
             stream.beat,
             stream.generation,
             stream.term,
             stream.last,
             stream.last_state,
-            renewed,
+            restarted,
         )
 
-    async def write(self, writing: WriteBatch, keep: int) -> int:
+    async def write(self, batch: WriteBatch, keep: int) -> int:
         """See ``Store.write``."""
         stream = self._stream()
         if not stream.term:
             raise StreamLost("the stream is gone")
-        if stream.writer != writing.writer:
-            raise StreamTaken(stream.who)
-        if (stream.term, stream.generation) != (writing.term, writing.generation):
+        if stream.writer != batch.writer:
+            raise StreamTaken(stream.owner)
+        if (stream.term, stream.generation) != (batch.term, batch.generation):
             raise StreamLost("the stream was claimed again")
-        again = 0
-        for seq, raw in writing.log:
+        repeated = 0
+        for seq, raw in batch.log:
             if seq <= stream.last:
-                again += 1
+                repeated += 1
                 continue
             stream.log[seq] = raw
             stream.last = seq
-        for number, raw in writing.states:
+        for number, raw in batch.states:
             if number > stream.last_state:
                 stream.states[number] = raw
                 stream.last_state = number
         _trim(stream.log, keep)
         _trim(stream.states, STATES_KEPT)
-        saved, old = writing.saved, stream.saved
-        if saved is not None and (old is None or (saved.seq, saved.state) >= (old.seq, old.state)):
-            stream.saved = saved
+        new, old = batch.snapshot, stream.snapshot
+        if new is not None and (old is None or (new.seq, new.state) >= (old.seq, old.state)):
+            stream.snapshot = new
         stream.beat += 1
         stream.wake()
-        return again
+        return repeated
 
     async def release(self, writer: str) -> None:
         """See ``Store.release``."""
@@ -122,26 +122,26 @@ class MemoryStore:
         if stream.writer == writer:
             stream.writer = ""
 
-    async def join(self) -> StreamInfo | None:
-        """See ``Store.join``."""
+    async def info(self) -> StreamInfo | None:
+        """See ``Store.info``."""
         stream = self._stream()
         if not stream.term:
             return None
         first = next(iter(stream.log), 0)
         return StreamInfo(
-            stream.epoch, stream.term, stream.base, stream.beat, first, stream.last, stream.saved
+            stream.epoch, stream.term, stream.base, stream.beat, first, stream.last, stream.snapshot
         )
 
-    async def saved_at(self) -> tuple[str, int, int] | None:
-        """See ``Store.saved_at``."""
-        saved = self._stream().saved
-        return (saved.epoch, saved.seq, saved.state) if saved is not None else None
+    async def snapshot_offsets(self) -> tuple[str, int, int] | None:
+        """See ``Store.snapshot_offsets``."""
+        found = self._stream().snapshot
+        return (found.epoch, found.seq, found.state) if found is not None else None
 
     async def read(self, cursor: Cursor, block_s: float) -> ReadResult:
         """See ``Store.read``."""
         stream = self._stream()
-        found = _look(stream, cursor)
-        if found.empty and found.term is None:
+        result = _events_after(stream, cursor)
+        if result.empty and result.term is None:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             stream.waiting.add(future)
             try:
@@ -150,14 +150,14 @@ class MemoryStore:
                         await future
             finally:
                 stream.waiting.discard(future)
-            found = _look(self._stream(), cursor)
-        return found
+            result = _events_after(self._stream(), cursor)
+        return result
 
     async def close(self) -> None:
-        """Nothing to let go."""
+        """There is no connection."""
 
 
-def _look(stream: _Stream, cursor: Cursor) -> ReadResult:
+def _events_after(stream: _Stream, cursor: Cursor) -> ReadResult:
     if stream.term != cursor.term:
         return ReadResult(term=stream.term)
     return ReadResult(

@@ -1,9 +1,9 @@
-"""A backbone: the way of one feed's events to any number of nodes, through something that keeps them.
+"""A backbone carries the events of one feed to any number of nodes, through a store.
 
-A feed writes (``writer.BackboneWriter``), nodes read (``reader.BackboneReader``). What lies
-between is a ``Store``: this process (``memory:NAME``), a file (``sqlite:PATH``) or a broker
-(``redis://HOST:PORT/DB?stream=NAME``). The rules are the same for all and stand in the writer
-and the reader; a store only does what it is told, in one step or not at all.
+A feed writes (``writer.BackboneWriter``), nodes read (``reader.BackboneReader``). A ``Store``
+is this process (``memory:NAME``), a file (``sqlite:PATH``) or a broker
+(``redis://HOST:PORT/DB?stream=NAME``). Writer and reader apply the same rules to all stores; a
+store executes single calls, each of them whole or not at all.
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ from typing import Protocol
 
 from ..errors import USAGE, Mt5dashError
 
-# -- what a reader gets -------------------------------------------------------------------
+# -- what a reader returns ----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The whole state, as a ``STATE_SNAPSHOT`` frame in ``raw``; it contains all log events up
-    to ``seq``.
+    """The whole state as a ``STATE_SNAPSHOT`` frame.
 
-    ``resumed``: the log events after the reader's own last one follow (also those that the
-    snapshot holds already: they are news for a log, not for the state). Otherwise the run of
-    numbers is another, or it is the first one, and the events after ``seq`` follow.
+    Attributes:
+        epoch: The run of numbers.
+        seq: The newest log event that the snapshot contains.
+        raw: The frame as JSON.
+        resumed: The log events after the reader's last one follow, including those that the
+            snapshot contains already: they are new for a log, not for the state. Otherwise
+            this is another run of numbers, or the first one, and the events after ``seq``
+            follow.
     """
 
     epoch: str
@@ -35,20 +39,22 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Events in their order: JSON bytes; the number is 0 for a state event.
+    """Events in their order.
 
-    ``again``: the reader had these before. They only bring the snapshot that came before them
-    up to date; they are no news.
+    Attributes:
+        items: Number and JSON of each event; the number of a state event is 0.
+        repeated: The reader returned these events before. They only bring the preceding
+            snapshot up to date.
     """
 
     items: Sequence[tuple[int, bytes]]
-    again: bool = False
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Log events ``first`` to ``last`` will never come. A snapshot that covers them follows as
-    soon as there is one."""
+    """Log events ``first`` to ``last`` are lost to this reader. A snapshot that contains them
+    follows as soon as there is one."""
 
     first: int
     last: int
@@ -58,7 +64,7 @@ class Gap:
 StreamItem = Snapshot | Batch | Gap
 
 
-# -- troubles -----------------------------------------------------------------------------
+# -- errors -------------------------------------------------------------------------------
 
 
 class BackboneError(Mt5dashError):
@@ -68,8 +74,8 @@ class BackboneError(Mt5dashError):
 
 
 class StoreUnavailable(Mt5dashError):
-    """The store did not answer or refused; it is worth trying again. The text says why, and
-    holds no password."""
+    """The store did not answer, or refused; a retry may succeed. The text says why and has no
+    password."""
 
 
 class StreamTaken(Mt5dashError):
@@ -77,37 +83,37 @@ class StreamTaken(Mt5dashError):
 
 
 class StreamLost(Mt5dashError):
-    """The stream that this writer held is not there any more: claim it again."""
+    """The stream that this writer held no longer exists and has to be claimed again."""
 
 
 # -- what a store does --------------------------------------------------------------------
 
 STATES_KEPT = 512
-"""State events that a stream keeps at least; a snapshot is never further behind than half."""
+"""State events that a stream keeps at least; a snapshot is at most half as many behind."""
 READ_EVENTS = 256
 """Events of each kind that one read returns at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A writer asks for the stream.
+    """A writer's request for the stream.
 
     Attributes:
-        writer: Its random id, the same for all its claims.
-        who: For people: program, host and process.
+        writer: Random id of the writer, the same in all its claims.
+        owner: Program, host and process, for people.
         epoch: The run of numbers that it writes.
         seq: Its newest log event.
-        seen: What a refused claim told as ``beat``, seen unchanged for long enough to take the
-            holder for dead; ``None``: not (yet).
-        first: The first claim of this process: with the same epoch it takes over at once, for
-            only one process can hold the journal that an epoch lives in.
+        dead_beat: The ``beat`` of a refused claim that has not changed for so long that the
+            holder counts as dead; ``None``: no such.
+        first: The first claim of this process. With the same epoch it takes over at once,
+            because only one process can hold the journal of an epoch.
     """
 
     writer: str
-    who: str
+    owner: str
     epoch: str
     seq: int
-    seen: int | None = None
+    dead_beat: int | None = None
     first: bool = False
 
 
@@ -116,29 +122,36 @@ class ClaimResult:
     """The answer to a claim.
 
     Attributes:
-        granted: Whether the stream is the claimer's now.
-        who: Who holds it.
-        beat: Rises whenever the holder writes.
-        generation: Rises with each claim that is granted: what was sent before it is refused.
-        term: Names the writing of this stream since it last began anew.
-        last: The newest log event in it (0: none), ``state`` the newest state event's number.
-        renewed: It began anew with this claim: what it held before is deleted.
+        granted: Whether the claimer holds the stream now.
+        owner: Who holds it, for people.
+        beat: Rises with each write of the holder.
+        generation: Rises with each granted claim; writes of an earlier one are refused.
+        term: Identifies the stream's contents since it last began empty.
+        last: Number of its newest log event (0: none).
+        state: Number of its newest state event (0: none).
+        restarted: This claim deleted the former contents.
     """
 
     granted: bool
-    who: str
+    owner: str
     beat: int
     generation: int = 0
     term: str = ""
     last: int = 0
     state: int = 0
-    renewed: bool = False
+    restarted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSnapshot:
-    """A snapshot and the offsets that it stands at: all log events up to ``seq`` and all state
-    events up to ``state`` are in it."""
+    """A snapshot in the store.
+
+    Attributes:
+        epoch: The run of numbers.
+        seq: It contains all log events up to this number,
+        state: and all state events up to this one.
+        raw: The ``STATE_SNAPSHOT`` frame as JSON.
+    """
 
     epoch: str
     seq: int
@@ -148,19 +161,19 @@ class StoredSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class WriteBatch:
-    """What is written in one step: log events and state events by their numbers, a snapshot."""
+    """One atomic write: log events and state events, each with its number, and a snapshot."""
 
     writer: str
     term: str
     generation: int
     log: Sequence[tuple[int, bytes]] = ()
     states: Sequence[tuple[int, bytes]] = ()
-    saved: StoredSnapshot | None = None
+    snapshot: StoredSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a reader is: both numbers are of the last event that it has."""
+    """The position of a reader: numbers of the last log event and of the last state event."""
 
     term: str
     seq: int
@@ -169,10 +182,17 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What a reader finds when it comes: the stream's name, bounds and newest snapshot.
+    """A stream at one moment.
 
-    ``base`` is the writer's newest log event when the term began: a cursor beyond it belongs
-    to other events. ``first`` and ``last`` bound the log events that are there (0, 0: none).
+    Attributes:
+        epoch: The run of numbers.
+        term: See ``ClaimResult``.
+        base: The writer's newest log event when the term began. A cursor beyond it belongs to
+            other events.
+        beat: See ``ClaimResult``.
+        first: Number of the oldest log event in the stream (0: none).
+        last: Number of the newest one (0: none).
+        snapshot: The newest snapshot.
     """
 
     epoch: str
@@ -181,13 +201,19 @@ class StreamInfo:
     beat: int
     first: int
     last: int
-    saved: StoredSnapshot | None
+    snapshot: StoredSnapshot | None
 
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """What a read returned. ``term`` is that of the stream when it is another than the cursor's
-    (nothing else counts then). ``beat`` rises whenever the writer writes; ``None``: not looked at."""
+    """The events that a read returned.
+
+    Attributes:
+        log: Number and JSON of each log event.
+        states: Number and JSON of each state event.
+        term: The stream's term when it differs from the cursor's; then there are no events.
+        beat: Rises with each write of the writer; ``None``: it was not read.
+    """
 
     log: Sequence[tuple[int, bytes]] = ()
     states: Sequence[tuple[int, bytes]] = ()
@@ -200,46 +226,46 @@ class ReadResult:
 
 
 class Store(Protocol):
-    """One connection to one stream. Each call happens whole or raises ``StoreUnavailable``.
+    """One connection to one stream. Each call is atomic, or raises ``StoreUnavailable``.
 
-    After ``StoreUnavailable`` it is not known whether the call was carried out: each may be repeated.
-    An event whose number is not above the stream's last is refused and counts as delivered; a
-    snapshot that stands at less than the one that is there is refused too.
+    After ``StoreUnavailable`` it is unknown whether the call took effect; every call may be
+    repeated. An event whose number is not above the stream's last one is ignored and counts as
+    delivered; a snapshot older than the stored one is ignored too.
     """
 
     where: str
-    """The address, for people: without a password."""
+    """The address for people, without a password."""
 
     async def claim(self, claim: Claim) -> ClaimResult:
-        """Take the stream if it is free, ours, or its holder dead; see ``Claim``."""
+        """Take the stream if it is free, held by this writer, or its holder is dead."""
         ...
 
-    async def write(self, writing: WriteBatch, keep: int) -> int:
-        """Append, trim the log to ``keep`` events, and beat; returns how many log events were
-        there already.
+    async def write(self, batch: WriteBatch, keep: int) -> int:
+        """Append the events, trim the log to ``keep`` events, and raise the beat; returns how
+        many of the log events were in the stream already.
 
         Raises:
-            StreamTaken: another writer has the stream.
-            StreamLost: the stream is gone, or of another term.
+            StreamTaken: another writer holds the stream.
+            StreamLost: the stream is gone, or has another term.
         """
         ...
 
     async def release(self, writer: str) -> None:
-        """Let the stream go, so that the next writer need not wait."""
+        """Free the stream, so that the next writer does not have to wait."""
         ...
 
-    async def join(self) -> StreamInfo | None:
-        """What there is for a reader, seen at one moment; ``None``: nothing yet."""
+    async def info(self) -> StreamInfo | None:
+        """The stream at this moment; ``None``: there is none yet."""
         ...
 
-    async def saved_at(self) -> tuple[str, int, int] | None:
-        """Epoch and offsets (log, state) of the snapshot that is there."""
+    async def snapshot_offsets(self) -> tuple[str, int, int] | None:
+        """Epoch and numbers (log, state) of the stored snapshot; ``None``: there is none."""
         ...
 
     async def read(self, cursor: Cursor, block_s: float) -> ReadResult:
-        """Events after the cursor; waits up to ``block_s`` for the first one."""
+        """The events after the cursor; waits up to ``block_s`` for the first one."""
         ...
 
     async def close(self) -> None:
-        """Let the connection go; bounded."""
+        """Close the connection; bounded."""
         ...

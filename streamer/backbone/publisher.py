@@ -1,7 +1,7 @@
-"""A feed's own backbone: every event that the feed tells goes there too, and trouble is told.
+"""Publishes all events of one feed to a backbone, and reports its outages on the feed.
 
-It watches the feed as a face does. When the backbone is away the feed goes on as if nothing
-were, and says so: in ``RISK_ALERT`` BACKBONE, in its health and in its metrics.
+It watches the feed like a screen does. While the backbone is unavailable the feed continues, and
+reports it: in ``RISK_ALERT`` BACKBONE, in its health and in its metrics.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..state.source import Wire
 from .address import open_store, password_from
 from .model import Store
 from .settings import BackboneSettings
+from .timings import PublisherTimings
 from .writer import BackboneWriter
 
 if TYPE_CHECKING:
@@ -28,38 +29,39 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mt5dash.backbone")
 
-LOOK_S = 0.5
-PATIENCE_S = 3.0
-"""A backbone that is back within this time was not lost: nobody is told."""
-
 
 class BackbonePublisher:
-    """Writes what one feed tells to one stream.
+    """Writes the events of one feed to one stream.
 
     Args:
-        feed: A feed that runs.
-        settings: Where to, and what is borne meanwhile; ``settings.url`` is set.
+        feed: A running feed.
+        settings: The stream and the limits; ``settings.url`` is set.
+        timings: Intervals and limits.
 
     Raises:
         BackboneError: the settings cannot be used.
     """
 
-    def __init__(self, feed: Feed, settings: BackboneSettings) -> None:
+    def __init__(
+        self, feed: Feed, settings: BackboneSettings, timings: PublisherTimings | None = None
+    ) -> None:
         self._feed = feed
         self._settings = settings
+        self._timings = timings or PublisherTimings()
         store = store_for(settings)
         self.where = store.where
         self.writer = BackboneWriter(
             store,
             snapshot=self._snapshot,
-            fresh=self._fresh,
+            latest_state=self._latest_state,
             queue_events=settings.queue_events,
             keep_events=settings.keep_events,
+            timings=self._timings.writer,
         )
-        self._since = time.monotonic()
-        self._away = False
+        self._available_at = time.monotonic()
+        self._outage_reported = False
         self._dropped = 0
-        self._dropped_before = 0
+        self._dropped_earlier = 0
         self._unwatch: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -69,7 +71,7 @@ class BackbonePublisher:
         first = max(ring.first, ring.last - self._settings.queue_events + 1)
         kept = (ring.get(seq) for seq in range(first, ring.last + 1))
         recent = [(item.seq, item.raw) for item in kept if item is not None]
-        self._unwatch = feed.watch(self._heard)
+        self._unwatch = feed.watch(self._on_event)
         await self.writer.start(feed.state.epoch, ring.last, recent)
         feed.health.register("backbone", self._health)
         feed.health.measures |= {
@@ -83,10 +85,10 @@ class BackbonePublisher:
                 "Log events that were lost to it.", lambda: self.writer.dropped, counter=True
             ),
         }
-        self._task = asyncio.create_task(self._look(), name="backbone look")
+        self._task = asyncio.create_task(self._check_writer(), name="backbone check")
 
     async def close(self, timeout: float = 0.5) -> None:
-        """Send what waits, for a bounded time, and stop; after ``Feed.close``."""
+        """Send the waiting events, for a bounded time, and stop; after ``Feed.close``."""
         if self._unwatch is not None:
             self._unwatch()
         if self._task is not None:
@@ -96,13 +98,13 @@ class BackbonePublisher:
             async with asyncio.timeout(3 * timeout):
                 await self.writer.close(timeout)
 
-    def _heard(self, event: Wire) -> None:
+    def _on_event(self, event: Wire) -> None:
         kind = event["type"]
         if kind in STATE_TYPES:
             self.writer.append(encode(event), None, kind, bot_of(event))
             return
         item = self._feed.ring.get(event["seq"])
-        assert item is not None, "the feed puts an event into its ring before it tells it"
+        assert item is not None, "the feed puts an event into its ring before it calls its watchers"
         self.writer.append(item.raw, item.seq, kind, item.bot)
 
     def _snapshot(self) -> tuple[int, bytes]:
@@ -119,38 +121,38 @@ class BackbonePublisher:
         body = snapshots.body(None, None)
         return state.seq, encode(head)[:-1] + b',"data":' + body + b"}"
 
-    def _fresh(self, kind: str, bot: str | None) -> bytes | None:
+    def _latest_state(self, kind: str, bot: str | None) -> bytes | None:
         item = self._feed.snapshots.fresh(kind, bot or "")
         return item.raw if item is not None else None
 
-    # -- what is told ---------------------------------------------------------------------
+    # -- reports --------------------------------------------------------------------------
 
-    async def _look(self) -> None:
+    async def _check_writer(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
-            self._tell(time.monotonic())
+            await asyncio.sleep(self._timings.check_s)
+            self._report(time.monotonic())
 
-    def _tell(self, now: float) -> None:
+    def _report(self, now: float) -> None:
         writer = self.writer
         trouble = writer.trouble
         if trouble is None:
-            if self._away:
-                self._away = False
-                text = f"the backbone {self.where} is there again after {now - self._since:.0f} s"
+            if self._outage_reported:
+                self._outage_reported = False
+                text = f"the backbone {self.where} is available again after {now - self._available_at:.0f} s"
                 if self._dropped:
                     text += f"; {self._dropped} events were lost to it"
                 self._alert("info", text)
-            self._dropped, self._dropped_before = 0, writer.dropped
-            self._since = now
+            self._dropped, self._dropped_earlier = 0, writer.dropped
+            self._available_at = now
             return
-        if not self._away and now - self._since >= PATIENCE_S:
-            self._away = True
+        if not self._outage_reported and now - self._available_at >= self._timings.outage_s:
+            self._outage_reported = True
             self._alert(
                 "warning",
-                f"the backbone is away: {trouble}. {writer.waiting} events wait for it; its nodes "
-                "show old data until it is back",
+                f"the backbone is unavailable: {trouble}. {writer.waiting} events wait for it; its "
+                "nodes show old data until it is back",
             )
-        lost = writer.dropped - self._dropped_before
+        lost = writer.dropped - self._dropped_earlier
         if lost and not self._dropped:
             limit = self._settings.queue_events
             self._alert(
@@ -189,7 +191,7 @@ def store_for(settings: BackboneSettings) -> Store:
     """The store that the settings name; nothing is connected yet.
 
     Raises:
-        BackboneError: they cannot be used; the text says what to do.
+        BackboneError: the settings cannot be used; the text says what to do.
     """
     password = settings.password.get_secret_value() or None
     if settings.password_file is not None:

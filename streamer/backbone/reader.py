@@ -1,17 +1,17 @@
-"""Reads a backbone's stream for one node: snapshot first, then every event once and in order.
+"""Reads a backbone's stream for one node: snapshot first, then each event once and in order.
 
-It remembers how far it is and goes on from there, whatever happens to the store. What is
-missing is told as a gap, never left out in silence.
+The reader remembers its position and resumes there after any failure of the store. Missing
+events are reported as a gap.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import AsyncIterator, Iterator
 
+from ..backoff import Backoff
 from .model import (
     Batch,
     Cursor,
@@ -24,41 +24,45 @@ from .model import (
     StreamInfo,
     StreamItem,
 )
+from .timings import ReaderTimings
 
 log = logging.getLogger("mt5dash.backbone")
 
-BLOCK_S = 1.0
-"""Longest wait of one read; shorter than any time-out of a connection."""
-LOOK_S = 0.3
-"""Between two looks for a stream, or a snapshot, that is not there yet."""
-FIRST_DELAY_S, MAX_DELAY_S = 0.1, 2.0
-CLOSE_S = 1.0
-
 
 class BackboneReader:
-    """Reads one stream; one reader for a node, however many look at what it read.
+    """Reads one stream. A node has one reader, however many clients it serves.
 
     Args:
-        store: Where from; closed with the reader.
-        since: Epoch and number of the last log event that the node has; ``None``: nothing.
+        store: The stream; closed with the reader.
+        since: Epoch and number of the node's last log event; ``None``: it has none.
+        timings: Intervals and limits.
 
     Attributes:
-        where: The address, for people.
+        where: The address for people.
         trouble: Why nothing can be read now, or ``None``.
-        heard_at: ``time.monotonic()`` of the writer's last sign of life; ``None``: none seen.
+        beat_at: ``time.monotonic()`` of the writer's last observed beat; ``None``: no beat was
+            observed yet.
     """
 
-    def __init__(self, store: Store, *, since: tuple[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        since: tuple[str, int] | None = None,
+        timings: ReaderTimings | None = None,
+    ) -> None:
         self.where = store.where
         self.trouble: str | None = None
-        self.heard_at: float | None = None
+        self.beat_at: float | None = None
         self._store = store
-        self._epoch, self._told = since if since is not None else ("", 0)
+        self._timings = timings or ReaderTimings()
+        self._epoch, self._seq = since if since is not None else ("", 0)
         self._cursor: Cursor | None = None
         self._term = ""
         self._beat = -1
-        self._owed: tuple[int, int] | None = None
-        self._looked_at = 0.0
+        self._required: tuple[int, int] | None = None
+        """The numbers (log, state) that the next snapshot has to contain, after a gap."""
+        self._checked_at = 0.0
 
     @property
     def epoch(self) -> str:
@@ -67,134 +71,135 @@ class BackboneReader:
 
     @property
     def seq(self) -> int:
-        """The last log event that was told."""
-        return self._told
+        """The last log event that was returned."""
+        return self._seq
 
     async def close(self) -> None:
-        """Let the store go."""
+        """Close the store."""
         try:
-            async with asyncio.timeout(CLOSE_S):
+            async with asyncio.timeout(self._timings.close_s):
                 await self._store.close()
         except TimeoutError:
             log.warning("%s: the connection did not close in time", self.where)
 
-    async def told(self) -> AsyncIterator[StreamItem]:
-        """Snapshots, batches and gaps, without end. A slow caller holds only itself up."""
-        delay = FIRST_DELAY_S
+    async def items(self) -> AsyncIterator[StreamItem]:
+        """Snapshots, batches and gaps, without end. A slow caller delays only itself."""
+        timings = self._timings
+        backoff = Backoff(timings.first_delay_s, timings.max_delay_s)
         while True:
-            news: list[StreamItem] = []
+            items: list[StreamItem] = []
             try:
                 cursor = self._cursor
                 if cursor is None:
-                    joined = await self._store.join()
-                    if joined is not None and joined.saved is not None:
-                        news = list(self._begin(joined, joined.saved))
+                    info = await self._store.info()
+                    if info is not None and info.snapshot is not None:
+                        items = list(self._begin(info, info.snapshot))
                     self.trouble = None
-                    if not news:
-                        await asyncio.sleep(LOOK_S)
+                    if not items:
+                        await asyncio.sleep(timings.poll_s)
                         continue
-                elif self._owed is None or not (news := await self._pay()):
-                    found = await self._store.read(cursor, LOOK_S if self._owed else BLOCK_S)
+                elif self._required is None or not (items := await self._required_snapshot()):
+                    block_s = timings.poll_s if self._required else timings.block_s
+                    result = await self._store.read(cursor, block_s)
                     self.trouble = None
-                    news = list(self._sort(cursor, found))
-                delay = FIRST_DELAY_S
+                    items = list(self._advance(cursor, result))
+                backoff.reset()
             except StoreUnavailable as error:
                 if self.trouble is None:
                     log.warning("%s", error)
                 self.trouble = str(error)
-                await asyncio.sleep(delay * (0.5 + random.random()))
-                delay = min(delay * 2, MAX_DELAY_S)
-            for told in news:
-                yield told
+                await asyncio.sleep(backoff.next())
+            for item in items:
+                yield item
 
-    def _heard(self, beat: int | None) -> None:
+    def _on_beat(self, beat: int | None) -> None:
         if beat is None or beat == self._beat:
             return
-        # The first look says only that somebody wrote once; so does what was read.
+        # The first beat only shows that there was a writer once.
         if self._beat >= 0:
-            self.heard_at = time.monotonic()
+            self.beat_at = time.monotonic()
         self._beat = beat
 
-    def _begin(self, joined: StreamInfo, saved: StoredSnapshot) -> Iterator[StreamItem]:
-        """Find the place in a stream that is new to this reader."""
-        self._heard(joined.beat)
-        # Within a term numbers only grow. A new one of the same epoch holds the same events up
-        # to its base: beyond that the feed went back, and used numbers again.
-        bound = joined.base if self._term else max(joined.base, joined.last)
-        same = joined.epoch == self._epoch and self._told <= bound
-        self._term, self._epoch = joined.term, joined.epoch
+    def _begin(self, info: StreamInfo, snapshot: StoredSnapshot) -> Iterator[StreamItem]:
+        """Find the position in a stream that is new to this reader."""
+        self._on_beat(info.beat)
+        # Within a term numbers only grow. A new term of the same epoch has the same events up
+        # to its base; beyond it the feed went back and reused numbers.
+        bound = info.base if self._term else max(info.base, info.last)
+        same = info.epoch == self._epoch and self._seq <= bound
+        self._term, self._epoch = info.term, info.epoch
         if not same:
-            self._told = saved.seq
-        yield from self._load(joined, saved, same)
+            self._seq = snapshot.seq
+        yield self._start_from(info.term, snapshot, same)
 
-    def _load(
-        self, joined: StreamInfo, saved: StoredSnapshot, resumed: bool
-    ) -> Iterator[StreamItem]:
-        """Tell a snapshot, and go on from it or from what was told, whichever is earlier."""
-        self._owed = None
-        self._cursor = Cursor(joined.term, min(saved.seq, self._told), saved.state)
-        yield Snapshot(saved.epoch, saved.seq, saved.raw, resumed)
+    def _start_from(self, term: str, snapshot: StoredSnapshot, resumed: bool) -> Snapshot:
+        """Return a snapshot, and read on from it or from the last event, the earlier one."""
+        self._required = None
+        self._cursor = Cursor(term, min(snapshot.seq, self._seq), snapshot.state)
+        return Snapshot(snapshot.epoch, snapshot.seq, snapshot.raw, resumed)
 
-    def _sort(self, cursor: Cursor, found: ReadResult) -> Iterator[StreamItem]:
-        """Make news of what was read, and see what is missing."""
-        if found.term is not None:
+    def _advance(self, cursor: Cursor, result: ReadResult) -> Iterator[StreamItem]:
+        """Separate new events from repeated ones, and find gaps."""
+        if result.term is not None:
             self._cursor = None
             return
-        self._heard(found.beat)
-        if found.empty:
+        self._on_beat(result.beat)
+        if result.empty:
             return
         seq, state = cursor.seq, cursor.state
         items: list[tuple[int, bytes]] = []
-        again: list[tuple[int, bytes]] = []
-        gap: Gap | None = None
-        for number, raw in found.log:
+        repeated: list[tuple[int, bytes]] = []
+        for number, raw in result.log:
             if number != seq + 1:
-                if number - 1 > self._told:
-                    first = max(seq, self._told) + 1
-                    if items or again:  # what came before the gap is told before it
-                        yield from self._batches(again, items)
-                        again, items = [], []
-                    gap = Gap(first, number - 1, "they left the stream before they were read")
-                    yield gap
-                self._owe(number - 1, 0)
+                if number - 1 > self._seq:
+                    first = max(seq, self._seq) + 1
+                    if items or repeated:  # the events before the gap come before it
+                        yield from _batches(repeated, items)
+                        repeated, items = [], []
+                    yield Gap(first, number - 1, "they left the stream before they were read")
+                self._require_snapshot(number - 1, 0)
             seq = number
-            if number <= self._told:
-                again.append((number, raw))
+            if number <= self._seq:
+                repeated.append((number, raw))
             else:
                 items.append((number, raw))
-                self._told = number
-        if found.states and found.states[0][0] != state + 1:
-            self._owe(0, found.states[0][0] - 1)
-        if found.states:
-            state = found.states[-1][0]
-            items += [(0, raw) for _, raw in found.states]
+                self._seq = number
+        if result.states and result.states[0][0] != state + 1:
+            self._require_snapshot(0, result.states[0][0] - 1)
+        if result.states:
+            state = result.states[-1][0]
+            items += [(0, raw) for _, raw in result.states]
         self._cursor = Cursor(cursor.term, seq, state)
-        yield from self._batches(again, items)
+        yield from _batches(repeated, items)
 
-    def _batches(
-        self, again: list[tuple[int, bytes]], items: list[tuple[int, bytes]]
-    ) -> Iterator[Batch]:
-        if again:
-            yield Batch(again, again=True)
-        if items:
-            yield Batch(items)
+    def _require_snapshot(self, seq: int, state: int) -> None:
+        old = self._required or (0, 0)
+        self._required = max(old[0], seq), max(old[1], state)
 
-    def _owe(self, seq: int, state: int) -> None:
-        old = self._owed or (0, 0)
-        self._owed = max(old[0], seq), max(old[1], state)
-
-    async def _pay(self) -> list[StreamItem]:
-        """Tell a snapshot that covers what was missed, once the writer has saved one."""
-        assert self._owed is not None
+    async def _required_snapshot(self) -> list[StreamItem]:
+        """The snapshot that contains the missed events, once the writer has stored one."""
+        assert self._required is not None
         now = time.monotonic()
-        if now - self._looked_at < LOOK_S:
+        if now - self._checked_at < self._timings.poll_s:
             return []
-        self._looked_at = now
-        at = await self._store.saved_at()
-        if at is None or at[0] != self._epoch or at[1] < self._owed[0] or at[2] < self._owed[1]:
+        self._checked_at = now
+        at = await self._store.snapshot_offsets()
+        if (
+            at is None
+            or at[0] != self._epoch
+            or at[1] < self._required[0]
+            or at[2] < self._required[1]
+        ):
             return []
-        joined = await self._store.join()
-        if joined is None or joined.saved is None or joined.term != self._term:
+        info = await self._store.info()
+        if info is None or info.snapshot is None or info.term != self._term:
             self._cursor = None
             return []
-        return list(self._load(joined, joined.saved, True))
+        return [self._start_from(info.term, info.snapshot, True)]
+
+
+def _batches(repeated: list[tuple[int, bytes]], items: list[tuple[int, bytes]]) -> Iterator[Batch]:
+    if repeated:
+        yield Batch(repeated, repeated=True)
+    if items:
+        yield Batch(items)

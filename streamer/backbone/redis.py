@@ -1,7 +1,7 @@
-"""A backbone on Redis or Valkey: two streams, a snapshot and a mark of who writes.
+"""A backbone on Redis or Valkey: two streams, a snapshot and a mark of the writer.
 
-Log events have their own numbers as ids (``SEQ-0``), so that the broker itself refuses one that
-it has. What belongs together is one script, which also refuses a writer that was replaced.
+The id of a log event is its number (``SEQ-0``), so that the broker itself refuses an event that
+it has already. Each atomic step is one script, which also refuses a writer that was replaced.
 """
 
 from __future__ import annotations
@@ -40,10 +40,9 @@ from .model import (
 
 CONNECT_S = 3.0
 TIMEOUT_S = 4.0
-"""Longest wait for an answer; a read blocks for less (``backbone_reader.BLOCK_S``)."""
-
-LOOK_S = 1.0
-"""Between two looks for the writer's sign of life while events come."""
+"""Longest wait for an answer; a read blocks for less (``ReaderTimings.block_s``)."""
+BEAT_CHECK_S = 1.0
+"""Between two reads of the writer's beat while events arrive."""
 
 # KEYS of both: mark, log, states, snapshot.
 # ARGV: writer, who, epoch, seq, seen, first, run of the broker.
@@ -120,15 +119,16 @@ class RedisStore:
     """See ``Store``. One connection for a writer or a reader.
 
     Args:
-        host: Of the broker.
+        host: The broker's host.
         port: Its port.
         db: Number of the database.
         stream: Name of the stream: its keys begin with ``mt5dash:{NAME}:``.
         username: For brokers with several users.
-        password: Never part of a text.
+        password: Never part of a log line or an error.
         tls: Whether to speak TLS.
         ca: PEM file of the authority that signed its certificate; the system's when ``None``.
         where: The address for people.
+        timeout_s: Longest wait for an answer.
     """
 
     def __init__(
@@ -143,9 +143,10 @@ class RedisStore:
         tls: bool = False,
         ca: str | None = None,
         where: str,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.where = where
-        # In braces: a cluster keeps all four in one place.
+        # The braces make a cluster keep all four keys on one node.
         self._keys = [f"mt5dash:{{{stream}}}:{part}" for part in ("mark", "log", "state", "saved")]
         security: dict[str, Any] = {"ssl": True, "ssl_ca_certs": ca} if tls else {}
         self._redis = Redis(
@@ -154,39 +155,39 @@ class RedisStore:
             db=db,
             username=username,
             password=password,
-            socket_timeout=TIMEOUT_S,
+            socket_timeout=timeout_s,
             socket_connect_timeout=CONNECT_S,
-            # Its own retries are as slow as they are silent: the writer and the reader do that.
+            # The writer and the reader retry themselves, and log it.
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
             client_name="mt5dash",
             protocol=2,
             **security,
         )
-        self._looked_at = 0.0
-        self._left: set[asyncio.Future[Any]] = set()
+        self._beat_checked_at = 0.0
+        self._abandoned: set[asyncio.Future[Any]] = set()
         self._claim = self._redis.register_script(_CLAIM)
         self._write = self._redis.register_script(_WRITE)
         self._release = self._redis.register_script(_RELEASE)
 
     async def _ask(self, answer: Awaitable[Any]) -> Any:
-        # In a task of its own: redis-py sends under `asyncio.wait_for`, which forgets a
-        # cancellation now and then before Python 3.12, and would go on to wait for the answer.
+        # In a task of its own: redis-py sends under `asyncio.wait_for`, which sometimes loses a
+        # cancellation before Python 3.12, and would continue to wait for the answer.
         asked = asyncio.ensure_future(answer)
         try:
             await asyncio.wait({asked})
         except asyncio.CancelledError:
-            self._left.add(asked)
+            self._abandoned.add(asked)
             asked.add_done_callback(self._forget)
             asked.cancel()
             raise
         try:
             return asked.result()
         except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(_words(self.where, error)) from None
+            raise StoreUnavailable(_explain(self.where, error)) from None
 
     def _forget(self, asked: asyncio.Future[Any]) -> None:
-        self._left.discard(asked)
+        self._abandoned.discard(asked)
         if not asked.cancelled():
             asked.exception()
 
@@ -198,59 +199,59 @@ class RedisStore:
                 self._keys,
                 [
                     claim.writer,
-                    claim.who,
+                    claim.owner,
                     claim.epoch,
                     claim.seq,
-                    "" if claim.seen is None else claim.seen,
+                    "" if claim.dead_beat is None else claim.dead_beat,
                     int(claim.first),
                     run,
                 ],
             )
         )
-        granted, who, beat = bool(found[0]), _text(found[1]), int(found[2])
+        granted, owner, beat = bool(found[0]), _text(found[1]), int(found[2])
         if not granted:
-            return ClaimResult(False, who, beat)
-        _, _, _, generation, term, last, state, renewed = found
+            return ClaimResult(False, owner, beat)
+        _, _, _, generation, term, last, state, restarted = found
         return ClaimResult(
             True,
-            who,
+            owner,
             beat,
             int(generation),
             _text(term),
             int(last),
             int(state),
-            bool(renewed),
+            bool(restarted),
         )
 
     async def _run_id(self) -> str:
-        """What the broker calls this run of itself; empty for a user that may not ask."""
+        """The broker's id of its current run; empty for a user without the right to read it."""
         try:
             server = await self._redis.info("server")
         except NoPermissionError:
             return ""
         return str(server.get("run_id", ""))[:8]
 
-    async def write(self, writing: WriteBatch, keep: int) -> int:
+    async def write(self, batch: WriteBatch, keep: int) -> int:
         """See ``Store.write``."""
-        saved = writing.saved
+        new = batch.snapshot
         args: list[Any] = [
-            writing.writer,
-            writing.term,
-            writing.generation,
+            batch.writer,
+            batch.term,
+            batch.generation,
             keep,
             STATES_KEPT,
-            len(writing.log),
-            len(writing.states),
-            int(saved is not None),
+            len(batch.log),
+            len(batch.states),
+            int(new is not None),
         ]
-        for event in (*writing.log, *writing.states):
+        for event in (*batch.log, *batch.states):
             args += event
-        if saved is not None:
-            args += [saved.epoch, saved.seq, saved.state, saved.raw]
-        said, value = await self._ask(self._write(self._keys, args))
-        if said == b"taken":
+        if new is not None:
+            args += [new.epoch, new.seq, new.state, new.raw]
+        status, value = await self._ask(self._write(self._keys, args))
+        if status == b"taken":
             raise StreamTaken(f"{self.where} was taken over by another feed ({_text(value)})")
-        if said == b"lost":
+        if status == b"lost":
             raise StreamLost(_text(value))
         return int(value)
 
@@ -258,8 +259,8 @@ class RedisStore:
         """See ``Store.release``."""
         await self._ask(self._release(self._keys[:1], [writer]))
 
-    async def join(self) -> StreamInfo | None:
-        """See ``Store.join``."""
+    async def info(self) -> StreamInfo | None:
+        """See ``Store.info``."""
         mark, log, _, saved = self._keys
         pipe = self._redis.pipeline(transaction=True)
         pipe.hmget(mark, "epoch", "term", "base", "beat")
@@ -281,8 +282,8 @@ class RedisStore:
             else None,
         )
 
-    async def saved_at(self) -> tuple[str, int, int] | None:
-        """See ``Store.saved_at``."""
+    async def snapshot_offsets(self) -> tuple[str, int, int] | None:
+        """See ``Store.snapshot_offsets``."""
         fields = self._redis.hmget(self._keys[3], "epoch", "seq", "state")
         epoch, seq, state = await self._ask(cast(Awaitable[Any], fields))
         return (_text(epoch), int(seq), int(state)) if seq is not None else None
@@ -299,8 +300,8 @@ class RedisStore:
         )
         number: int | None = None
         now = time.monotonic()
-        if not found or now - self._looked_at >= LOOK_S:
-            self._looked_at = now
+        if not found or now - self._beat_checked_at >= BEAT_CHECK_S:
+            self._beat_checked_at = now
             fields = cast(Awaitable[Any], self._redis.hmget(mark, "term", "beat"))
             term, beat = await self._ask(fields)
             named, number = _text(term or b""), int(beat or 0)
@@ -331,9 +332,9 @@ def _number(entry: bytes) -> int:
     return int(entry.partition(b"-")[0])
 
 
-def _words(where: str, error: Exception) -> str:
-    """What went wrong, and what to do where that is known."""
-    said = str(error).rstrip(".") or type(error).__name__
+def _explain(where: str, error: Exception) -> str:
+    """The error, and what to do about it where that is known."""
+    text = str(error).rstrip(".") or type(error).__name__
     hints: Sequence[tuple[type[Exception], str]] = (
         (AuthenticationError, "check the password ([backbone] password_file)"),
         (NoPermissionError, "give this user the commands in docs/backbone.md"),
@@ -343,9 +344,9 @@ def _words(where: str, error: Exception) -> str:
     )
     for kind, hint in hints:
         if isinstance(error, kind):
-            return f"{where}: {said}; {hint}"
-    if "NOAUTH" in said or "WRONGPASS" in said:
-        return f"{where}: {said}; check the password ([backbone] password_file)"
-    if "WRONGTYPE" in said:
-        return f"{where}: {said}; another program uses these keys: choose another stream name"
-    return f"{where}: {said}"
+            return f"{where}: {text}; {hint}"
+    if "NOAUTH" in text or "WRONGPASS" in text:
+        return f"{where}: {text}; check the password ([backbone] password_file)"
+    if "WRONGTYPE" in text:
+        return f"{where}: {text}; another program uses these keys: choose another stream name"
+    return f"{where}: {text}"

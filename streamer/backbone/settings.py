@@ -1,4 +1,4 @@
-"""Settings of the backbone: whether a feed hands its events on, and what it bears meanwhile."""
+"""Settings of the backbone: the stream that a feed writes, and its limits."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from .address import check, password_from
+from .address import check_address, password_from
 from .model import BackboneError
 
 
 class BackboneSettings(BaseModel):
-    """Where the feed hands its events, for nodes that serve them elsewhere (``mt5dash relay``)."""
+    """The stream for nodes that serve the feed's events elsewhere (``mt5dash relay``)."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -38,8 +38,8 @@ class BackboneSettings(BaseModel):
     queue_events: int = Field(
         default=20_000,
         ge=100,
-        description="Log events that may wait while the backbone is away; of more the oldest are "
-        "lost to it (not to the journal), and that is told.",
+        description="Log events that may wait while the backbone is unavailable; beyond it the "
+        "oldest are lost to it (not to the journal), and the loss is reported.",
     )
     keep_events: int = Field(
         default=20_000,
@@ -52,7 +52,7 @@ class BackboneSettings(BaseModel):
     def _usable(cls, url: SecretStr) -> SecretStr:
         if url.get_secret_value():
             try:
-                check(url.get_secret_value())
+                check_address(url.get_secret_value())
             except BackboneError as error:
                 raise ValueError(str(error)) from None
         return url

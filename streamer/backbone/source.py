@@ -1,6 +1,6 @@
-"""A backbone as a ``Source``: the state that its stream gives, for a relay or a screen.
+"""A backbone as a ``Source``: the state of its stream, for a relay or a screen.
 
-One reader for the whole node; all who watch it share what it read.
+A node has one reader, which all watchers of the source share.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from .reader import BackboneReader
 
 log = logging.getLogger("mt5dash.backbone")
 
-AT_ONCE = 32
-"""Events that are decoded before the loop is given back."""
+EVENTS_PER_TURN = 32
+"""Events that are decoded before other tasks of the loop run."""
 SILENT_S = 15.0
-"""Without a sign of the writer for this long its stream counts as lost."""
+"""A stream without a beat of its writer for this long counts as lost."""
 
 
 class BackboneSource:
-    """The same face as ``FeedClient``, over a backbone. Read only: a stream takes no commands.
+    """The same interface as ``FeedClient``, over a backbone. Read-only: a stream takes no commands.
 
     Args:
         url: ``redis://``, ``rediss://``, ``sqlite:PATH`` or ``memory:NAME``.
-        token: The broker's password, unless it stands in the address.
-        since: ``EPOCH:SEQ`` to go on from.
-        on_gap: Called with each run of log events that will never come.
-        ca: PEM file with the authority of the broker's certificate.
+        token: The broker's password, unless the address has it.
+        since: ``EPOCH:SEQ`` to resume from.
+        on_gap: Called with each run of log events that are lost.
+        ca: PEM file of the authority that signed the broker's certificate.
 
     Raises:
-        BackboneError: ``url`` is no address of a backbone.
+        BackboneError: ``url`` names no backbone.
     """
 
     def __init__(
@@ -62,15 +62,15 @@ class BackboneSource:
         epoch, _, seq = (since or "").rpartition(":")
         start = (epoch, int(seq)) if epoch and seq.isascii() and seq.isdigit() else None
         self._reader = BackboneReader(open_store(url, password=token, ca=ca), since=start)
-        self._told = start[1] if start else 0
+        self._last = start[1] if start else 0
         self._on_gap = on_gap
         self.capabilities = NO_CAPABILITIES
         self._watchers: Watchers[Wire] = Watchers(self.url, log)
         self._task: asyncio.Task[None] | None = None
-        self._state, self._since = "connecting", time.monotonic()
+        self._link_state, self._link_since = "connecting", time.monotonic()
 
     async def start(self) -> None:
-        """Begin to read; returns at once. ``link`` tells how it goes."""
+        """Begin to read; returns at once. ``link`` has the progress."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"backbone {self.url}")
 
@@ -91,23 +91,23 @@ class BackboneSource:
 
     @property
     def link(self) -> Link:
-        """How this node is joined to the stream, and through it to the writer."""
+        """The connection of this node to the stream, and through it to the writer."""
         reader, now = self._reader, time.monotonic()
-        heard, trouble = reader.heard_at, reader.trouble
+        beat_at, trouble = reader.beat_at, reader.trouble
         detail, state = "", "live"
         if trouble is not None:
-            state, detail = ("connecting" if heard is None else "lost"), trouble
-        elif heard is None:
+            state, detail = ("connecting" if beat_at is None else "lost"), trouble
+        elif beat_at is None:
             state, detail = "connecting", "no sign of the stream's writer yet"
-        elif now - heard > SILENT_S:
-            state, detail = "lost", f"its writer is silent for {now - heard:.0f} s"
-        if state != self._state:
-            self._state, self._since = state, now
-        return Link(state, self.url, self._since, heard, detail)
+        elif now - beat_at > SILENT_S:
+            state, detail = "lost", f"its writer is silent for {now - beat_at:.0f} s"
+        if state != self._link_state:
+            self._link_state, self._link_since = state, now
+        return Link(state, self.url, self._link_since, beat_at, detail)
 
     def watch(self, callback: Callable[[Wire], None]) -> Callable[[], None]:
-        """See ``FeedClient.watch``: a snapshot is told as one ``STATE_SNAPSHOT`` with
-        ``resumed``; events that it holds already are told all the same when it is true."""
+        """See ``FeedClient.watch``. A snapshot is one ``STATE_SNAPSHOT`` event with ``resumed``;
+        when it is true, the callback also gets the log events that the snapshot contains."""
         return self._watchers.add(callback)
 
     async def command(
@@ -118,28 +118,28 @@ class BackboneSource:
         id: str | None = None,
         bot: str | None = None,
     ) -> CommandResult:
-        """Refused, in words."""
+        """Refuse the command: a backbone carries no commands."""
         text = "a backbone carries events only; send commands to the bot's own feed (ws://)"
         return refusal(id or uuid4().hex, "READ_ONLY", text)
 
     async def events(self) -> AsyncIterator[Wire]:
-        """All frames from now on, snapshots included, instead of ``start``: reading waits for a
-        slow reader. A gap shows in the numbers, and is told to ``on_gap`` before that."""
-        async for told in self._reader.told():
-            if isinstance(told, Snapshot):
-                yield self._load(told)
-            elif isinstance(told, Gap):
+        """All frames from now on, snapshots included. Used instead of ``start``: a slow caller
+        delays the reading. ``on_gap`` is called before the numbers show the gap."""
+        async for item in self._reader.items():
+            if isinstance(item, Snapshot):
+                yield self._load(item)
+            elif isinstance(item, Gap):
                 self.gaps += 1
-                log.error("%s: events %d-%d are missing: %s", self.url, *_gap(told))
+                log.error("%s: events %d-%d are missing: %s", self.url, *_gap(item))
                 if self._on_gap is not None:
-                    self._on_gap(told)
-            elif told.again:
-                for _, raw in told.items:
+                    self._on_gap(item)
+            elif item.repeated:
+                for _, raw in item.items:
                     self.state.apply(decode(raw), time.monotonic())
             else:
-                for count, (seq, raw) in enumerate(told.items, 1):
+                for count, (seq, raw) in enumerate(item.items, 1):
                     yield self._take(seq, raw)
-                    if count % AT_ONCE == 0:
+                    if count % EVENTS_PER_TURN == 0:
                         await asyncio.sleep(0)
 
     async def _run(self) -> None:
@@ -151,7 +151,7 @@ class BackboneSource:
         frame["resumed"] = snapshot.resumed
         self.state.load(frame)
         if not snapshot.resumed:
-            self._told = snapshot.seq
+            self._last = snapshot.seq
         return dict(frame)
 
     def _take(self, seq: int, raw: bytes) -> Wire:
@@ -159,8 +159,8 @@ class BackboneSource:
         if not seq:
             self.state.apply(event, time.monotonic())
         else:
-            self._told = seq
-            if seq > self.state.seq:  # else it stands in the snapshot already, yet is news
+            self._last = seq
+            if seq > self.state.seq:  # otherwise the snapshot contains it already
                 self.state.apply(event, time.monotonic())
         return dict(event)
 

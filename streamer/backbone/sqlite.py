@@ -1,8 +1,8 @@
-"""A backbone in one SQLite file, for nodes on the feed's own machine and no broker at all.
+"""A backbone in one SQLite file, for nodes on the feed's own machine, without a broker.
 
-The writer holds a lock file, so there is one at a time, and one that was killed is replaced at
-once. Its connection is the only one that writes and checkpoints; readers are read-only and
-look for news a hundred times a second. Every connection lives in a thread of its own.
+The writer holds a lock file, so there is one at a time, and a killed one is replaced at once.
+Its connection is the only one that writes and checkpoints; readers are read-only and poll a
+hundred times a second. Each connection has a thread of its own.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ T = TypeVar("T")
 APPLICATION_ID = 0x6D743562  # "mt5b"
 POLL_S = 0.01
 DISK_S = 5.0
-"""A disk that does not answer for this long counts as away."""
+"""A disk that does not answer for this long counts as unavailable."""
 
 _SCHEMA = """
 CREATE TABLE log(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);
@@ -61,7 +61,7 @@ class SqliteStore:
     """See ``Store``.
 
     Args:
-        path: The file; the writer makes it, and its folder.
+        path: The file; the writer creates it, and its folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -94,7 +94,7 @@ class SqliteStore:
             try:
                 value = job()
             except (sqlite3.Error, OSError) as failed:
-                self._drop()
+                self._disconnect()
                 error = StoreUnavailable(f"{self.where}: {failed}")
             except (StoreUnavailable, StreamTaken, StreamLost) as failed:
                 error = failed  # type: ignore[assignment]
@@ -114,29 +114,29 @@ class SqliteStore:
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
-        self._drop()
+        self._disconnect()
         if self._locked:
             self._lock.release(delete=True)
             self._locked = False
 
     async def claim(self, claim: Claim) -> ClaimResult:
-        """See ``Store.claim``. The lock decides: who has it, has the stream."""
+        """See ``Store.claim``. The holder of the lock holds the stream."""
         return await self._ask(lambda: self._claim(claim))
 
-    async def write(self, writing: WriteBatch, keep: int) -> int:
+    async def write(self, batch: WriteBatch, keep: int) -> int:
         """See ``Store.write``."""
-        return await self._ask(lambda: self._write(writing, keep))
+        return await self._ask(lambda: self._write(batch, keep))
 
     async def release(self, writer: str) -> None:
-        """The lock goes with ``close``."""
+        """``close`` releases the lock."""
 
-    async def join(self) -> StreamInfo | None:
-        """See ``Store.join``."""
-        return await self._ask(self._join)
+    async def info(self) -> StreamInfo | None:
+        """See ``Store.info``."""
+        return await self._ask(self._info)
 
-    async def saved_at(self) -> tuple[str, int, int] | None:
-        """See ``Store.saved_at``."""
-        return await self._ask(self._saved_at)
+    async def snapshot_offsets(self) -> tuple[str, int, int] | None:
+        """See ``Store.snapshot_offsets``."""
+        return await self._ask(self._snapshot_offsets)
 
     async def read(self, cursor: Cursor, block_s: float) -> ReadResult:
         """See ``Store.read``."""
@@ -155,13 +155,13 @@ class SqliteStore:
 
     # -- in the thread --------------------------------------------------------------------
 
-    def _drop(self) -> None:
+    def _disconnect(self) -> None:
         db, self._db = self._db, None
         if db is not None:
             db.close()
 
     def _same_file(self) -> bool:
-        """Whether the open file is still the one with this name."""
+        """Whether the path still names the open file."""
         try:
             return self._file is not None and os.path.samestat(self._file, os.stat(self._path))
         except FileNotFoundError:
@@ -174,16 +174,16 @@ class SqliteStore:
                 self._lock.acquire()
             except FileLocked:
                 holder = self._mark()
-                self._drop()
+                self._disconnect()
                 return ClaimResult(False, holder["who"] if holder else "unknown", -1)
             self._locked = True
-        self._drop()
+        self._disconnect()
         if not self._path.exists():
             os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
         db = sqlite3.connect(self._path, isolation_level=None, timeout=2.0)
         self._db = db
         db.execute("PRAGMA journal_mode=WAL")
-        # Not FULL: what a power cut takes from here is sent again from the journal's end.
+        # Not FULL: what a power cut takes is sent again from the feed's journal.
         db.execute("PRAGMA synchronous=NORMAL")
         self._file = os.stat(self._path)
         kind = int(db.execute("PRAGMA application_id").fetchone()[0])
@@ -209,22 +209,22 @@ class SqliteStore:
         last, state = _last(db, "log", "seq"), _last(db, "state", "n")
         beat = mark["beat"] + 1 if mark else 1
         generation = mark["generation"] + 1 if mark else 1
-        same = mark is not None and mark["epoch"] == claim.epoch
-        gone_back = mark is not None and mark["writer"] != claim.writer and last > claim.seq
-        renewed = not same or gone_back
+        same_epoch = mark is not None and mark["epoch"] == claim.epoch
+        went_back = mark is not None and mark["writer"] != claim.writer and last > claim.seq
+        restarted = not same_epoch or went_back
         term, base = (mark["term"], mark["base"]) if mark else ("", 0)
-        if renewed:
+        if restarted:
             term, base = f"{uuid4().hex[:8]}-{generation}-{claim.writer[:6]}", claim.seq
             for table in ("log", "state", "saved"):
                 db.execute(f"DELETE FROM {table}")
             last = state = 0
         db.execute(
             "INSERT OR REPLACE INTO mark VALUES(1,?,?,?,?,?,?,?)",
-            (claim.writer, claim.who, claim.epoch, term, base, beat, generation),
+            (claim.writer, claim.owner, claim.epoch, term, base, beat, generation),
         )
-        return ClaimResult(True, claim.who, beat, generation, term, last, state, renewed)
+        return ClaimResult(True, claim.owner, beat, generation, term, last, state, restarted)
 
-    def _write(self, writing: WriteBatch, keep: int) -> int:
+    def _write(self, batch: WriteBatch, keep: int) -> int:
         db = self._db
         if db is None or not self._locked or not self._same_file():
             raise StreamLost("the file is gone")
@@ -232,36 +232,36 @@ class SqliteStore:
         try:
             mark = self._mark()
             if mark is None or (mark["term"], mark["generation"]) != (
-                writing.term,
-                writing.generation,
+                batch.term,
+                batch.generation,
             ):
                 raise StreamLost("the stream was claimed again")
             last, state = _last(db, "log", "seq"), _last(db, "state", "n")
-            log = [event for event in writing.log if event[0] > last]
-            states = [event for event in writing.states if event[0] > state]
+            log = [event for event in batch.log if event[0] > last]
+            states = [event for event in batch.states if event[0] > state]
             db.executemany("INSERT INTO log VALUES(?,?)", log)
             db.executemany("INSERT INTO state VALUES(?,?)", states)
             if log:
                 db.execute("DELETE FROM log WHERE seq <= ?", (log[-1][0] - keep,))
             if states:
                 db.execute("DELETE FROM state WHERE n <= ?", (states[-1][0] - STATES_KEPT,))
-            saved = writing.saved
-            if saved is not None:
+            new = batch.snapshot
+            if new is not None:
                 db.execute(
                     "INSERT OR REPLACE INTO saved VALUES(1,?,?,?,?)",
-                    (saved.epoch, saved.seq, saved.state, saved.raw),
+                    (new.epoch, new.seq, new.state, new.raw),
                 )
             db.execute("UPDATE mark SET beat = beat + 1")
             db.execute("COMMIT")
         except BaseException:
             db.execute("ROLLBACK")
             raise
-        return len(writing.log) - len(log)
+        return len(batch.log) - len(log)
 
-    def _look(self) -> sqlite3.Connection | None:
-        """The connection; one that reads only, unless this store writes."""
+    def _connection(self) -> sqlite3.Connection | None:
+        """The connection; read-only, unless this store writes. ``None``: there is no file."""
         if self._db is not None and not self._same_file():
-            self._drop()
+            self._disconnect()
         if self._db is None:
             if not self._path.is_file():
                 return None
@@ -271,7 +271,7 @@ class SqliteStore:
         return self._db
 
     def _mark(self) -> dict[str, Any] | None:
-        db = self._look()
+        db = self._connection()
         names = ("writer", "who", "epoch", "term", "base", "beat", "generation")
         if (
             db is None
@@ -281,8 +281,8 @@ class SqliteStore:
         row = db.execute(f"SELECT {', '.join(names)} FROM mark").fetchone()
         return dict(zip(names, row, strict=True)) if row is not None else None
 
-    def _join(self) -> StreamInfo | None:
-        db = self._look()
+    def _info(self) -> StreamInfo | None:
+        db = self._connection()
         if db is None:
             return None
         db.execute("BEGIN")
@@ -302,7 +302,7 @@ class SqliteStore:
         finally:
             db.execute("COMMIT")
 
-    def _saved_at(self) -> tuple[str, int, int] | None:
+    def _snapshot_offsets(self) -> tuple[str, int, int] | None:
         if self._mark() is None:
             return None
         assert self._db is not None
@@ -313,19 +313,19 @@ class SqliteStore:
         until = time.monotonic() + block_s
         seen = -1
         while True:
-            db = self._look()
+            db = self._connection()
             if db is None:
                 return ReadResult(term="")
             version = int(db.execute("PRAGMA data_version").fetchone()[0])
             if version != seen or time.monotonic() >= until:
                 seen = version
-                found = self._find(db, cursor)
+                found = self._events_after(db, cursor)
                 if not found.empty or found.term is not None or time.monotonic() >= until:
                     return found
             if self._stop.wait(POLL_S):
                 return ReadResult()
 
-    def _find(self, db: sqlite3.Connection, cursor: Cursor) -> ReadResult:
+    def _events_after(self, db: sqlite3.Connection, cursor: Cursor) -> ReadResult:
         db.execute("BEGIN")
         try:
             mark = self._mark()

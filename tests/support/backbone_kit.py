@@ -28,6 +28,7 @@ from streamer.backbone.model import (
     WriteBatch,
 )
 from streamer.backbone.reader import BackboneReader
+from streamer.backbone.timings import ReaderTimings
 from streamer.backbone.writer import BackboneWriter
 from support import needs
 
@@ -127,7 +128,7 @@ def wipe(where: Where) -> None:
     """Take the stream away, as a broker does that starts again without its data."""
     kind, url = where
     if kind == "memory":
-        backbone_memory.forget(url.partition(":")[2])
+        backbone_memory.delete_stream(url.partition(":")[2])
     elif kind == "sqlite":
         for suffix in ("", "-wal", "-shm"):
             Path(url.partition(":")[2] + suffix).unlink(missing_ok=True)
@@ -202,8 +203,13 @@ class Node:
         states: The state events.
     """
 
-    def __init__(self, store: Store, since: tuple[str, int] | None = None) -> None:
-        self.reader = BackboneReader(store, since=since)
+    def __init__(
+        self,
+        store: Store,
+        since: tuple[str, int] | None = None,
+        timings: ReaderTimings | None = None,
+    ) -> None:
+        self.reader = BackboneReader(store, since=since, timings=timings)
         self.news: list[tuple[str, int]] = []
         self.gaps: list[tuple[int, int]] = []
         self.snapshots: list[tuple[str, int, bool]] = []
@@ -216,7 +222,7 @@ class Node:
 
     async def _run(self) -> None:
         epoch = ""
-        async for told in self.reader.told():
+        async for told in self.reader.items():
             await self.slow.wait()
             if isinstance(told, Snapshot):
                 epoch = told.epoch
@@ -230,7 +236,7 @@ class Node:
                         self.states.append(raw)
                         continue
                     assert raw == b'{"epoch":"%s","seq":%d}' % (epoch.encode(), seq)
-                    if told.again:
+                    if told.repeated:
                         self.again.append(seq)
                     else:
                         self.news.append((epoch, seq))
@@ -291,13 +297,13 @@ class Flaky:
             await self.late()
         return held
 
-    async def write(self, writing: WriteBatch, keep: int) -> int:
+    async def write(self, batch: WriteBatch, keep: int) -> int:
         self._check()
         if self.hold:
             self.hold -= 1
-            self._held.append(lambda: self._store.write(writing, keep))
+            self._held.append(lambda: self._store.write(batch, keep))
             raise StoreUnavailable(f"{self.where}: no answer")
-        again = await self._store.write(writing, keep)
+        again = await self._store.write(batch, keep)
         if self.eat:
             self.eat -= 1
             raise StoreUnavailable(f"{self.where}: no answer")
@@ -307,13 +313,13 @@ class Flaky:
         self._check()
         await self._store.release(writer)
 
-    async def join(self) -> StreamInfo | None:
+    async def info(self) -> StreamInfo | None:
         self._check()
-        return await self._store.join()
+        return await self._store.info()
 
-    async def saved_at(self) -> tuple[str, int, int] | None:
+    async def snapshot_offsets(self) -> tuple[str, int, int] | None:
         self._check()
-        return await self._store.saved_at()
+        return await self._store.snapshot_offsets()
 
     async def read(self, cursor: Cursor, block_s: float) -> ReadResult:
         self._check()

@@ -101,7 +101,7 @@ async def backbone_check(settings: Settings) -> Check:
     except BackboneError as error:
         return Check("backbone", "failed", str(error), "correct [backbone] in the settings")
     try:
-        found = await store.join()
+        found = await store.info()
     except StoreUnavailable as error:
         return Check("backbone", "failed", str(error), "the bot trades without it; nodes wait")
     finally:

@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 from support.backbone_kit import Broker, Flaky, Node, SmallFeed, Where, store_of, until, wipe
 
-from streamer.backbone import writer as backbone_writer
 from streamer.backbone.model import STATES_KEPT
+from streamer.backbone.timings import WriterTimings
 
 
 @pytest.fixture(scope="module")
@@ -113,14 +113,13 @@ async def test_a_node_goes_on_after_its_last_event(feed: Opened, node: Callable[
 
 
 async def test_a_node_ahead_of_the_snapshot_brings_it_up_to_date_without_news(
-    feed: Opened, node: Callable[..., Node], monkeypatch: pytest.MonkeyPatch
+    feed: Opened, node: Callable[..., Node]
 ) -> None:
-    bot = await feed()
+    bot = await feed(timings=WriterTimings(snapshot_s=1000.0))
     await bot.delivered()
-    monkeypatch.setattr(backbone_writer, "SAVE_S", 1000.0)
     bot.publish(50)
     await bot.delivered()
-    at = await bot.writer._store.saved_at()
+    at = await bot.writer._store.snapshot_offsets()
     assert at is not None
     assert at[1] < 50, "the snapshot is older than the events"
     back = node(("E", 40))
@@ -275,11 +274,11 @@ async def test_state_events_that_wait_are_replaced_by_newer_ones(
     line = Flaky(store_of(where))
     asked: list[tuple[str, str | None]] = []
 
-    def fresh(kind: str, bot: str | None) -> bytes:
+    def latest_state(kind: str, bot: str | None) -> bytes:
         asked.append((kind, bot))
         return b'{"whole":true}'
 
-    bot = await feed(store=line, fresh=fresh)
+    bot = await feed(store=line, latest_state=latest_state)
     reader = node()
     await until(lambda: reader.snapshots)
     line.away = True
@@ -300,14 +299,13 @@ async def test_state_events_that_wait_are_replaced_by_newer_ones(
 
 
 async def test_a_second_feed_is_refused_while_the_first_lives_and_comes_after_it(
-    where: Where, feed: Opened, node: Callable[..., Node], monkeypatch: pytest.MonkeyPatch
+    where: Where, feed: Opened, node: Callable[..., Node]
 ) -> None:
-    monkeypatch.setattr(backbone_writer, "CLAIM_S", 0.05)
     first = await feed(epoch="first")
     first.publish(5)
     await first.delivered()
     reader = node(("first", 0))
-    second = await feed(epoch="second")
+    second = await feed(epoch="second", timings=WriterTimings(claim_s=0.05))
     second.publish(3)
     await until(lambda: second.writer.trouble and "another feed" in second.writer.trouble)
     assert "process" in str(second.writer.trouble)
@@ -325,17 +323,16 @@ async def test_a_second_feed_is_refused_while_the_first_lives_and_comes_after_it
 
 
 async def test_a_feed_that_was_killed_is_replaced(
-    where: Where, feed: Opened, node: Callable[..., Node], monkeypatch: pytest.MonkeyPatch
+    where: Where, feed: Opened, node: Callable[..., Node]
 ) -> None:
-    monkeypatch.setattr(backbone_writer, "CLAIM_S", 0.05)
-    monkeypatch.setattr(backbone_writer, "DEAD_S", 0.3)
     first = await feed(epoch="first")
     first.publish(5)
     await first.delivered()
     await first.vanish()
     if where[0] == "sqlite":  # the system lets a killed process's lock go
         await first.writer._store.close()
-    second = await feed(epoch="second")
+    timings = WriterTimings(claim_s=0.05, dead_s=0.3)
+    second = await feed(epoch="second", timings=timings)
     second.publish(2)
     await second.delivered()
     reader = node()
@@ -421,10 +418,9 @@ async def test_an_emptied_store_is_filled_again_without_a_gap(
 
 
 async def test_an_emptied_store_has_a_snapshot_again_also_when_nothing_happens(
-    where: Where, feed: Opened, node: Callable[..., Node], monkeypatch: pytest.MonkeyPatch
+    where: Where, feed: Opened, node: Callable[..., Node]
 ) -> None:
-    monkeypatch.setattr(backbone_writer, "BEAT_S", 0.05)
-    bot = await feed()
+    bot = await feed(timings=WriterTimings(beat_s=0.05))
     bot.publish(10)
     await bot.delivered()
     await asyncio.sleep(0.1)
@@ -468,16 +464,15 @@ async def test_the_last_words_of_a_feed_reach_the_stream(
 
 
 async def test_silence_of_the_writer_is_seen(
-    where: Where, feed: Opened, node: Callable[..., Node], monkeypatch: pytest.MonkeyPatch
+    where: Where, feed: Opened, node: Callable[..., Node]
 ) -> None:
-    monkeypatch.setattr(backbone_writer, "BEAT_S", 0.05)
-    bot = await feed()
+    bot = await feed(timings=WriterTimings(beat_s=0.05))
     reader = node()
-    await until(lambda: reader.reader.heard_at is not None)
-    heard = reader.reader.heard_at
-    await until(lambda: reader.reader.heard_at != heard)
+    await until(lambda: reader.reader.beat_at is not None)
+    heard = reader.reader.beat_at
+    await until(lambda: reader.reader.beat_at != heard)
     await bot.vanish()
     await asyncio.sleep(0.1)
     late = node()
     await until(lambda: late.snapshots)
-    assert late.reader.heard_at is None, "what is old does not count as a sign of life"
+    assert late.reader.beat_at is None, "what is old does not count as a sign of life"

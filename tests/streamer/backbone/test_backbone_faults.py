@@ -7,34 +7,24 @@ import contextlib
 from collections.abc import Sequence
 from uuid import uuid4
 
-import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.backbone_kit import Flaky, Node, SmallFeed, store_of, until, wipe
 
-from streamer.backbone import reader as backbone_reader
-from streamer.backbone import writer as backbone_writer
+from streamer.backbone.timings import ReaderTimings, WriterTimings
 
 FAULTS = ("away", "eat", "hold", "late", "wipe", "restart feed", "restart node", "quiet")
 STEPS = st.lists(st.tuples(st.integers(0, 60), st.sampled_from(FAULTS)), min_size=1, max_size=12)
-
-
-@pytest.fixture
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (backbone_reader, backbone_writer):
-        monkeypatch.setattr(module, "FIRST_DELAY_S", 0.001)
-        monkeypatch.setattr(module, "MAX_DELAY_S", 0.002)
-    monkeypatch.setattr(backbone_reader, "LOOK_S", 0.002)
-    monkeypatch.setattr(backbone_reader, "BLOCK_S", 0.005)
-    monkeypatch.setattr(backbone_writer, "SAVE_S", 0.003)
-    monkeypatch.setattr(backbone_writer, "BEAT_S", 0.005)
+WRITER = WriterTimings(first_delay_s=0.001, max_delay_s=0.002, snapshot_s=0.003, beat_s=0.005)
+READER = ReaderTimings(first_delay_s=0.001, max_delay_s=0.002, poll_s=0.002, block_s=0.005)
+BOUNDS = {"queue_events": 150, "keep_events": 200, "timings": WRITER}
 
 
 async def play(steps: Sequence[tuple[int, str]], history: bool) -> None:
     where = ("memory", f"memory:{uuid4().hex}")
     line = Flaky(store_of(where))
-    bot = await SmallFeed(line, queue_events=150, keep_events=200).start()
-    node = Node(store_of(where), ("E", 0))
+    bot = await SmallFeed(line, **BOUNDS).start()
+    node = Node(store_of(where), ("E", 0), READER)
     news: list[int] = []
     gaps: list[tuple[int, int]] = []
 
@@ -55,14 +45,12 @@ async def play(steps: Sequence[tuple[int, str]], history: bool) -> None:
             wipe(where)
         elif fault == "restart feed":
             await bot.vanish()
-            bot = await SmallFeed(
-                line, seq=bot.seq, history=history, queue_events=150, keep_events=200
-            ).start()
+            bot = await SmallFeed(line, seq=bot.seq, history=history, **BOUNDS).start()
         elif fault == "restart node":
             at = node.reader.seq
             await node.close()
             bank()
-            node = Node(store_of(where), ("E", at))
+            node = Node(store_of(where), ("E", at), READER)
         await asyncio.sleep(0.002)
     line.away = False
     line.hold = line.eat = 0
@@ -80,10 +68,7 @@ async def play(steps: Sequence[tuple[int, str]], history: bool) -> None:
     assert sorted(news + missing) == list(range(1, bot.seq + 1)), "each is told, or its gap is"
 
 
-@pytest.mark.usefixtures("_quick")
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, deadline=None)
 @given(STEPS, st.booleans())
 def test_no_sequence_of_faults_loses_repeats_or_reorders_an_event(
     steps: list[tuple[int, str]], history: bool

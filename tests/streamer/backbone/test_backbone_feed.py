@@ -13,12 +13,12 @@ import pytest
 from support.backbone_kit import Broker, SmallFeed, until
 from support.feed_kit import OpenFeed, http
 
-from streamer.backbone import publisher as backbone_feed
 from streamer.backbone.address import open_store
 from streamer.backbone.model import Gap
 from streamer.backbone.publisher import BackbonePublisher
 from streamer.backbone.settings import BackboneSettings
 from streamer.backbone.source import BackboneSource
+from streamer.backbone.timings import PublisherTimings
 from streamer.feed.feed import Feed
 
 ACCOUNT = {"type": "ACCOUNT_UPDATE", "account": {"balance": 10_000.0, "equity": 10_010.0}}
@@ -49,10 +49,11 @@ Join = Callable[..., Awaitable[BackbonePublisher]]
 async def join() -> AsyncIterator[Join]:
     made: list[tuple[Feed, BackbonePublisher]] = []
 
-    async def one(feed: Feed, url: str, **settings: Any) -> BackbonePublisher:
-        backbone = BackbonePublisher(
-            feed, BackboneSettings.model_validate({"url": url, **settings})
-        )
+    async def one(
+        feed: Feed, url: str, timings: PublisherTimings | None = None, **settings: Any
+    ) -> BackbonePublisher:
+        stream = BackboneSettings.model_validate({"url": url, **settings})
+        backbone = BackbonePublisher(feed, stream, timings)
         await backbone.start()
         made.append((feed, backbone))
         return backbone
@@ -180,14 +181,13 @@ async def test_a_restarted_feed_sends_what_its_journal_had_and_the_stream_had_no
 
 
 async def test_a_broker_that_is_lost_is_told_in_the_log_the_health_and_the_metrics(
-    open_feed: OpenFeed, join: Join, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    open_feed: OpenFeed, join: Join, broker: Broker
 ) -> None:
-    monkeypatch.setattr(backbone_feed, "LOOK_S", 0.05)
-    monkeypatch.setattr(backbone_feed, "PATIENCE_S", 0.2)
+    timings = PublisherTimings(check_s=0.05, outage_s=0.2)
     alerts: list[dict[str, Any]] = []
     feed = await open_feed("a.db")
     feed.watch(lambda e: alerts.append(e) if e["type"] == "RISK_ALERT" else None)
-    backbone = await join(feed, broker.url, queue_events=100)
+    backbone = await join(feed, broker.url, timings, queue_events=100)
     await until(lambda: backbone.writer.trouble is None)
     broker.kill()
     feed.publish(scan(1))
@@ -220,13 +220,12 @@ async def test_a_broker_that_is_lost_is_told_in_the_log_the_health_and_the_metri
 
 
 async def test_a_backbone_that_is_back_soon_is_not_told(
-    open_feed: OpenFeed, join: Join, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    open_feed: OpenFeed, join: Join, broker: Broker
 ) -> None:
-    monkeypatch.setattr(backbone_feed, "LOOK_S", 0.02)
     alerts: list[dict[str, Any]] = []
     feed = await open_feed("a.db")
     feed.watch(lambda e: alerts.append(e) if e["type"] == "RISK_ALERT" else None)
-    backbone = await join(feed, broker.url)
+    backbone = await join(feed, broker.url, PublisherTimings(check_s=0.02))
     await until(lambda: backbone.writer.trouble is None)
     broker.kill()
     feed.publish(scan(1))

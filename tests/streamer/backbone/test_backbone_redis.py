@@ -14,9 +14,9 @@ from support import needs
 from support.backbone_kit import Broker, Node, SmallFeed, until
 from support.paths import ROOT
 
-from streamer.backbone import redis as backbone_redis
 from streamer.backbone.address import open_store
 from streamer.backbone.model import Store
+from streamer.backbone.redis import RedisStore
 
 
 @pytest.fixture
@@ -67,11 +67,14 @@ async def pour(bot: SmallFeed, seconds: float, rate: int = 500) -> None:
 
 
 async def test_a_broker_that_hangs_gets_everything_after_in_order_and_once(
-    brokers: Callable[..., Broker], pair: Pair, monkeypatch: pytest.MonkeyPatch
+    brokers: Callable[..., Broker], pair: Pair
 ) -> None:
-    monkeypatch.setattr(backbone_redis, "TIMEOUT_S", 0.5)
     broker = brokers()
-    bot, node = await pair(open_store(broker.url), open_store(broker.url))
+
+    def impatient() -> Store:
+        return RedisStore("127.0.0.1", broker.port, 0, "s", where=broker.url, timeout_s=0.5)
+
+    bot, node = await pair(impatient(), impatient())
     await pour(bot, 0.3)
     broker.pause()
     await pour(bot, 2.0)

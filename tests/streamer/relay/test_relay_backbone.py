@@ -33,7 +33,7 @@ async def address(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield f"sqlite:{tmp_path / 'stream.db'}"
     else:
         yield f"memory:{tmp_path.name}"
-        backbone_memory.forget(tmp_path.name)
+        backbone_memory.delete_stream(tmp_path.name)
 
 
 async def test_a_relay_reads_a_backbone_and_goes_on_after_a_restart(
