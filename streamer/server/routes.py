@@ -64,7 +64,7 @@ def _response(request: Request, answer: Answer, cors: str | None, extra: Headers
     headers["Content-Security-Policy"] = _PAGE_CSP if page else "default-src 'none'"
     headers["Vary"] = "Origin, Accept"
     if cors is not None:
-        headers["AccessPolicy-Control-Allow-Origin"] = cors
+        headers["Access-Control-Allow-Origin"] = cors
     for name, value in extra.raw_items():
         headers[name] = value
     if request.method == "HEAD":
@@ -171,9 +171,9 @@ class Routes:
             extra = Headers()
             extra["Allow"] = "GET, HEAD, OPTIONS"
             if cors is not None:
-                extra["AccessPolicy-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
-                extra["AccessPolicy-Control-Allow-Headers"] = "Authorization, Content-Type"
-                extra["AccessPolicy-Control-Max-Age"] = "600"
+                extra["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
+                extra["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+                extra["Access-Control-Max-Age"] = "600"
             return _response(request, (204, JSON, b""), cors, extra)
         if request.method not in ("GET", "HEAD"):
             extra = Headers()
