@@ -23,7 +23,7 @@ CHILD = """
 import asyncio, os, sys
 sys.path[:0] = [{root!r}, {here!r}]
 from support.fake_source import POSITIONS, FakeSource, account, trading_day
-from tui.app import DashApp
+from tui.app.app import DashApp
 from tui.options import Clock
 
 BAD = ["zz\\x1b]52;c;bmVlZGxl\\x07", "zz\\x1b[6nNEEDLE", "zz\\x9b6nNEEDLE", "zz\\x1bcNEEDLE",

@@ -33,7 +33,7 @@ root, here, path, raw = sys.argv[1:]
 sys.path[:0] = [root, here]
 from support.fake_source import POSITIONS, FakeSource, account, trading_day
 from tui import lines, view
-from tui.app import DashApp
+from tui.app.app import DashApp
 from tui.options import Clock, Defaults
 
 if raw == "raw":  # the control: nothing is made safe any more
