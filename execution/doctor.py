@@ -121,7 +121,7 @@ async def connected(client: TerminalClient, terminal: TerminalSettings) -> Async
     status = client.status
     if client.connections == 0:
         error = status.error
-        todo = error.text if error is not None else "start the terminal"
+        todo = (error and error.text) or "start the terminal"
         yield Check("terminal", "failed", f"{status.backend}: {status.condition}", todo)
         return
     try:
@@ -190,7 +190,7 @@ async def trading(client: TerminalClient) -> Check:
     off = health.trading_off(info, await client.account_info())
     if off is None or off[2] is None:
         return Check("trading", "ok", "orders of a bot are allowed")
-    return Check("trading", "warning", "no order can be sent; watching works", off[2].text)
+    return Check("trading", "warning", "no order can be sent; watching works", off[2].text or "")
 
 
 async def market(client: TerminalClient, terminal: TerminalSettings) -> AsyncIterator[Check]:
@@ -200,7 +200,7 @@ async def market(client: TerminalClient, terminal: TerminalSettings) -> AsyncIte
     await table.find()
     for alert in alerts:
         if isinstance(alert, RiskAlert):
-            yield Check("symbols", "failed", alert.text, "correct terminal.symbols")
+            yield Check("symbols", "failed", alert.text or "", "correct terminal.symbols")
     if not table.names:
         yield Check(
             "symbols", "failed", "nothing to watch", "set terminal.symbols or fill Market Watch"

@@ -300,7 +300,7 @@ class Worker:
     async def _account_view(self) -> AccountView:
         """The account-wide side of the gates, from the newest observation."""
         seen, status = self.observer.latest, self.client.status
-        text = status.condition if status.error is None else status.error.text
+        text = (status.error and status.error.text) or status.condition
         view = AccountView(
             self.settings,
             self.risk,

@@ -269,7 +269,7 @@ class Connection:
         self._open = False
         self._judged = judged
         self._tell(judged)
-        self._refuse_waiting(judged[2].text if judged[2] else "connection lost")
+        self._refuse_waiting((judged[2] and judged[2].text) or "connection lost")
         self.backend.kill()
 
     async def _connect(self) -> None:

@@ -20,6 +20,7 @@ from .payloads import Account as Account
 from .payloads import BotPulse as BotPulse
 from .payloads import CommandError as CommandError
 from .payloads import Confirm as Confirm
+from .payloads import Curve as Curve
 from .payloads import Direction as Direction
 from .payloads import Expect as Expect
 from .payloads import Limit as Limit
@@ -28,7 +29,9 @@ from .payloads import PendingOrder as PendingOrder
 from .payloads import Position as Position
 from .payloads import Quote as Quote
 from .payloads import Reason as Reason
+from .payloads import Received, Sent
 from .payloads import RiskMemory as RiskMemory
+from .payloads import Scan as Scan
 from .payloads import ScanDetail as ScanDetail
 
 PROTOCOL_VERSION = 1
@@ -52,7 +55,7 @@ REPLY_TYPES = frozenset({"STATE_SNAPSHOT", "ERROR", "PONG", "AUTH_OK", "COMMAND_
 # -- events -------------------------------------------------------------------------------
 
 
-class Event(msgspec.Struct, kw_only=True, tag_field="type"):
+class Event(Received, kw_only=True, tag_field="type"):
     """Base of every event. The feed fills ``timestamp`` and, for log events, ``seq``.
 
     It also writes whose event it is: ``bot``, the bot's name, and (but on ACCOUNT_UPDATE, whose
@@ -70,58 +73,58 @@ class Event(msgspec.Struct, kw_only=True, tag_field="type"):
 
 
 class AccountUpdate(Event, tag="ACCOUNT_UPDATE"):
-    account: Account
+    account: Sent[Account]
 
 
 class PositionUpdate(Event, tag="POSITION_UPDATE"):
-    positions: list[Position]
+    positions: Sent[list[Position]]
 
 
 class OrdersUpdate(Event, tag="ORDERS_UPDATE"):
-    orders: list[PendingOrder]
+    orders: Sent[list[PendingOrder]]
 
 
 class QuoteUpdate(Event, tag="QUOTE_UPDATE"):
     """``server_time`` is the market's own clock, ``speed`` how fast it runs (replay)."""
 
-    quotes: dict[str, Quote]
+    quotes: Sent[dict[str, Quote]]
     server_time: str | None = None
     speed: float = 1.0
 
 
 class Heartbeat(Event, tag="HEARTBEAT"):
-    seq: int
-    epoch: str
-    sent: int
-    clients: int
+    seq: Sent[int]  # type: ignore[assignment]
+    epoch: Sent[str]
+    sent: Sent[int]
+    clients: Sent[int]
     loop_lag_ms: float | None = None
     terminal: str | None = None
     data_age_s: float | None = None
     journal: str | None = None
     """ok, or why log events are not being written (and therefore not sent)."""
-    bots: dict[str, BotPulse] = {}
+    bots: dict[str, BotPulse] = msgspec.field(default_factory=dict)
     """Each bot of the feed by name, the feed's own first."""
 
 
 class ScanStart(Event, tag="SCAN_START"):
-    count: int
+    count: Sent[int]
 
 
 class ScanSummary(Event, tag="SCAN_SUMMARY"):
-    symbols: dict[str, str]
-    count: int
-    candidates: int
-    details: dict[str, ScanDetail]
+    symbols: Sent[dict[str, str]]
+    count: Sent[int]
+    candidates: Sent[int]
+    details: Sent[dict[str, ScanDetail]]
     duration_ms: float | None = None
 
 
 class TradeExecution(Event, tag="TRADE_EXECUTION"):
     """A deal opened or enlarged a position."""
 
-    symbol: str
-    direction: Direction
-    price: float
-    lot: float
+    symbol: Sent[str]
+    direction: Sent[Direction]
+    price: Sent[float]
+    lot: Sent[float]
     ticket: int | None = None
     order: int | None = None
     deal: int | None = None
@@ -134,22 +137,22 @@ class TradeExecution(Event, tag="TRADE_EXECUTION"):
 
 
 class ResearchStart(Event, tag="RESEARCH_START"):
-    symbol: str
-    data: dict[str, Any]
+    symbol: Sent[str]
+    data: Sent[dict[str, Any]]
 
 
 class ResearchResult(Event, tag="RESEARCH_RESULT"):
-    symbol: str
-    action: str
-    confidence: float
-    reason: str
+    symbol: Sent[str]
+    action: Sent[str]
+    confidence: Sent[float]
+    reason: Sent[str]
 
 
 class CriticReview(Event, tag="CRITIC_REVIEW"):
-    symbol: str
-    score: float
-    lesson: str
-    analysis: str
+    symbol: Sent[str]
+    score: Sent[float]
+    lesson: Sent[str]
+    analysis: Sent[str]
     ticket: int | None = None
 
 
@@ -157,11 +160,13 @@ class OrderUpdate(Event, tag="ORDER_UPDATE"):
     """``order`` is ``None`` until the terminal gave it a number."""
 
     order: int | None
-    symbol: str
-    direction: Direction
-    kind: Literal["market", "limit", "stop", "stop_limit", "close"]
-    status: Literal["placed", "partial", "filled", "cancelled", "expired", "rejected", "unknown"]
-    volume: float
+    symbol: Sent[str]
+    direction: Sent[Direction]
+    kind: Sent[Literal["market", "limit", "stop", "stop_limit", "close"]]
+    status: Sent[
+        Literal["placed", "partial", "filled", "cancelled", "expired", "rejected", "unknown"]
+    ]
+    volume: Sent[float]
     filled: float | None = None
     price: float | None = None
     sl: float | None = None
@@ -172,11 +177,11 @@ class OrderUpdate(Event, tag="ORDER_UPDATE"):
 
 
 class PositionOpened(Event, tag="POSITION_OPENED"):
-    ticket: int
-    symbol: str
-    direction: Direction
-    volume: float
-    entry_price: float
+    ticket: Sent[int]
+    symbol: Sent[str]
+    direction: Sent[Direction]
+    volume: Sent[float]
+    entry_price: Sent[float]
     sl_price: float | None = None
     tp_price: float | None = None
     opened_at: str | None = None
@@ -189,10 +194,10 @@ class PositionOpened(Event, tag="POSITION_OPENED"):
 
 
 class PositionModified(Event, tag="POSITION_MODIFIED"):
-    ticket: int
-    symbol: str
-    direction: Direction
-    volume: float
+    ticket: Sent[int]
+    symbol: Sent[str]
+    direction: Sent[Direction]
+    volume: Sent[float]
     entry_price: float | None = None
     sl_price: float | None = None
     tp_price: float | None = None
@@ -206,10 +211,10 @@ class PositionModified(Event, tag="POSITION_MODIFIED"):
 
 
 class PositionClosed(Event, tag="POSITION_CLOSED"):
-    ticket: int
-    symbol: str
-    direction: Direction
-    volume: float
+    ticket: Sent[int]
+    symbol: Sent[str]
+    direction: Sent[Direction]
+    volume: Sent[float]
     entry_price: float | None = None
     exit_price: float | None = None
     profit: float | None = None
@@ -229,7 +234,7 @@ class PositionClosed(Event, tag="POSITION_CLOSED"):
 
 
 class BotStatus(Event, tag="BOT_STATUS"):
-    state: Literal["starting", "scanning", "waiting", "paused", "halted", "error", "stopped"]
+    state: Sent[Literal["starting", "scanning", "waiting", "paused", "halted", "error", "stopped"]]
     reason: Reason | None = None
     strategy: str | None = None
     mode: Literal["observe", "paper", "live"] | None = None
@@ -240,8 +245,8 @@ class BotStatus(Event, tag="BOT_STATUS"):
 
 
 class TerminalStatus(Event, tag="TERMINAL_STATUS"):
-    state: Literal["connected", "stale", "disconnected"]
-    backend: str
+    state: Sent[Literal["connected", "stale", "disconnected"]]
+    backend: Sent[str]
     last_error: Reason | None = None
     ping_ms: float | None = None
     since: str | None = None
@@ -250,23 +255,23 @@ class TerminalStatus(Event, tag="TERMINAL_STATUS"):
 
 
 class RiskAlert(Event, tag="RISK_ALERT"):
-    code: str
-    level: Literal["info", "warning", "critical"]
-    text: str
+    code: Sent[str]
+    level: Sent[Literal["info", "warning", "critical"]]
+    text: Sent[str]
     value: float | None = None
     limit: float | None = None
 
 
 class TrainerStatus(Event, tag="TRAINER_STATUS"):
-    state: str
+    state: Sent[str]
     next_run_at: str | None = None
     progress: float | None = None
     text: str | None = None
 
 
 class ModelSwapped(Event, tag="MODEL_SWAPPED"):
-    model: str
-    metrics: dict[str, float]
+    model: Sent[str]
+    metrics: Sent[dict[str, float]]
     previous: dict[str, float] | None = None
 
 
@@ -274,12 +279,12 @@ class CommandAudit(Event, tag="COMMAND_AUDIT"):
     """Told twice for what is carried out: ``given`` (``ok`` is ``None``), on disk before the
     effect, and ``done`` with the result after it. ``refused`` is told once."""
 
-    id: str
-    name: str
-    args: dict[str, Any]
-    actor: str
+    id: Sent[str]
+    name: Sent[str]
+    args: Sent[dict[str, Any]]
+    actor: Sent[str]
     ok: bool | None
-    state: Literal["given", "done", "refused"] = "done"
+    state: Sent[Literal["given", "done", "refused"]] = "done"
     result: dict[str, Any] | UnsetType | None = UNSET
     error: CommandError | UnsetType | None = UNSET
 

@@ -5,22 +5,43 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
 Direction = Literal["BUY", "SELL"]
 
+T = TypeVar("T")
+if TYPE_CHECKING:
+    Sent: TypeAlias = T | None
+else:
+    Sent = Annotated[T, "sent"]
+"""``Sent[int]``: every publisher of this protocol sends an integer, and the schema says so; a
+reader finds ``None`` where a foreign publisher sent something else (see ``lenient``)."""
 
-class Payload(msgspec.Struct, kw_only=True):
+
+class Received(msgspec.Struct, kw_only=True, dict=True):
+    """Base of what is read from the wire: the declared fields, and the rest in ``extra``."""
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """Fields that were received and are not declared here; empty for what was made here."""
+        known = self.__struct_config__
+        skip = {*self.__struct_encode_fields__, known.tag_field}
+        received: Mapping[str, Any] = self.__dict__.get("received", {})
+        return {key: value for key, value in received.items() if key not in skip}
+
+
+class Payload(Received, kw_only=True):
     """A part of a message that has no type of its own."""
 
 
 class Position(Payload):
     """One open position. ``sl_price`` and ``tp_price`` are 0.0 when there is none."""
 
-    ticket: int
-    symbol: str
+    ticket: Sent[int]
+    symbol: Sent[str]
     type: int | None = None
     direction: str | None = None
     volume: float | None = None
@@ -46,8 +67,8 @@ class Position(Payload):
 class PendingOrder(Payload):
     """One pending order."""
 
-    order: int
-    symbol: str
+    order: Sent[int]
+    symbol: Sent[str]
     direction: str | None = None
     kind: str | None = None
     volume: float | None = None
@@ -117,7 +138,7 @@ class ScanDetail(Payload):
     COST, RISK, BLOCKED, TERMINAL, PAUSED, ERROR; ``gate`` names the gate that stopped it.
     """
 
-    code: str
+    code: Sent[str]
     direction: str | None = None
     score: float | None = None
     """0 to 100."""
@@ -143,6 +164,24 @@ class ScanDetail(Payload):
     ``/api/bars``)."""
 
 
+class Scan(Payload):
+    """The last scan, as a snapshot holds it: by symbol the sentence and the numbers."""
+
+    symbols: dict[str, str | None] = {}
+    timestamp: str | None = None
+    count: int | None = None
+    candidates: int | None = None
+    details: dict[str, ScanDetail] = {}
+
+
+class Curve(Payload):
+    """The equity curve: ``time`` in epoch seconds, ``value`` in account currency, oldest first,
+    of one length."""
+
+    time: tuple[int, ...] = ()
+    value: tuple[float, ...] = ()
+
+
 class BotPulse(Payload):
     """How one bot of a feed is, in a heartbeat."""
 
@@ -158,8 +197,8 @@ class BotPulse(Payload):
 class Reason(Payload):
     """A machine-readable code beside words for people."""
 
-    code: str
-    text: str
+    code: Sent[str]
+    text: Sent[str]
 
 
 class RiskMemory(Payload):

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..protocol.messages import STATE_TYPES
+from .typed import TypedState
 
 MAX_TRADES = 50
 MAX_EVENTS = 200
@@ -87,6 +88,7 @@ class FeedState:
         revision: Rises with every applied event.
         revisions: The same by section.
         updated: When each section last changed, on the caller's clock (``now``).
+        typed: The same content as structs of the protocol, for readers.
     """
 
     def __init__(self, epoch: str = "", name: str = "") -> None:
@@ -96,6 +98,7 @@ class FeedState:
         self.revision = 0
         self.revisions: dict[str, int] = dict.fromkeys(SECTIONS, 0)
         self.updated: dict[str, float] = {}
+        self.typed = TypedState(self)
         self._clear()
 
     def _clear(self) -> None:

@@ -1,0 +1,131 @@
+"""The state as the protocol's structs, for those that read it.
+
+``FeedState`` keeps what was on the wire, so that a snapshot passes on every field of a foreign
+publisher. Readers get attributes instead of string keys: ``state.typed.account.equity``. A
+section is converted when it is first read after it changed; a feed without a reader pays nothing.
+
+What is not known is ``None``; see ``streamer.protocol.lenient`` for values of a wrong type.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..protocol.lenient import INT_MAX, read, read_list, read_map
+from ..protocol.messages import (
+    Account,
+    BotStatus,
+    Curve,
+    PendingOrder,
+    Position,
+    Quote,
+    Scan,
+    TerminalStatus,
+    TradeExecution,
+)
+
+if TYPE_CHECKING:
+    from .reducer import FeedState
+
+T = TypeVar("T")
+
+
+class TypedState:
+    """A read-only view of one bot's state; the structs are shared and must not be changed.
+
+    Args:
+        state: What is read; it may change at any time.
+    """
+
+    __slots__ = ("_made", "_state")
+
+    def __init__(self, state: FeedState) -> None:
+        self._state = state
+        self._made: dict[str, tuple[int, Any, Any]] = {}
+
+    @property
+    def account(self) -> Account | None:
+        """The account, merged from its updates; ``None`` before the first."""
+        return self._section("account", self._state.account, lambda raw: _or_none(raw, Account))
+
+    @property
+    def positions(self) -> tuple[Position, ...]:
+        """Open positions, in the order of ``FeedState.positions``. Empty also before the first
+        update: ``"positions" in state.updated`` tells the two apart."""
+        return self._section(
+            "positions", self._state.positions, lambda raw: read_list(raw, Position)
+        )
+
+    @property
+    def orders(self) -> tuple[PendingOrder, ...]:
+        """Pending orders, in the order of ``FeedState.orders``."""
+        return self._section("orders", self._state.orders, lambda raw: read_list(raw, PendingOrder))
+
+    @property
+    def quotes(self) -> Mapping[str, Quote]:
+        """The last quote by symbol."""
+        return self._section("quotes", self._state.quotes, lambda raw: read_map(raw, Quote))
+
+    @property
+    def scan(self) -> Scan | None:
+        """The last scan; ``None`` before the first."""
+        return self._section("scan", self._state.scan_summary, lambda raw: _or_none(raw, Scan))
+
+    @property
+    def trades(self) -> tuple[TradeExecution, ...]:
+        """Deals that opened or enlarged a position, newest first, at most 50."""
+        return self._section(
+            "trades", self._state.recent_trades, lambda raw: read_list(raw, TradeExecution)
+        )
+
+    @property
+    def bot(self) -> BotStatus | None:
+        """The bot's last status; ``None`` before the first."""
+        return self._section("bot", self._state.bot, lambda raw: _or_none(raw, BotStatus))
+
+    @property
+    def terminal(self) -> TerminalStatus | None:
+        """The terminal's last status; ``None`` before the first."""
+        return self._section(
+            "terminal", self._state.terminal, lambda raw: _or_none(raw, TerminalStatus)
+        )
+
+    @property
+    def equity(self) -> Curve:
+        """The equity curve, one point for each five seconds of the last hour."""
+        return self._section("equity", self._state.equity, _curve)
+
+    def _section(self, name: str, raw: Any, make: Callable[[Any], T]) -> T:
+        revision = self._state.revisions[name]
+        known = self._made.get(name)
+        # A section changes by a new object, or (the curve) in place with a new revision.
+        if known is None or known[0] != revision or known[1] is not raw:
+            known = self._made[name] = (revision, raw, make(raw))
+        made: T = known[2]
+        return made
+
+
+S = TypeVar("S", Account, Scan, BotStatus, TerminalStatus)
+
+
+def _or_none(raw: Any, struct: type[S]) -> S | None:
+    return read(raw, struct) if raw else None
+
+
+def _curve(raw: Mapping[str, Any]) -> Curve:
+    times, values = raw.get("time"), raw.get("value")
+    if not isinstance(times, list) or not isinstance(values, list):
+        return Curve()
+    pairs = [(t, v) for t, v in zip(times, values, strict=False) if _is_point(t, v)]
+    return Curve(time=tuple(t for t, _ in pairs), value=tuple(float(v) for _, v in pairs))
+
+
+def _is_point(time: Any, value: Any) -> bool:
+    if type(time) is not int or abs(time) > INT_MAX or type(value) not in (int, float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float can hold
+        return False
