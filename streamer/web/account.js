@@ -4,6 +4,7 @@
 import { byId, el, setAttribute, setText } from './dom.js';
 import { UNKNOWN, age, arrow, clock, known, money, number, percent, tone, words } from './format.js';
 import * as fresh from './fresh.js';
+import { limitGrade, limitName, modeName, toneColour } from './words.js';
 
 /** @typedef {import('./link.js').FeedLink} FeedLink */
 /** @typedef {import('./state.js').Wire} Wire */
@@ -25,9 +26,6 @@ function dayPercent(a) {
   const start = day === null || equity === null ? null : equity - day;
   return day === null || !start ? '' : percent((day / start) * 100, 2, true);
 }
-
-/** @type {Record<string, string>} */
-const LIMIT_NAMES = { daily_loss: 'Daily loss', drawdown: 'Drawdown', open_positions: 'Open positions', consecutive_losses: 'Losses in a row' };
 
 export class AccountView {
   constructor() {
@@ -70,7 +68,7 @@ export class AccountView {
     const mode = link.reducer.bot?.mode ?? account.mode;
     const place = byId('mode');
     place.hidden = typeof mode !== 'string';
-    setText(place, words(mode ?? '').toUpperCase());
+    setText(place, modeName(mode ?? ''));
     setAttribute(place, 'data-mode', words(mode ?? ''));
     this.drawLimits(account.limits);
   }
@@ -100,10 +98,10 @@ export class AccountView {
       const part = value === null || !end ? null : Math.max(0, Math.min(1, value / end));
       const unit = words(limit?.unit ?? '');
       const places = unit === '' || Number.isInteger(end) && unit !== '%' ? 0 : 2;
-      setText(bar.name, LIMIT_NAMES[name] ?? name.replaceAll('_', ' '));
+      setText(bar.name, limitName(name));
       setText(bar.value, `${number(value, places)} of ${number(end, places)}${unit && ` ${unit}`}`);
       bar.fill.style.setProperty('--part', String(part ?? 0));
-      setAttribute(bar.bar, 'data-tone', part === null ? '' : part >= 1 ? 'error' : part >= 0.7 ? 'warn' : '');
+      setAttribute(bar.bar, 'data-tone', toneColour(limitGrade(value, end)));
     }
   }
 

@@ -14,6 +14,7 @@ import { LogView } from './log.js';
 import { PositionsView, side } from './positions.js';
 import { ScannerView } from './scanner.js';
 import { TradesView } from './trades.js';
+import { name, text } from './words.js';
 
 /** @typedef {import('./state.js').Wire} Wire */
 
@@ -319,8 +320,8 @@ class Page {
   /** @param {Wire} event */
   showEvent(event) {
     this.dialogs.ask({
-      title: words(event.type),
-      body: [el('pre', { tabindex: '0', text: JSON.stringify(event, null, 2) })],
+      title: name(event),
+      body: [text(event), el('pre', { tabindex: '0', text: JSON.stringify(event, null, 2) })],
       leave: 'Back',
     });
   }

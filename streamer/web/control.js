@@ -8,7 +8,7 @@ import { byId, el, setText } from './dom.js';
 import { facts, field } from './dialogs.js';
 import { arrow, known, lots, moment, money, number, price, tone, wholeAge, words } from './format.js';
 import { rMultiple, side } from './positions.js';
-import { STAGES } from './scanner.js';
+import { toneColour } from './words.js';
 
 /** @typedef {import('./state.js').Wire} Wire */
 /** @typedef {import('./link.js').FeedLink} FeedLink */
@@ -307,14 +307,13 @@ export class Control {
   }
 
   /** @param {import('./scanner.js').Row} row */
-  symbol({ symbol, text, detail: d, quote: q }) {
-    const [sign, name, colour] = STAGES[d.code] ?? ['?', words(d.code), ''];
+  symbol({ symbol, text, detail: d, stage, quote: q }) {
     const parts = d.components && typeof d.components === 'object' ? Object.entries(d.components) : [];
     this.dialogs.ask({
-      title: `${symbol}: ${name}`,
+      title: `${symbol}: ${stage.name}`,
       body: [
         facts([
-          ['Stage', `${sign} ${name}`, colour],
+          ['Stage', `${stage.sign} ${stage.name}`, toneColour(stage.tone)],
           ['Why', text],
           ['Gate', words(d.gate)],
           ['Direction', words(d.direction)],

@@ -1,6 +1,8 @@
 // @ts-check
 /**
- * Numbers, prices, times and ages as short text. What is not known is written – and never zero.
+ * Numbers, prices, times and ages as short text, as in streamer/words/figures.py: both pass the
+ * vectors in tests/streamer/words/vectors. An unknown value is written – and never zero. The page
+ * draws the minus sign as −, which screen readers read.
  */
 
 import { epoch } from './state.js';
@@ -11,24 +13,27 @@ export const UNKNOWN = '–';
 export const known = (value) =>
   typeof value === 'number' && Number.isFinite(value) ? value : null;
 
-/** @type {Map<string, Intl.NumberFormat>} */
-const formats = new Map();
+/**
+ * A number with so many decimals; a tie goes to the even digit, as in Python.
+ * @param {number} n @param {number} decimals
+ */
+function fixed(n, decimals) {
+  const text = n.toFixed(decimals);
+  // An odd multiple of half a unit is a tie, and exact in binary only with this power of two.
+  if ((Math.abs(n) * 2 ** (decimals + 1)) % 2 !== 1 || '02468'.includes(text.slice(-1))) return text;
+  return (n - Math.sign(n) * 0.5 * 10 ** -decimals).toFixed(decimals);
+}
 
-/** @param {unknown} value @param {number} [decimals] @param {boolean} [sign] */
+const THOUSANDS = /\B(?=(\d{3})+(?!\d))/g;
+
+/** `1234.5` as `1,234.50`; what rounds to zero has no sign. @param {unknown} value @param {number} [decimals] @param {boolean} [sign] */
 export function number(value, decimals = 0, sign = false) {
   const n = known(value);
   if (n === null) return UNKNOWN;
-  const key = `${decimals}${sign}`;
-  let format = formats.get(key);
-  if (!format) {
-    format = new Intl.NumberFormat('en-US', {
-      minimumFractionDigits: decimals,
-      maximumFractionDigits: decimals,
-      signDisplay: sign ? 'always' : 'negative',
-    });
-    formats.set(key, format);
-  }
-  return format.format(n).replace('-', '\u2212');
+  const [whole, part] = fixed(Math.abs(n), decimals).split('.');
+  const text = whole.replace(THOUSANDS, ',') + (part ? `.${part}` : '');
+  if (!/[1-9]/.test(text)) return text;
+  return (n < 0 ? '\u2212' : sign ? '+' : '') + text;
 }
 
 /** Money with two decimals; from a million on without. @param {unknown} value @param {boolean} [sign] */
@@ -39,24 +44,36 @@ export const money = (value, sign = false) =>
 export const percent = (value, decimals = 1, sign = false) =>
   known(value) === null ? UNKNOWN : `${number(value, decimals, sign)}%`;
 
-/** A price with the symbol's own digits; 0 (no stop, no target) is not a price. @param {unknown} value @param {unknown} [digits] */
+/** Digits at most of a price whose symbol's decimals are unknown. */
+const SIGNIFICANT = 8;
+
+/**
+ * Decimals of a price whose symbol's decimals are unknown: as many as are usual for its size, and
+ * more where it was sent with more.
+ * @param {number} n
+ */
+export function priceDecimals(n) {
+  const size = Math.abs(n);
+  const usual = size < 20 ? 5 : size < 500 ? 3 : 2;
+  const whole = size >= 1 ? String(Math.floor(size)).length : 0;
+  const most = Math.max(0, SIGNIFICANT - whole);
+  const sent = (size.toFixed(most).split('.')[1] ?? '').replace(/0+$/, '');
+  return Math.max(usual, sent.length);
+}
+
+/** A price with the symbol's own decimals; 0 (no stop, no target) is not a price. @param {unknown} value @param {unknown} [digits] */
 export function price(value, digits) {
   const n = known(value);
   if (n === null || n === 0) return UNKNOWN;
-  if (typeof digits === 'number' && Number.isInteger(digits) && digits >= 0 && digits <= 10) {
-    return n.toFixed(digits);
-  }
-  return n.toFixed(decimals(n));
+  const own = typeof digits === 'number' && Number.isInteger(digits) && digits >= 0 && digits <= 10;
+  return fixed(n, own ? digits : priceDecimals(n));
 }
 
-/** Decimals that show a price as it was sent. @param {number} n */
-const decimals = (n) => Math.max((String(n).split('.')[1] ?? '').length, Math.abs(n) < 20 ? 4 : 2);
-
-/** @param {unknown} value */
+/** A volume: two decimals, more only where it has them. @param {unknown} value */
 export function lots(value) {
   const n = known(value);
   if (n === null) return UNKNOWN;
-  return Math.abs(n * 100 - Math.round(n * 100)) < 1e-6 ? n.toFixed(2) : String(n);
+  return Math.abs(n * 100 - Math.round(n * 100)) < 1e-6 ? fixed(n, 2) : String(Number(n.toPrecision(10)));
 }
 
 /** `▲` for more than zero, `▼` for less: the sign without colour. @param {unknown} value */

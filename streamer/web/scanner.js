@@ -5,34 +5,11 @@ import { byId, el, setAttribute, setText } from './dom.js';
 import { UNKNOWN, age, countdown, known, number, price, words } from './format.js';
 import { epoch } from './state.js';
 import { LiveTable } from './table.js';
+import { nearness, stageOf, toneColour } from './words.js';
 
 /** @typedef {import('./state.js').Wire} Wire */
 /** @typedef {import('./link.js').FeedLink} FeedLink */
-/** @typedef {{symbol: string, text: string, detail: Wire, quote: Wire}} Row */
-
-/** Codes of the scan: sign, name, colour. The order is the closeness to a trade. @type {Record<string, [string, string, string]>} */
-export const STAGES = {
-  CANDIDATE: ['◆', 'TRADE', 'up'],
-  RISK: ['■', 'RISK', 'warn'],
-  BLOCKED: ['■', 'BLOCK', 'warn'],
-  COOLDOWN: ['…', 'COOL', 'warn'],
-  COST: ['■', 'COST', 'warn'],
-  SPREAD: ['■', 'SPREAD', 'warn'],
-  OK: ['□', 'OK', 'accent'],
-  SCORE: ['□', 'SCORE', 'accent'],
-  REGIME: ['□', 'REGIME', 'accent'],
-  NEWS: ['!', 'NEWS', 'warn'],
-  SESSION: ['✕', 'OFF', 'dim'],
-  PAUSED: ['‖', 'PAUSED', 'warn'],
-  DATA: ['?', 'DATA', 'error'],
-  TERMINAL: ['✕', 'TERM', 'error'],
-  ERROR: ['!', 'ERROR', 'error'],
-};
-const ORDER = Object.keys(STAGES).reverse();
-/** @param {Row} row */
-const stage = (row) => (Object.hasOwn(STAGES, row.detail.code) ? STAGES[row.detail.code] : ['?', words(row.detail.code), 'dim']);
-/** First the stage, within it the score. @param {Row} row */
-const nearness = (row) => ORDER.indexOf(row.detail.code) * 1000 + (known(row.detail.score) ?? 0);
+/** @typedef {{symbol: string, text: string, detail: Wire, stage: import('./words.js').Stage, quote: Wire}} Row */
 
 /** @param {Row} row */
 function score(row) {
@@ -51,7 +28,7 @@ export class ScannerView {
       byId('scanner-table'),
       /** @type {import('./table.js').Column<Row>[]} */ ([
         { title: 'Symbol', head: true, text: (r) => r.symbol, sort: (r) => r.symbol },
-        { title: 'Stage', text: (r) => `${stage(r)[0]} ${stage(r)[1]}`, tone: (r) => stage(r)[2], sort: nearness, cls: 'num-down' },
+        { title: 'Stage', text: (r) => `${r.stage.sign} ${r.stage.name}`, tone: (r) => toneColour(r.stage.tone), sort: (r) => nearness(r.stage, known(r.detail.score)), cls: 'num-down' },
         { title: 'Score', cls: 'num p2', text: score, sort: (r) => known(r.detail.score) },
         { title: 'Why', cls: 'why', text: (r) => r.text },
         { title: 'Spread', cls: 'num p3', text: (r) => number(r.detail.spread), sort: (r) => known(r.detail.spread) },
@@ -75,12 +52,11 @@ export class ScannerView {
   rows(link) {
     const { symbols = {}, details = {} } = link.reducer.scan_summary;
     const names = new Set([...Object.keys(symbols), ...Object.keys(details)]);
-    return [...names].map((symbol) => ({
-      symbol,
-      text: words(symbols[symbol] ?? details[symbol]?.gate ?? ''),
-      detail: details[symbol] && typeof details[symbol] === 'object' ? details[symbol] : {},
-      quote: link.reducer.quotes[symbol] ?? {},
-    }));
+    return [...names].map((symbol) => {
+      const detail = details[symbol] && typeof details[symbol] === 'object' ? details[symbol] : {};
+      const text = words(symbols[symbol] ?? detail.gate ?? '');
+      return { symbol, text, detail, stage: stageOf(detail), quote: link.reducer.quotes[symbol] ?? {} };
+    });
   }
 
   /** @param {FeedLink} link */
@@ -88,7 +64,7 @@ export class ScannerView {
     this.link = link;
     const wanted = this.filter.value.trim().toLowerCase();
     const rows = this.rows(link);
-    const shown = rows.filter((r) => `${r.symbol} ${stage(r)[1]} ${r.text}`.toLowerCase().includes(wanted));
+    const shown = rows.filter((r) => `${r.symbol} ${r.stage.name} ${r.text}`.toLowerCase().includes(wanted));
     this.table.setEmpty(rows.length ? 'No symbol fits the filter.' : 'No scan yet.');
     this.table.update(shown);
     this.drawFunnel(link, rows);

@@ -1,187 +1,122 @@
 // @ts-check
-/** Feed events in words: a short tag, how much it matters, and one line of text for each. */
+/**
+ * Events, stages, modes and limits in words: the table of words.json, as streamer/words reads it.
+ * Both pass the vectors in tests/streamer/words/vectors.
+ */
 
-import { UNKNOWN, known, lots, money, number, price, wholeAge, words } from './format.js';
+import { known, words } from './format.js';
+import { valueAt, writeText } from './sentences.js';
+import table from './words.json' with { type: 'json' };
 
 /** @typedef {import('./state.js').Wire} Wire */
+/** @typedef {{when: Record<string, string | boolean | null | string[]>, level?: Level, text?: import('./sentences.js').Part[]}} Case */
+/**
+ * @typedef {{name: string, tag: string, level?: Level, tone?: string, cases?: Case[],
+ *   text: import('./sentences.js').Part[]}} EventWords
+ */
+/** @typedef {{stage: string, sign: string, name: string, tone: string, of?: {code: string, gate: string}}} Stage */
 
 export const LEVELS = /** @type {const} */ (['debug', 'info', 'warn', 'error']);
 /** @typedef {typeof LEVELS[number]} Level */
 
-/** @type {Record<string, string>} */
-const TAGS = {
-  SCAN_START: 'SCAN',
-  SCAN_SUMMARY: 'SCAN',
-  TRADE_EXECUTION: 'FILL',
-  POSITION_OPENED: 'OPEN',
-  POSITION_MODIFIED: 'MODIFY',
-  POSITION_CLOSED: 'CLOSE',
-  ORDER_UPDATE: 'ORDER',
-  BOT_STATUS: 'BOT',
-  TERMINAL_STATUS: 'TERM',
-  RISK_ALERT: 'RISK',
-  TRAINER_STATUS: 'TRAIN',
-  MODEL_SWAPPED: 'MODEL',
-  COMMAND_AUDIT: 'CMD',
-  RESEARCH_START: 'RESEARCH',
-  RESEARCH_RESULT: 'RESEARCH',
-  CRITIC_REVIEW: 'CRITIC',
-  STAT_ARB_HEDGE: 'ARB',
-  STAT_ARB_FLATTEN: 'ARB',
-};
+const FOREIGN_MAX = 2000;
+const TAG_MAX = 6;
+const STAGE_MAX = 8;
 
-/** @type {Record<string, string>} */
-export const CLOSE_REASON = {
-  sl: 'stop hit',
-  tp: 'target hit',
-  stop_out: 'STOP OUT',
-  strategy: 'by the strategy',
-  operator: 'by hand',
-  external: 'from outside',
-};
+const EVENTS = new Map(Object.entries(/** @type {Record<string, EventWords>} */ (/** @type {unknown} */ (table.events))));
 
 /** @param {Wire} event */
+const eventType = ({ type }) => (typeof type === 'string' && type ? type : '?');
+/** @param {Wire} event */
+const wordsOf = (event) => EVENTS.get(eventType(event));
+
+/** Whether the fields of an event have the values of a case. @param {Case} rule @param {Wire} event */
+const fits = (rule, event) =>
+  Object.entries(rule.when).every(([path, wanted]) => {
+    const value = valueAt(event, path) ?? null;
+    return Array.isArray(wanted) ? wanted.includes(value) : value === wanted;
+  });
+
+/** What a trader calls the event. @param {Wire} event */
+export const name = (event) => wordsOf(event)?.name ?? eventType(event);
+
+/** At most six letters that name the kind. @param {Wire} event */
 export const tag = (event) =>
-  Object.hasOwn(TAGS, event.type) ? TAGS[event.type] : words(event.type).replaceAll('_', ' ').slice(0, 8);
+  wordsOf(event)?.tag ?? eventType(event).replaceAll('_', ' ').slice(0, TAG_MAX).trim();
 
 /** Whether a terminal's status says that it is being reached for the first time. @param {Wire | null} status */
 export const connecting = (status) => status?.last_error?.code === 'STARTING';
 
-/** @param {Wire} event @returns {Level} */
+/** How much an event matters. @param {Wire} event @returns {Level} */
 export function level(event) {
-  switch (event.type) {
-    case 'SCAN_START':
-      return 'debug';
-    case 'BOT_STATUS':
-      return event.state === 'error' ? 'error' : ['halted', 'paused'].includes(event.state) ? 'warn' : 'debug';
-    case 'TERMINAL_STATUS':
-      if (connecting(event)) return 'info';
-      return event.state === 'disconnected' ? 'error' : event.state === 'stale' ? 'warn' : 'info';
-    case 'ORDER_UPDATE':
-      // The deal itself comes as TRADE_EXECUTION.
-      if (event.kind === 'market' && ['placed', 'filled'].includes(event.status)) return 'debug';
-      return ['rejected', 'unknown'].includes(event.status) ? 'error' : 'info';
-    case 'RISK_ALERT':
-      return event.level === 'critical' ? 'error' : event.level === 'warning' ? 'warn' : 'info';
-    case 'POSITION_CLOSED':
-      return event.close_reason === 'stop_out' ? 'error' : 'info';
-    case 'COMMAND_AUDIT':
-      return event.state === 'given' ? 'debug' : event.ok === false ? 'warn' : 'info';
-  }
-  return /ERROR|FAIL/.test(String(event.type)) ? 'error' : 'info';
+  const entry = wordsOf(event);
+  if (!entry) return table.errors_contain.some((part) => eventType(event).includes(part)) ? 'error' : 'info';
+  return entry.cases?.find((rule) => rule.level && fits(rule, event))?.level ?? entry.level ?? 'info';
 }
 
-/** @param {unknown} value */
-const reason = (value) =>
-  value && typeof value === 'object'
-    ? words(/** @type {Wire} */ (value).text ?? /** @type {Wire} */ (value).code)
-    : value ? words(value) : '';
-/** @param {...(string | false | null | undefined)} parts */
-const join = (...parts) => parts.filter(Boolean).join('  ');
-/** @param {Wire} e */
-const what = (e) => `${words(e.symbol)} ${words(e.direction)}`;
-/** @param {Wire} e */
-const ticket = (e) => known(e.ticket) !== null && `#${e.ticket}`;
-/** @param {string} label @param {unknown} value */
-const atLevel = (label, value) => Boolean(known(value)) && `${label} ${price(value)}`;
-/** @param {string} label @param {unknown} from @param {unknown} to */
-const change = (label, from, to) =>
-  to !== null && to !== undefined && from !== to && `${label} ${price(from)} → ${price(to)}`;
-
-/** @type {Record<string, (e: Wire) => string>} */
-const WRITERS = {
-  SCAN_START: (e) => `${words(e.count)} symbols: scan started`,
-  SCAN_SUMMARY: (e) => {
-    const found = Object.entries(e.details ?? {})
-      .filter(([, d]) => d?.code === 'CANDIDATE')
-      .map(([symbol, d]) => `${symbol} ${d.direction ?? ''}`.trim());
-    const n = e.candidates;
-    return join(
-      `${words(e.count)} symbols, ${n === 0 ? 'no candidate' : `${words(n)} candidate${n === 1 ? '' : 's'}`}`,
-      found.length > 0 && found.join(', '),
-      known(e.duration_ms) !== null && `${number(e.duration_ms)} ms`,
-    );
-  },
-  TRADE_EXECUTION: (e) =>
-    join(
-      `${what(e)} ${lots(e.lot)} @ ${price(e.price)}`,
-      known(e.slippage) !== null && `slip ${number(e.slippage, 1, true)} points`,
-      known(e.score) !== null && `score ${number(e.score)}`,
-      ticket(e),
-    ),
-  POSITION_OPENED: (e) =>
-    join(
-      `${what(e)} ${lots(e.volume)} @ ${price(e.entry_price)}`,
-      atLevel('sl', e.sl_price),
-      atLevel('tp', e.tp_price),
-      known(e.initial_risk) !== null && `risk ${money(e.initial_risk)}`,
-      ticket(e),
-    ),
-  POSITION_MODIFIED: (e) =>
-    join(
-      words(e.symbol),
-      change('SL', e.old_sl_price, e.sl_price),
-      change('TP', e.old_tp_price, e.tp_price),
-      known(e.old_volume) !== null && e.old_volume !== e.volume && `lots ${lots(e.old_volume)} → ${lots(e.volume)}`,
-      known(e.profit) !== null && `realised ${money(e.profit, true)}`,
-      e.reason && words(e.reason),
-      ticket(e),
-    ),
-  POSITION_CLOSED: (e) =>
-    join(
-      `${what(e)} ${lots(e.volume)}`,
-      money(e.profit, true),
-      known(e.r_multiple) !== null && `${number(e.r_multiple, 1, true)} R`,
-      `${Object.hasOwn(CLOSE_REASON, e.close_reason) ? CLOSE_REASON[e.close_reason] : ''}${
-        known(e.duration_s) !== null ? ` after ${wholeAge(e.duration_s)}` : ''}`.trim(),
-      ticket(e),
-    ),
-  ORDER_UPDATE: (e) =>
-    join(
-      `${what(e)} ${words(e.kind)} ${lots(e.volume)}${known(e.price) ? ` @ ${price(e.price)}` : ''}`,
-      words(e.status).toUpperCase(),
-      e.reason && words(e.reason),
-      e.status === 'rejected' && known(e.retcode) !== null && `(${e.retcode})`,
-      atLevel('sl', e.sl),
-      atLevel('tp', e.tp),
-      known(e.order) !== null && `#${e.order}`,
-    ),
-  BOT_STATUS: (e) => `${words(e.state)}${reason(e.reason) && `: ${reason(e.reason)}`}`,
-  TERMINAL_STATUS: (e) =>
-    connecting(e) ? `${words(e.backend)} terminal: ${reason(e.last_error)}` : `${words(e.backend)} terminal ${words(e.state)}${
-      reason(e.last_error) ? `: ${reason(e.last_error)}` : e.market ? ` (${words(e.market)})` : ''}`,
-  RISK_ALERT: (e) => words(e.text ?? e.code),
-  COMMAND_AUDIT: (e) =>
-    `${join(words(e.name), ...Object.entries(e.args ?? {}).filter(([k]) => k !== 'expect').map(([k, v]) => `${k}=${words(v)}`)).replaceAll('  ', ' ')} by ${words(e.actor)}: ${
-      e.state === 'given' ? 'given' : e.ok ? 'done' : `refused${e.error?.message ? ` (${words(e.error.message)})` : ''}`}`,
-  TRAINER_STATUS: (e) =>
-    join(words(e.state), known(e.progress) !== null && e.progress <= 1 && `${number(e.progress * 100)}%`, e.text && words(e.text)),
-  MODEL_SWAPPED: (e) => `${words(e.model)} takes over  ${metrics(e.metrics)}`,
-  RESEARCH_RESULT: (e) => `${words(e.symbol)} ${words(e.action)} ${number(e.confidence)}%: ${words(e.reason)}`,
-  CRITIC_REVIEW: (e) => `${words(e.symbol)} ${number(e.score, 1)}/10: ${words(e.lesson)}`,
-  STAT_ARB_HEDGE: (e) => `${words(e.symbol)}: ${words(e.message)}`,
-  STAT_ARB_FLATTEN: (e) => `${words(e.symbol)}: ${words(e.message)}`,
-};
-
-/** @param {unknown} value */
-const metrics = (value) =>
-  value && typeof value === 'object'
-    ? Object.entries(value).map(([k, v]) => `${k} ${known(v) === null ? UNKNOWN : number(v, 2)}`).join('  ')
-    : '';
-
-/** One line that says what happened, in the words of a trader. @param {Wire} event */
+/** One line that says what happened. @param {Wire} event */
 export function text(event) {
-  if (Object.hasOwn(WRITERS, event.type)) return WRITERS[event.type](event);
+  const entry = wordsOf(event);
+  if (entry) return writeText(entry.cases?.find((rule) => rule.text && fits(rule, event))?.text ?? entry.text, event);
   const { type, timestamp, seq, ...rest } = event;
-  return `${words(type)} ${JSON.stringify(rest).slice(0, 2000)}`;
+  return `${eventType(event)} ${JSON.stringify(rest).slice(0, FOREIGN_MAX)}`;
 }
+
+/** What an event is about, for its colour. @param {Wire} event */
+export const tone = (event) => wordsOf(event)?.tone ?? 'quiet';
 
 /** Which of the page's colours an event has. @param {Wire} event */
 export function colour(event) {
   const grade = level(event);
   if (grade === 'error' || grade === 'warn') return grade;
+  const about = tone(event);
+  if (about !== 'result') return about === 'quiet' ? 'dim' : 'accent';
   const profit = known(event.profit);
-  if (event.type === 'POSITION_CLOSED' && profit !== null) return profit >= 0 ? 'up' : 'down';
-  if (['TRADE_EXECUTION', 'POSITION_OPENED', 'ORDER_UPDATE'].includes(event.type)) return 'accent';
-  return 'dim';
+  return profit === null ? 'dim' : profit >= 0 ? 'up' : 'down';
+}
+
+/** From the nearest to a trade to the farthest. @type {Stage[]} */
+export const STAGES = table.stages;
+
+/**
+ * The stage of a symbol by the detail of its scan. A code that is not in the table is a stage of
+ * its own, with an unknown sign.
+ * @param {Wire} detail @returns {Stage}
+ */
+export function stageOf({ code, gate }) {
+  const found = STAGES.find(({ of }) => of && of.code === code && of.gate === gate) ?? STAGES.find(({ stage }) => stage === code);
+  if (found) return found;
+  const foreign = typeof code === 'string' ? code : '';
+  return foreign ? { ...table.unknown_stage, stage: foreign, name: foreign.slice(0, STAGE_MAX) } : table.unknown_stage;
+}
+
+/** How close to a trade: first the stage, within it the score. @param {Stage} stage @param {number | null} score */
+export const nearness = (stage, score) => {
+  const at = STAGES.findIndex((one) => one.stage === stage.stage);
+  return (at < 0 ? -1 : STAGES.length - 1 - at) * 1000 + (score ?? 0);
+};
+
+/** The page's colour of a tone of the table. @param {string} of */
+export const toneColour = (of) => ({ info: 'accent', crit: 'error' })[of] ?? of;
+
+/** What a mode is called. @param {unknown} mode */
+export const modeName = (mode) =>
+  Object.hasOwn(table.modes, String(mode))
+    ? table.modes[/** @type {keyof typeof table.modes} */ (mode)]
+    : words(mode).toUpperCase();
+
+/** What a risk limit is called. @param {string} limit */
+export const limitName = (limit) =>
+  Object.hasOwn(table.limits, limit)
+    ? table.limits[/** @type {keyof typeof table.limits} */ (limit)].name
+    : sentenceCase(limit.replaceAll('_', ' '));
+
+/** @param {string} text */
+const sentenceCase = (text) => text.slice(0, 1).toUpperCase() + text.slice(1).toLowerCase();
+
+/** How near a limit is: '', 'ok', 'warn' or 'crit'. @param {number | null} value @param {number | null} limit */
+export function limitGrade(value, limit) {
+  if (value === null || !limit) return '';
+  const share = Math.abs(value) / Math.abs(limit);
+  return share >= table.limit_shares.crit ? 'crit' : share >= table.limit_shares.warn ? 'warn' : 'ok';
 }

@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from streamer.words.limits import grade, limit_words
+
 from ..render import format as f
 from ..render.lines import Line, Part, fit_line, line_width, pack
 from ..session.view import View, tone, word
 from .base import LineView, Styled
-
-LIMIT_NAMES = {
-    "daily_loss": ("Daily loss", "Day"),
-    "drawdown": ("Drawdown", "DD"),
-    "open_positions": ("Positions", "Pos"),
-    "exposure": ("Exposure", "Exp"),
-    "trades_per_day": ("Trades today", "Trades"),
-    "margin_level": ("Margin", "Margin"),
-    "consecutive_losses": ("Losses in a row", "Losses"),
-}
-NEAR, CLOSE_BY = 0.6, 0.85
-"""Shares of a limit from which it is told in yellow and in red."""
 
 
 def _part(long: str, short: str, value: Line, rank: int) -> Part:
@@ -54,15 +44,7 @@ def _drawdown(view: View, *, with_limit: bool) -> Line:
     text = f.percent(now)
     if top and with_limit:
         text += f" of {f.percent(top)}"
-    return [(text, grade(now, top) if top else "text")]
-
-
-def grade(value: float | None, limit: float | None) -> str:
-    """The style of a value on its way to a limit."""
-    if value is None or not limit:
-        return "dim"
-    share = abs(value) / abs(limit)
-    return "crit" if share >= CLOSE_BY else "warn" if share >= NEAR else "ok"
+    return [(text, (grade(now, top) or "dim") if top else "text")]
 
 
 def money_line(view: View, cells: int, *, alone: bool) -> Line:
@@ -98,7 +80,7 @@ def money_line(view: View, cells: int, *, alone: bool) -> Line:
 def _limit(name: str, limit: dict[str, Any], view: View) -> Part:
     value, top, unit = f.known(limit.get("value")), f.known(limit.get("limit")), limit.get("unit")
     unit = unit if isinstance(unit, str) else ""
-    long, short = LIMIT_NAMES.get(name, (name.replace("_", " ").capitalize(), name[:8]))
+    words = limit_words(name)
 
     def amount(number: float | None) -> str:
         if unit == "%":  # rounded as on the line above
@@ -107,7 +89,7 @@ def _limit(name: str, limit: dict[str, Any], view: View) -> Part:
             return f.UNKNOWN if number is None else f"{number:g}"
         return view.cash(number)
 
-    style = grade(value, top)
+    style = grade(value, top) or "dim"
     text = f"{amount(value)} of {amount(top)}"
     tight = f"{amount(value)}/{amount(top)}"
 
@@ -121,10 +103,10 @@ def _limit(name: str, limit: dict[str, Any], view: View) -> Part:
     spare: Line = [] if left is None else [(f"  {view.cash(left)} left", "dim")]
     return Part(
         (
-            [(f"{word(long, 20)} ", "dim"), *meter(10), (f" {text}", value_style), *spare],
-            [(f"{word(long, 20)} ", "dim"), *meter(10), (f" {text}", value_style)],
-            [(f"{word(short, 12)} ", "dim"), *meter(6), (f" {tight}", value_style)],
-            [(f"{word(short, 12)} ", "dim"), (tight, value_style)],
+            [(f"{word(words.name, 20)} ", "dim"), *meter(10), (f" {text}", value_style), *spare],
+            [(f"{word(words.name, 20)} ", "dim"), *meter(10), (f" {text}", value_style)],
+            [(f"{word(words.short, 12)} ", "dim"), *meter(6), (f" {tight}", value_style)],
+            [(f"{word(words.short, 12)} ", "dim"), (tight, value_style)],
         ),
         2,
     )

@@ -56,12 +56,12 @@ class EventsPanel(TablePanel[LogLine]):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.least = describe.INFO
+        self.least: describe.Level = describe.INFO
         self._wanted: object = None
 
     def next_level(self) -> str:
         """Show one level less; after the last one, everything."""
-        self.least = (self.least + 1) % len(describe.LEVELS)
+        self.least = describe.Level((self.least + 1) % len(describe.LEVELS))
         self.recollect()
         return describe.LEVELS[self.least]
 

@@ -6,6 +6,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from streamer.words.sentences import close_reason
+
 from ..render import format as f
 from ..render.chart import Level
 from ..render.lines import Line, Part
@@ -16,7 +18,6 @@ from .table import TablePanel
 
 OPEN, PENDING, CLOSED = "open", "pending", "closed"
 PENDING_KIND = {"limit": "LIMIT", "stop": "STOP", "stop_limit": "ST-LIM"}
-CLOSED_BY = {"strategy": "bot", "operator": "hand", "external": "out", "stop_out": "S/O"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,8 @@ def _side_cell(row: Row, view: View, cells: int) -> Line:
 def _bar_cell(row: Row, view: View, cells: int) -> Line:
     cells = cells or 9
     if row.kind == CLOSED:
-        why = str(row.get("close_reason"))
-        return [("closed " + CLOSED_BY.get(why, word(why, 8)), "dim")]
+        reason = close_reason(row.get("close_reason"))
+        return [("closed" if reason is None else f"closed {word(reason.short, 8)}", "dim")]
     if row.kind == PENDING:
         return _distance(row)
     if not f.known(row.sl):

@@ -7,6 +7,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from streamer.words.stages import STAGES, nearness, stage_of
+from streamer.words.table import Stage
+
 from ..render import format as f
 from ..render.chart import Level
 from ..render.lines import Line, Part, width
@@ -15,40 +18,14 @@ from .columns import Column
 from .symbol_chart import CHART_ROWS, chart
 from .table import TablePanel
 
-STAGES: dict[str, tuple[str, str, str]] = {
-    # stage: (sign, name, style); the order is the closeness to a trade
-    "CANDIDATE": ("◆", "TRADE", "up"),
-    "RISK": ("■", "RISK", "warn"),
-    "BLOCKED": ("■", "BLOCK", "warn"),
-    "COOLDOWN": ("…", "COOL", "warn"),
-    "COST": ("■", "COST", "warn"),
-    "SPREAD": ("■", "SPREAD", "warn"),
-    "OK": ("□", "OK", "info"),
-    "ML": ("□", "ML", "info"),
-    "TRIGGER": ("□", "TRIGGER", "info"),
-    "SCORE": ("□", "SCORE", "info"),
-    "REGIME": ("□", "REGIME", "info"),
-    "NEWS": ("!", "NEWS", "warn"),
-    "SESSION": ("✕", "OFF", "dim"),
-    "PAUSED": ("‖", "PAUSED", "warn"),
-    "DATA": ("?", "DATA", "crit"),
-    "TERMINAL": ("✕", "TERM", "crit"),
-    "ERROR": ("!", "ERROR", "crit"),
-}
-UNKNOWN_STAGE = ("?", "?", "dim")
-_OF_GATE = {"trigger": "TRIGGER", "probability": "ML"}
-"""Gates that share the code SCORE, though the score is good: they are stages of their own."""
 
-
-def stage(detail: dict[str, Any]) -> str:
-    """Where a symbol stands: the code of its reason, told apart by the gate where that helps."""
+def stage(detail: dict[str, Any]) -> Stage:
+    """Where a symbol is: the code of its reason, told apart by the gate where that helps."""
     code, gate = detail.get("code"), detail.get("gate")
-    if code == "SCORE" and isinstance(gate, str):
-        return _OF_GATE.get(gate, "SCORE")
-    return code if isinstance(code, str) else ""
+    return stage_of(
+        code if isinstance(code, str) else None, gate if isinstance(gate, str) else None
+    )
 
-
-_NEARNESS = {code: i for i, code in enumerate(reversed(STAGES))}
 
 GRADE_S = 60.0
 """A last tick older than this at the scan is told as old."""
@@ -64,7 +41,7 @@ class Row:
     quote: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def stage(self) -> str:
+    def stage(self) -> Stage:
         return stage(self.detail)
 
     @property
@@ -82,14 +59,8 @@ def levels(row: Row) -> list[Level]:
     return [Level(n, v, style) for n, key, style in found if (v := f.known(row.detail.get(key)))]
 
 
-def nearness(row: Row) -> float:
-    """How close to a trade: first the stage, within it the score."""
-    return _NEARNESS.get(row.stage, -1) * 1000 + (row.score or 0.0)
-
-
 def _stage_cell(row: Row, view: View, cells: int) -> Line:
-    sign, name, style = STAGES.get(row.stage, UNKNOWN_STAGE)
-    return [(f"{sign} {name}", style)]
+    return [(f"{row.stage.sign} {row.stage.name}", row.stage.tone)]
 
 
 def _side_cell(row: Row, view: View, cells: int) -> Line:
@@ -121,7 +92,7 @@ def _why_cell(row: Row, view: View, cells: int) -> Line:
     text = word(row.text, 200)
     if width(text) > cells > 0 and text.endswith(")"):
         text = text[:-1].partition("(")[2] or text
-    return [(text, STAGES.get(row.stage, UNKNOWN_STAGE)[2])]
+    return [(text, row.stage.tone)]
 
 
 def _spread(row: Row) -> float | None:
@@ -156,7 +127,14 @@ class ScannerPanel(TablePanel[Row]):
             0,
             value=lambda r, v: r.symbol,
         ),
-        Column("stage", "Stage", _stage_cell, 0, value=lambda r, v: nearness(r), falling=True),
+        Column(
+            "stage",
+            "Stage",
+            _stage_cell,
+            0,
+            value=lambda r, v: nearness(r.stage, r.score),
+            falling=True,
+        ),
         Column("side", "Side", _side_cell, 4, value=lambda r, v: r.detail.get("direction") or ""),
         Column("score", "Score", _score_cell, 1, "r", value=lambda r, v: r.score, falling=True),
         Column("meter", "", _meter_cell, 6, least=6, most=10, name="Score bar"),
@@ -241,24 +219,23 @@ class ScannerPanel(TablePanel[Row]):
             lines = chart(view, row.symbol, "M5", cells, min(rows - 1, 24), levels(row))
             if len(lines) > 1:
                 return [[], *lines]
-        codes = Counter(r.stage for r in self.rows)
-        if rows < len(codes) + 3 or not self.rows or cells < 30:
+        counts = Counter(r.stage.stage for r in self.rows)
+        if rows < len(counts) + 3 or not self.rows or cells < 30:
             return ()
         lines = [[], [("Where they stop", "head")]]
-        for code, (sign, name, style) in STAGES.items():
-            if codes[code]:
-                meter = f.gauge(codes[code], len(self.rows), min(40, cells - 20)).rstrip("·")
-                lines.append(
-                    [(f"{sign} {name:<8}", style), (meter, "chart"), (f" {codes[code]}", "text")]
-                )
+        for stage in STAGES.values():
+            if count := counts[stage.stage]:
+                meter = f.gauge(count, len(self.rows), min(40, cells - 20)).rstrip("·")
+                head = (f"{stage.sign} {stage.name:<8}", stage.tone)
+                lines.append([head, (meter, "chart"), (f" {count}", "text")])
         return lines
 
     def foot(self, view: View) -> Sequence[Part]:
-        codes = Counter(r.stage for r in self.rows)
+        counts = Counter(r.stage.stage for r in self.rows)
         parts = []
-        for code, (sign, name, style) in STAGES.items():
-            if codes[code]:
-                word_ = {"TRADE": "candidate"}.get(name, name.lower())
-                full: Line = [(f"{sign} {codes[code]}", style), (f" {word_}", "dim")]
-                parts.append(Part((full, [(f"{sign}{codes[code]}", style)]), 2))
+        for stage in STAGES.values():
+            if count := counts[stage.stage]:
+                name = {"TRADE": "candidate"}.get(stage.name, stage.name.lower())
+                full: Line = [(f"{stage.sign} {count}", stage.tone), (f" {name}", "dim")]
+                parts.append(Part((full, [(f"{stage.sign}{count}", stage.tone)]), 2))
         return parts

@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 
 from streamer.state.source import Wire
+from streamer.words.sentences import close_reason
+from streamer.words.stages import stage_of
 
 from ..panels.positions import OPEN, PENDING, Row, levels, r_now
-from ..panels.scanner import STAGES, UNKNOWN_STAGE, stage
+from ..panels.scanner import stage
 from ..panels.symbol_chart import chart
 from ..panels.trades import net
 from ..render import describe
@@ -263,7 +265,7 @@ class SymbolSheet(ChartSheet):
         detail: dict[str, Any] = found if isinstance(found, dict) else {}
         quote: Any = state.quotes.get(self.symbol) or {}
         digits = quote.get("digits")
-        sign, name, style = STAGES.get(stage(detail), UNKNOWN_STAGE)
+        reached = stage(detail)
         text = (scan.get("symbols") or {}).get(self.symbol)
         drawn = [
             Level(label, value, tint)
@@ -278,7 +280,7 @@ class SymbolSheet(ChartSheet):
                 drawn.append(Level(word(position.get("direction"), 4), value, "info"))
         height = max(8, min(20, rows - (14 if cells >= BROAD else 10)))
         lines: list[Line] = [
-            [(f"{sign} {name}", style), (f"  {word(text, 200)}", "text"),
+            [(f"{reached.sign} {reached.name}", reached.tone), (f"  {word(text, 200)}", "text"),
              (f"  scanned {f.whole_age(view.session.scan_age())} ago", "dim")],
             [("bid ", "dim"), (f.price(quote.get("bid"), digits), "bold"), ("  ask ", "dim"),
              (f.price(quote.get("ask"), digits), "bold"), ("  spread ", "dim"),
@@ -306,7 +308,7 @@ class SymbolSheet(ChartSheet):
         past = view.session.reasons.get(self.symbol)
         why: list[Line] = [[("Why not, scan by scan (newest first)", "head")]]
         for at, reason_code, reason in reversed(past or ()):
-            tint = STAGES.get(reason_code, UNKNOWN_STAGE)[2]
+            tint = stage_of(reason_code).tone
             why.append([(f"  {f.clock(at)} ", "faint"), (word(reason, 200), tint)])
         if cells >= BROAD:
             return [*lines, *beside([*setup, *components(view, parts, HALF)], why, HALF)]
@@ -365,7 +367,8 @@ class TradeSheet(ChartSheet):
         entry, out = (c.get(k) if f.known(c.get(k)) else told.get(k)
                       for k in ("entry_price", "exit_price"))  # fmt: skip
         r = f.known(c.get("r_multiple"))
-        why = describe.CLOSE_REASON.get(str(c.get("close_reason")), word(c.get("close_reason")))
+        ended = close_reason(c.get("close_reason"))
+        why = f.UNKNOWN if ended is None else word(ended.text)
         lines: list[Line] = [
             pair("Side", (f"{f.side(c.get('direction'))} {f.lots(c.get('volume'))} lots", "bold")),
             pair("Entry → exit", (f"{f.price(entry)} → ", "dim"), (f.price(out), "bold")),

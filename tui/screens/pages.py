@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
+from streamer.words.stages import STAGES, stage_of
+
 from ..app.actions import ACTIONS
 from ..panels.header import mode_badge
-from ..panels.scanner import STAGES, UNKNOWN_STAGE, stage
+from ..panels.scanner import stage
 from ..render import format as f
 from ..render.lines import Line, Piece, fit, fit_line, line_width, wrap
 from ..session import freshness
@@ -100,7 +102,7 @@ class FunnelSheet(Sheet):
         for symbol in texts:
             found = details.get(symbol)
             detail: dict[str, Any] = found if isinstance(found, dict) else {}
-            code = stage(detail) or "?"
+            code = stage(detail).stage or "?"
             gate = str(detail.get("gate") or code.lower())
             gates[gate] = code
             by_gate.setdefault(gate, []).append(str(symbol))
@@ -116,7 +118,7 @@ class FunnelSheet(Sheet):
                 continue
             stopped = len(by_gate[gate])
             left -= stopped
-            style = STAGES.get(gates[gate], UNKNOWN_STAGE)[2]
+            style = stage_of(gates[gate]).tone
             full = f.gauge(left, len(texts), bar).rstrip("·")
             lines.append(
                 [(f"{word(gate, 15):<16}", style), (f"{stopped:>8}", "text"),

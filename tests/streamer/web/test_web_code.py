@@ -39,6 +39,20 @@ def test_the_page_reduces_like_python() -> None:
     assert [result for result in results if result["wrong"]] == []
 
 
+def test_the_page_has_the_words_of_the_screen() -> None:
+    folder = ROOT / "tests/streamer/words/vectors"
+    done = subprocess.run(
+        [node(), str(HERE / "words_vectors.mjs"), str(WEB), str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *wrong, counted = [json.loads(line) for line in done.stdout.splitlines()]
+    assert wrong == []
+    assert counted["ran"] > 250
+
+
 def test_the_connection_resumes_backs_off_and_knows_when_to_stop() -> None:
     done = subprocess.run(
         [node(), "--test", "--test-reporter=tap", str(HERE / "web_link.mjs")],
@@ -60,7 +74,8 @@ def test_types_hold(tmp_path: Path) -> None:
             "noEmit": True,
             "strict": True,
             "target": "es2023",
-            "module": "es2022",
+            "module": "esnext",
+            "resolveJsonModule": True,
             "moduleResolution": "bundler",
             "lib": ["es2023", "dom", "dom.iterable"],
             "types": [],

@@ -101,7 +101,7 @@ async def test_events_time_kind_and_words_with_repeats_in_one_line(size: Any) ->
         assert body[-1].startswith("13:04:52 SCAN   8 symbols, 1 candidate")
         assert body[-1].endswith("(x2)")
         assert body[-2].startswith("13:04:00 ORDER  EURUSD SELL market 0.10  REJECTED INVALID_STO")
-        assert body[-3].startswith("13:02:11 MODIFY XAUUSD  SL 2337.2 → 2338.1  trailing")
+        assert body[-3].startswith("13:02:11 MODIFY XAUUSD  SL 2337.20 → 2338.10  trailing")
         told = sum(line.count for line in b.main.panels[2].rows)
         assert f"Events ({told})" in lines[0] or f"Events {told}]" in lines[0]
 

@@ -287,7 +287,7 @@ async def test_nothing_flashes_without_colour_or_over_ssh(
          describe.INFO, "XAUUSD BUY 0.20  +42.10  +0.9R  target hit after 7m04  #1"),
         ({"type": "POSITION_MODIFIED", "symbol": "XAUUSD", "direction": "BUY",
           "entry_price": 2340.5, "sl_price": 2340.6, "old_sl_price": 2338.1, "ticket": 1},
-         describe.INFO, "XAUUSD  SL 2338.1 → 2340.6  (no loss possible)  #1"),
+         describe.INFO, "XAUUSD  SL 2338.10 → 2340.60  (no loss possible)  #1"),
         ({"type": "ORDER_UPDATE", "order": None, "symbol": "EURUSD", "direction": "SELL",
           "kind": "market", "status": "rejected", "volume": 0.1, "retcode": 10016,
           "reason": "INVALID_STOPS"}, describe.ERROR,

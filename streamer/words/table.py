@@ -1,0 +1,120 @@
+"""The table of words as structs, read once from ``streamer/web/words.json``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+PATH = Path(__file__).resolve().parent.parent / "web" / "words.json"
+
+LevelName = Literal["debug", "info", "warn", "error"]
+EventTone = Literal["quiet", "trade", "change", "result"]
+"""What an event is about, for its colour: a trade, a change made to one, its result."""
+Tone = Literal["up", "warn", "info", "dim", "crit"]
+
+
+class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the table. A misspelt key is an error at once."""
+
+
+class TextPart(_Words, frozen=True):
+    """A part of a sentence that appears only for some events."""
+
+    text: str
+    changed: tuple[str, str] | None = None
+    """Fields with the value before and after: the part appears when they differ."""
+    locked: bool = False
+    """The part appears when the stop is beyond the entry, so that no loss is possible."""
+
+
+Text = tuple[str | TextPart, ...]
+"""The parts of a sentence; those that are not empty are joined by two spaces."""
+
+
+class EventCase(_Words, frozen=True):
+    """What is different for events whose fields have these values."""
+
+    when: dict[str, str | bool | tuple[str, ...] | None]
+    """Field (``last_error.code`` for one inside another) -> its value or values."""
+    level: LevelName | None = None
+    text: Text | None = None
+    alert: str | None = None
+    same: tuple[str, ...] | None = None
+
+
+class EventWords(_Words, frozen=True):
+    """How events of one type are called and described.
+
+    Each of level, text, alert and same is that of the first case that fits and has it.
+    """
+
+    name: str
+    tag: str
+    text: Text
+    level: LevelName = "info"
+    tone: EventTone = "quiet"
+    alert: str | None = None
+    """The sentence of an alert, for readers who see neither tag nor columns."""
+    same: tuple[str, ...] | None = None
+    """Fields that are equal in events that repeat each other; ``None``: none does."""
+    cases: tuple[EventCase, ...] = ()
+
+
+class CloseReasonWords(_Words, frozen=True):
+    """Why a position was closed: in words, and in one short word."""
+
+    text: str
+    short: str
+
+
+class StageOf(_Words, frozen=True):
+    """The code and the gate of a stage that shares its code with others."""
+
+    code: str
+    gate: str
+
+
+class Stage(_Words, frozen=True):
+    """One stage of a symbol on its way to a trade."""
+
+    stage: str
+    sign: str
+    name: str
+    tone: Tone
+    of: StageOf | None = None
+    """``None``: the code of the scan is the name of the stage."""
+
+
+class LimitWords(_Words, frozen=True):
+    """A risk limit's name, and a short one."""
+
+    name: str
+    short: str
+
+
+class LimitShares(_Words, frozen=True):
+    """The shares of a limit from which it is drawn in yellow and in red."""
+
+    warn: float
+    crit: float
+
+
+class WordTable(_Words, frozen=True):
+    """All of ``words.json``."""
+
+    about: str
+    events: dict[str, EventWords]
+    errors_contain: tuple[str, ...]
+    """An unknown event type that contains one of these is an error."""
+    close_reasons: dict[str, CloseReasonWords]
+    stages: tuple[Stage, ...]
+    """From the nearest to a trade to the farthest."""
+    unknown_stage: Stage
+    modes: dict[str, str]
+    limits: dict[str, LimitWords]
+    limit_shares: LimitShares
+
+
+TABLE = msgspec.json.decode(PATH.read_bytes(), type=WordTable)
