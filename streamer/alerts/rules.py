@@ -1,4 +1,6 @@
-"""Which events are told to people who do not look at the screen, and in which words.
+"""Which events become alerts to people who do not look at the screen.
+
+The sentences are those of ``streamer.words``.
 
 Pure: events and states go in, alerts come out. Delivery is ``alerts_delivery``'s.
 """
@@ -11,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..protocol.sanitise import clean
+from ..words import events
+from ..words.limits import limit_words
 from .settings import AlertSettings
 
 Level = Literal["info", "warning", "critical"]
@@ -63,31 +67,18 @@ class AlertRules:
     # -- events ---------------------------------------------------------------------------
 
     def _trade(self, event: Mapping[str, Any], *, opened: bool) -> Alert:
-        what = f"{_word(event.get('direction'))} {_word(event.get('symbol'))}"
-        if opened:
-            lots, price = _figure(event.get("lot")), _figure(event.get("price"))
-            text = f"opened {what} {lots} lots at {price}"
-        else:
-            text = f"closed {what} at {_figure(event.get('exit_price'))}"
-            reason = event.get("close_reason")
-            text += f" ({_word(reason)})" if reason else ""
-            r = event.get("r_multiple")
-            text += f", {_figure(r, '+.2f')} R" if r is not None else ""
-            text += f", result {self._money(event.get('profit'))}"
         ticket = event.get("deal") or event.get("ticket")
-        return Alert("trade", "info", f"trade:{opened}:{ticket}", text, event)
+        return Alert("trade", "info", f"trade:{opened}:{ticket}", self._text(event), event)
 
     def _status(self, event: Mapping[str, Any]) -> list[Alert]:
         state = str(event.get("state"))
         if state == self._bot or state in ("starting", "stopped"):
             return []
         before, self._bot = self._bot, state
-        reason = event.get("reason")
-        why = f": {_word(reason.get('text'))}" if isinstance(reason, Mapping) else ""
         if state == "halted" and self.settings.halted:
-            return [Alert("halted", "critical", "bot:halted", f"the bot is halted{why}", event)]
+            return [Alert("halted", "critical", "bot:halted", self._text(event), event)]
         if state == "error" and self.settings.errors:
-            return [Alert("error", "critical", "bot:error", f"the bot fails{why}", event)]
+            return [Alert("error", "critical", "bot:error", self._text(event), event)]
         if before == "halted" and self.settings.halted:
             return [Alert("halted", "warning", "bot:on", f"no longer halted: {state}", event)]
         return []
@@ -96,18 +87,14 @@ class AlertRules:
         level, code = event.get("level"), str(event.get("code"))
         if level not in ("warning", "critical") or code.startswith("ALERT_"):
             return []
-        text = _word(event.get("text") or code)
-        return [Alert("error", "critical" if level == "critical" else "warning", code, text, event)]
+        grade: Level = "critical" if level == "critical" else "warning"
+        return [Alert("error", grade, code, self._text(event), event)]
 
     def _order(self, event: Mapping[str, Any]) -> Alert:
         status = str(event.get("status"))
-        why = event.get("reason")
-        text = (
-            f"order {_word(event.get('direction'))} {_word(event.get('symbol'))} "
-            f"{_figure(event.get('volume'))} lots: {status}" + (f", {_word(why)}" if why else "")
-        )
-        key = f"order:{status}:{event.get('symbol')}:{why}"
-        return Alert("error", "critical" if status == "unknown" else "warning", key, text, event)
+        key = f"order:{status}:{event.get('symbol')}:{event.get('reason')}"
+        grade: Level = "critical" if status == "unknown" else "warning"
+        return Alert("error", grade, key, self._text(event), event)
 
     def _limits(self, event: Mapping[str, Any]) -> list[Alert]:
         near = self.settings.limit_near_pct
@@ -126,7 +113,7 @@ class AlertRules:
             if share >= near and name not in self._near:
                 self._near.add(name)
                 unit = _word(limit.get("unit"))
-                text = f"{share:.0f}% of the limit {_word(name).replace('_', ' ')} is used up"
+                text = f"{_word(limit_words(str(name)).name)}: {share:.0f}% of the limit is used up"
                 if not self.settings.hide_money or unit == "%":
                     text += f" ({value:g} of {bound:g} {unit})"
                 found.append(Alert("limit", "warning", f"limit:{name}", text, event))
@@ -175,21 +162,15 @@ class AlertRules:
             self._journal = journal or ""
         return found
 
-    def _money(self, value: Any) -> str:
-        return "•••" if self.settings.hide_money else _figure(value, "+,.2f")
+    def _text(self, event: Mapping[str, Any]) -> str:
+        """The sentence of the word table about an event."""
+        return _word(events.alert(event, mask=self.settings.hide_money))
 
 
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
-
-
-def _figure(value: Any, form: str = "g") -> str:
-    number = _number(value)
-    if number is None:
-        return "?"
-    return f"{number:.10g}" if form == "g" else format(number, form)
 
 
 def _word(value: Any) -> str:

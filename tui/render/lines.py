@@ -1,8 +1,8 @@
 """Lines of styled text: what every panel and screen is made of before it is painted.
 
 A piece is (text, style name); a line is a list of pieces. Styles are names until the last
-step, so that lines are built and tested without a screen. Text is only ever text here: no
-markup is read, and control bytes are replaced.
+step (``theme.Ink``), so that lines are built and tested without a screen. Text is only ever text
+here: no markup is read.
 """
 
 from __future__ import annotations
@@ -11,11 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
-from rich.segment import Segment
-from rich.style import Style
-from textual.strip import Strip
-
-from streamer.protocol.sanitise import clean
 
 Piece = tuple[str, str]
 Line = list[Piece]
@@ -193,53 +188,3 @@ def bar(left: Sequence[Part], right: Sequence[Part], cells: int, gap: int = 2) -
         target.extend(line)
     room = cells - 1 - line_width(out) - line_width(tail)
     return fit_line([*out, (" " * max(0, room), ""), *tail, (" ", "")], cells)
-
-
-class Ink:
-    """Turns lines into Textual strips: style names become styles, text becomes safe."""
-
-    def __init__(self, styles: dict[str, Style], *, ascii_only: bool = False) -> None:
-        self._styles = styles
-        self._ascii = ascii_only
-        self._mixed: dict[tuple[str, str], Style] = {}
-
-    def style(self, base: str, name: str) -> Style:
-        """``name`` laid over ``base``; several names are joined by spaces."""
-        found = self._mixed.get((base, name))
-        if found is None:
-            found = self._styles["text"]
-            # A row's own background (cursor, alert) lies over the colours of its cells.
-            for part in (*name.split(), *base.split()):
-                found = found + self._styles[part]
-            self._mixed[base, name] = found
-        return found
-
-    def text(self, text: str) -> str:
-        if not text.isprintable():
-            text = clean(text, 4096)
-        if self._ascii and not text.isascii():
-            text = text.translate(ASCII)
-            if not text.isascii():
-                text = "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
-        return text
-
-    def strip(self, line: Iterable[Piece], cells: int, base: str = "") -> Strip:
-        """The line in exactly ``cells`` cells, pieces of one style joined."""
-        segments: list[Segment] = []
-        text, style, total = "", None, 0
-        for part, name in line:
-            part = self.text(part)
-            this = self.style(base, name)
-            total += width(part)
-            if this is style:
-                text += part
-                continue
-            if text:
-                segments.append(Segment(text, style))
-            text, style = part, this
-        if text:
-            segments.append(Segment(text, style))
-        strip = Strip(segments, total)
-        if total != cells:
-            strip = strip.adjust_cell_length(cells, self.style(base, ""))
-        return strip

@@ -6,11 +6,18 @@ colours from the theme. No meaning is told by colour alone: signs and words say 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from rich.cells import cell_len
+from rich.segment import Segment
 from rich.style import Style
+from textual.strip import Strip
 from textual.theme import Theme
 from textual.widget import Widget
 
-from .lines import Ink
+from streamer.protocol.sanitise import clean
+
+from .lines import ASCII, Piece, width
 
 STYLE_NAMES = (
     "text",
@@ -111,6 +118,56 @@ FALLBACK_VARIABLES = {"faint": "#6b7280", "soft": "#9aa3b2"}
 STYLE_CLASSES = {f"dash--{name}" for name in STYLE_NAMES}
 """Component classes of the screens: one set each. A set for every widget would be most of what
 opening a screen costs, as Textual works each of them out several times."""
+
+
+class Ink:
+    """Turns lines into Textual strips: style names become styles, text becomes safe."""
+
+    def __init__(self, styles: dict[str, Style], *, ascii_only: bool = False) -> None:
+        self._styles = styles
+        self._ascii = ascii_only
+        self._mixed: dict[tuple[str, str], Style] = {}
+
+    def style(self, base: str, name: str) -> Style:
+        """``name`` laid over ``base``; several names are joined by spaces."""
+        found = self._mixed.get((base, name))
+        if found is None:
+            found = self._styles["text"]
+            # A row's own background (cursor, alert) lies over the colours of its cells.
+            for part in (*name.split(), *base.split()):
+                found = found + self._styles[part]
+            self._mixed[base, name] = found
+        return found
+
+    def text(self, text: str) -> str:
+        if not text.isprintable():
+            text = clean(text, 4096)
+        if self._ascii and not text.isascii():
+            text = text.translate(ASCII)
+            if not text.isascii():
+                text = "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
+        return text
+
+    def strip(self, line: Iterable[Piece], cells: int, base: str = "") -> Strip:
+        """The line in exactly ``cells`` cells, pieces of one style joined."""
+        segments: list[Segment] = []
+        text, style, total = "", None, 0
+        for part, name in line:
+            part = self.text(part)
+            this = self.style(base, name)
+            total += width(part)
+            if this is style:
+                text += part
+                continue
+            if text:
+                segments.append(Segment(text, style))
+            text, style = part, this
+        if text:
+            segments.append(Segment(text, style))
+        strip = Strip(segments, total)
+        if total != cells:
+            strip = strip.adjust_cell_length(cells, self.style(base, ""))
+        return strip
 
 
 class Painted(Widget):

@@ -98,7 +98,7 @@ async def test_telegram_gets_a_message_silent_unless_it_matters(
     assert web.got[0].path == f"/bot{SECRET}/sendMessage"
     assert web.got[0].json == {
         "chat_id": "@desk",
-        "text": "mt5dash info\nopened BUY EURUSD 0.1 lots at 1.0845",
+        "text": "mt5dash info\nopened BUY EURUSD 0.10 lots at 1.08450",
         "disable_notification": True,
     }
     assert web.got[1].json["disable_notification"] is False

@@ -40,12 +40,12 @@ OPENED = {
 @pytest.mark.parametrize(
     ("event", "level", "text"),
     [
-        (OPENED, "info", "opened SELL XAUUSD 0.2 lots at 2340.52"),
-        (CLOSED, "info", "closed BUY EURUSD at 1.0852 (sl), -1.02 R, result -1,234.50"),
+        (OPENED, "info", "opened SELL XAUUSD 0.20 lots at 2340.52"),
+        (CLOSED, "info", "closed BUY EURUSD at 1.08520 (stop hit), -1.0R, result -1,234.50"),
         (
             {"type": "ORDER_UPDATE", "status": "unknown", "symbol": "A", "direction": "BUY",
              "volume": 0.1, "reason": "answer lost"},
-            "critical", "order BUY A 0.1 lots: unknown, answer lost",
+            "critical", "order BUY A 0.10 lots: unknown, answer lost",
         ),
         (
             {"type": "RISK_ALERT", "code": "SPREAD", "level": "warning", "text": "wide\x1b[2J"},
@@ -54,7 +54,7 @@ OPENED = {
         (status("halted", "enough"), "critical", "the bot is halted: enough"),
         (status("error", "boom"), "critical", "the bot fails: boom"),
         (account(drawdown=(8.0, 10.0, "%")), "warning",
-         "80% of the limit drawdown is used up (8 of 10 %)"),
+         "Drawdown: 80% of the limit is used up (8 of 10 %)"),
     ],
 )  # fmt: skip
 def test_what_people_should_know_is_told_in_words(event: Any, level: str, text: str) -> None:
@@ -114,7 +114,7 @@ def test_money_can_be_left_out() -> None:
     r = rules(hide_money=True)
     assert r.heard(CLOSED)[0].text.endswith("result •••")
     [near] = r.heard(account(daily_loss=(90.0, 100.0, "USD")))
-    assert near.text == "90% of the limit daily loss is used up"
+    assert near.text == "Daily loss: 90% of the limit is used up"
 
 
 def test_what_lasts_is_told_when_it_has_lasted_and_when_it_is_over() -> None:

@@ -32,13 +32,14 @@ import asyncio, json, os, sys
 root, here, path, raw = sys.argv[1:]
 sys.path[:0] = [root, here]
 from support.fake_source import POSITIONS, FakeSource, account, trading_day
-from tui import lines, view
 from tui.app.app import DashApp
 from tui.options import Clock, Defaults
+from tui.render import theme
+from tui.session import view
 
 if raw == "raw":  # the control: nothing is made safe any more
-    lines.Ink.text = lambda self, text: text
-    for module in (lines, view):
+    theme.Ink.text = lambda self, text: text
+    for module in (theme, view):
         module.clean = lambda text, limit=0: text
 
 texts = json.loads(open(path, encoding="utf-8").read())

@@ -22,7 +22,6 @@ from tui.render.chart import Level, area, candles
 from tui.render.filtering import Filter
 from tui.render.lines import (
     ASCII,
-    Ink,
     Part,
     clip,
     fit,
@@ -33,7 +32,7 @@ from tui.render.lines import (
     width,
     wrap,
 )
-from tui.render.theme import STYLE_NAMES
+from tui.render.theme import STYLE_NAMES, Ink
 from tui.session.price_history import Tape
 from tui.session.session import LINES_KEPT, Session
 from tui.session.view import View
