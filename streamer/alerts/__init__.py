@@ -1,1 +1,5 @@
-"""Room: tells people who do not look at the screen."""
+"""Alerts: messages about a feed's events to people who do not watch the screen.
+
+Import ``Alerts`` from ``service``, ``AlertSettings`` from ``settings`` and, to try the channels
+one by one, ``channels``; rules, throttle and delivery belong to this room.
+"""

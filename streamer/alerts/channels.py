@@ -1,7 +1,7 @@
-"""Ways out of the program for an alert: webhook, Telegram, e-mail, the desktop.
+"""The channels of alerts: webhook, Telegram, e-mail, the desktop.
 
-They block, and are used in threads of their own only. What goes wrong is said without the
-address, which may hold a secret.
+They block and are used in threads of their own only. Their errors do not contain the address,
+which may contain a secret.
 """
 
 from __future__ import annotations
@@ -15,40 +15,41 @@ import smtplib
 import ssl
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
-from functools import cache
-from http.client import HTTPException
 from typing import Any, Protocol
 
 import msgspec
 
 from ..errors import Mt5dashError
+from ..http_get import HttpClient, NoResponse
 from ..protocol.sanitise import clean
 from .settings import AlertSettings, EmailSettings, TelegramSettings, WebhookSettings
 
 TIMEOUT_S = 10.0
-ANSWER_MAX = 4096
+HTTP = HttpClient(timeout_s=TIMEOUT_S, max_bytes=4096, use_proxies=True)
 RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class NotDelivered(Mt5dashError):
-    """``again``: whether it may go better later; ``after``: seconds that the other side asks
-    to wait."""
+    """A message did not reach its recipient; the text says why.
 
-    def __init__(self, text: str, *, again: bool, after: float | None = None) -> None:
+    Attributes:
+        retry: Whether a further try may succeed.
+        retry_after_s: Seconds that the recipient asks to wait, if it does.
+    """
+
+    def __init__(self, text: str, *, retry: bool, retry_after_s: float | None = None) -> None:
         super().__init__(text)
-        self.again = again
-        self.after = after
+        self.retry = retry
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An alert as it leaves: ``at`` in ISO 8601 UTC, ``event`` what it is about."""
+    """An alert as it is sent: ``at`` in ISO 8601 UTC, ``event`` the event that caused it."""
 
     title: str
     text: str
@@ -59,17 +60,21 @@ class Message:
 
 
 class Channel(Protocol):
-    """One way out."""
+    """One way to deliver alerts."""
 
     name: str
 
     def send(self, message: Message) -> None:
-        """Deliver, or raise :class:`NotDelivered`. May block for some ten seconds."""
+        """Deliver one message. May block for about ten seconds.
+
+        Raises:
+            NotDelivered: it was not delivered.
+        """
         ...
 
 
-def channels(settings: AlertSettings) -> list[Channel]:
-    """The ways out that the settings name."""
+def open_channels(settings: AlertSettings) -> list[Channel]:
+    """The channels that the settings name."""
     found: list[Channel] = []
     if settings.webhook.url.get_secret_value():
         found.append(Webhook(settings.webhook))
@@ -82,50 +87,28 @@ def channels(settings: AlertSettings) -> list[Channel]:
     return found
 
 
-@cache
-def _opener() -> urllib.request.OpenerDirector:
-    """HTTP and HTTPS only, through the proxy of the environment; redirects are errors."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context()),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-def fetch(url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> bytes:
-    """GET, or POST of ``body``: the beginning of the answer.
+def request(
+    url: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    client: HttpClient = HTTP,
+) -> None:
+    """GET ``url``, or POST ``body`` to it.
 
     Raises:
         NotDelivered: no connection, or an answer other than 2xx.
     """
-    sent = {"User-Agent": "mt5dash", **(headers or {})}
     try:
-        request = urllib.request.Request(url, data=body, headers=sent)
-        with _opener().open(request, timeout=TIMEOUT_S) as answer:
-            return bytes(answer.read(ANSWER_MAX))
-    except urllib.error.HTTPError as error:
-        with error:
-            text = clean(error.read(ANSWER_MAX).decode("utf-8", "replace").strip(), 200)
-        after = error.headers.get("Retry-After", "")
+        found = client.get(url, headers) if body is None else client.post(url, body, headers)
+    except NoResponse as error:
+        raise NotDelivered(str(error), retry=error.retry) from None
+    if not found.ok:
+        text = clean(found.body.decode("utf-8", "replace").strip(), 200)
         raise NotDelivered(
-            f"HTTP {error.code}" + (f": {text}" if text else ""),
-            again=error.code in RETRY_STATUS,
-            after=float(after) if after.isdigit() else None,
-        ) from None
-    except urllib.error.URLError as error:
-        reason = error.reason
-        certificate = isinstance(reason, ssl.SSLCertVerificationError)
-        text = getattr(reason, "strerror", None) or str(reason)
-        raise NotDelivered(f"no connection: {text}", again=not certificate) from None
-    except (OSError, HTTPException, ValueError) as error:
-        text = getattr(error, "strerror", None) or type(error).__name__
-        raise NotDelivered(f"no answer: {text}", again=not isinstance(error, ValueError)) from None
+            f"HTTP {found.status}" + (f": {text}" if text else ""),
+            retry=found.status in RETRY_STATUS,
+            retry_after_s=found.retry_after_s,
+        )
 
 
 class Webhook:
@@ -143,7 +126,7 @@ class Webhook:
         if secret:
             signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
             headers["X-Mt5dash-Signature"] = f"sha256={signature}"
-        fetch(self._settings.url.get_secret_value(), body, headers)
+        request(self._settings.url.get_secret_value(), body, headers)
 
 
 class Telegram:
@@ -164,11 +147,11 @@ class Telegram:
         )
         token = self._settings.token.get_secret_value()
         url = f"{self._settings.api.rstrip('/')}/bot{token}/sendMessage"
-        fetch(url, body, {"Content-Type": "application/json"})
+        request(url, body, {"Content-Type": "application/json"})
 
 
 class Email:
-    """One mail for each alert."""
+    """One mail per alert."""
 
     name = "e-mail"
 
@@ -194,19 +177,19 @@ class Email:
                     server.login(settings.user, settings.password.get_secret_value())
                 refused = server.send_message(mail)
         except smtplib.SMTPRecipientsRefused as error:
-            raise NotDelivered(f"refused for {', '.join(error.recipients)}", again=False) from None
+            raise NotDelivered(f"refused for {', '.join(error.recipients)}", retry=False) from None
         except smtplib.SMTPResponseException as error:
-            said = error.smtp_error
-            text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-            again = 400 <= error.smtp_code < 500
-            raise NotDelivered(f"SMTP {error.smtp_code}: {clean(text, 200)}", again=again) from None
+            answer = error.smtp_error
+            text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)
+            retry = 400 <= error.smtp_code < 500
+            raise NotDelivered(f"SMTP {error.smtp_code}: {clean(text, 200)}", retry=retry) from None
         except (smtplib.SMTPException, OSError) as error:
             certificate = isinstance(error, ssl.SSLCertVerificationError)
             raise NotDelivered(
-                f"no mail: {clean(str(error), 200)}", again=not certificate
+                f"no mail: {clean(str(error), 200)}", retry=not certificate
             ) from None
         if refused:
-            raise NotDelivered(f"refused for {', '.join(refused)}", again=False)
+            raise NotDelivered(f"refused for {', '.join(refused)}", retry=False)
 
     def _connect(self) -> smtplib.SMTP:
         settings = self._settings
@@ -228,7 +211,7 @@ _BALLOON = (
 
 
 class Desktop:
-    """The notification of this machine's desktop, by its own program."""
+    """A notification of this machine's desktop, by the desktop's own program."""
 
     name = "desktop"
 
@@ -240,14 +223,14 @@ class Desktop:
                 stderr=subprocess.PIPE, timeout=TIMEOUT_S, check=False,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise NotDelivered(f"{command[0]}: {type(error).__name__}", again=False) from None
+            raise NotDelivered(f"{command[0]}: {type(error).__name__}", retry=False) from None
         if done.returncode:
             text = clean(done.stderr.decode("utf-8", "replace").strip(), 200)
-            raise NotDelivered(f"{command[0]} failed: {text}", again=True)
+            raise NotDelivered(f"{command[0]} failed: {text}", retry=True)
 
     @staticmethod
     def command(message: Message) -> tuple[list[str], dict[str, str] | None]:
-        """The command line and its environment. Texts never become part of a script."""
+        """The command line and its environment. Texts are never part of a script."""
         title, text = message.title, message.text
         if sys.platform == "win32":
             shell = ["powershell", "-NoProfile", "-NonInteractive", "-Command", _BALLOON]
@@ -259,7 +242,7 @@ class Desktop:
             return ["osascript", *lines, title, text], None
         program = shutil.which("notify-send")
         if program is None:
-            raise NotDelivered("notify-send is not installed (libnotify-bin)", again=False)
+            raise NotDelivered("notify-send is not installed (libnotify-bin)", retry=False)
         urgency = {"critical": "critical", "warning": "normal"}.get(message.level, "low")
-        # The body is taken for markup.
+        # notify-send interprets the body as markup.
         return [program, "-a", "mt5dash", "-u", urgency, "--", title, html.escape(text)], None

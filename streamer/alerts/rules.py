@@ -2,7 +2,7 @@
 
 The sentences are those of ``streamer.words``.
 
-Pure: events and states go in, alerts come out. Delivery is ``alerts_delivery``'s.
+Pure: events and states go in, alerts come out; ``delivery`` sends them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Kind = Literal["trade", "limit", "stale", "halted", "error", "test", "summary"]
 
 TEXT_MAX = 500
 REARM = 0.9
-"""A limit is "near" again only after it was this much further away."""
+"""A limit is "near" again only after its use has fallen below this share of the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One thing to tell. ``key`` is the same for what counts as the same thing again."""
+    """One alert. Alerts with the same ``key`` are repeats of each other."""
 
     kind: Kind
     level: Level
@@ -38,7 +38,8 @@ class Alert:
 
 @dataclass
 class AlertRules:
-    """Turns events into alerts; remembers what it has told, so that a state is told once."""
+    """Makes alerts of events and lasting conditions; remembers each condition, so that it is
+    reported once."""
 
     settings: AlertSettings
     _near: set[str] = field(default_factory=set)
@@ -46,8 +47,8 @@ class AlertRules:
     _missing: str = ""
     _journal: str = ""
 
-    def heard(self, event: Mapping[str, Any]) -> list[Alert]:
-        """The alerts of one event; mostly none."""
+    def on_event(self, event: Mapping[str, Any]) -> list[Alert]:
+        """The alerts of one event; usually none."""
         kind = event.get("type")
         if kind == "ACCOUNT_UPDATE":
             return self._limits(event)
@@ -123,17 +124,17 @@ class AlertRules:
 
     # -- what lasts -----------------------------------------------------------------------
 
-    def looked(
+    def on_check(
         self, *, terminal: Mapping[str, Any] | None, away_s: float, data_s: float | None,
         journal: str | None,
     ) -> list[Alert]:  # fmt: skip
-        """The alerts of what has lasted too long.
+        """The alerts of conditions that have lasted too long.
 
         Args:
             terminal: The last TERMINAL_STATUS.
-            away_s: Seconds since it was last connected (0 while it is).
-            data_s: Age of the account; ``None`` before the first.
-            journal: Why the journal cannot be written, if so.
+            away_s: Seconds since the terminal was last connected (0 while it is).
+            data_s: Age of the account in seconds; ``None`` before the first one.
+            journal: Why the journal cannot be written; ``None``: it can.
         """
         found = []
         limit = self.settings.stale_s

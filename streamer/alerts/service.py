@@ -1,7 +1,7 @@
-"""Alerts out: tells people who do not look at the screen, and never waits for them.
+"""Sends alerts about one feed to people who do not watch the screen, without delaying the feed.
 
-AlertRules look at the feed's events on the loop; delivery has threads of its own. A dead-man ping
-goes out while all is well, so that somebody else notices when this program is silent.
+Rules run on the loop; delivery has threads of its own. A dead-man ping is sent while everything
+is well, so that another service notices when this program is silent.
 """
 
 from __future__ import annotations
@@ -19,35 +19,29 @@ from ..feed.health import HealthCheck
 from ..protocol.codec import now_iso
 from ..protocol.messages import RiskAlert
 from ..state.reducer import bot_of
-from .channels import Channel, Message, NotDelivered, channels, fetch
-from .delivery import DEAD_KEPT, DELAYS_S, Courier, DeadLetter
+from .channels import Channel, Message, NotDelivered, open_channels, request
+from .delivery import DEAD_LETTERS_KEPT, Courier, DeadLetter
 from .rules import Alert, AlertRules
 from .settings import AlertSettings
 from .throttle import AlertThrottle
+from .timings import AlertTimings
 
 if TYPE_CHECKING:
     from ..feed.feed import Feed
 
 log = logging.getLogger("mt5dash.alerts")
 
-LOOK_S = 1.0
-ALIVE_S = 10.0
-"""The loop must have been well so lately for a ping to go out."""
-TELL_S = 60.0
-"""A channel that fails is told on the feed once in so long."""
-CLOSE_S = 1.0
-
 
 @dataclass
-class _Watched:
-    """One bot of the feed; ``name`` is empty for the feed's own."""
+class _BotRules:
+    """The rules of one bot; ``name`` is empty for the feed's own bot."""
 
     rules: AlertRules
     name: str
-    away_since: float | None = None
+    disconnected_at: float | None = None
 
     def named(self, alert: Alert) -> Alert:
-        """The alert as it is told: another bot's says whose it is."""
+        """The alert with the name of its bot, unless it is the feed's own."""
         if not self.name:
             return alert
         return replace(alert, key=f"{self.name} {alert.key}", text=f"{self.name}: {alert.text}")
@@ -57,11 +51,12 @@ class Alerts:
     """The alerts of one feed.
 
     Args:
-        feed: Whose events are looked at.
-        settings: What is told, and where to.
-        ways: The channels, instead of those of the settings.
+        feed: The feed.
+        settings: Which alerts are sent, and where to.
+        channels: The channels, instead of those of the settings.
         clock: Epoch seconds, for quiet hours and repeats.
-        delays: Seconds before each further try of a delivery.
+        monotonic: Seconds of a clock that is never set, for ages and intervals.
+        timings: Intervals and limits.
     """
 
     def __init__(
@@ -69,48 +64,58 @@ class Alerts:
         feed: Feed,
         settings: AlertSettings,
         *,
-        ways: Sequence[Channel] | None = None,
+        channels: Sequence[Channel] | None = None,
         clock: Callable[[], float] = time.time,
-        delays: Sequence[float] = DELAYS_S,
+        monotonic: Callable[[], float] = time.monotonic,
+        timings: AlertTimings | None = None,
     ) -> None:
         self.settings = settings
-        self.dead_letters: deque[DeadLetter] = deque(maxlen=DEAD_KEPT)
+        self.dead_letters: deque[DeadLetter] = deque(maxlen=DEAD_LETTERS_KEPT)
+        self._timings = timings or AlertTimings()
         self.couriers = [
-            Courier(way, lost=self._lost, back=self._back, delays=delays)
-            for way in (channels(settings) if ways is None else ways)
+            Courier(
+                channel,
+                on_dead_letter=self._on_dead_letter,
+                on_recovered=self._on_recovered,
+                timings=self._timings,
+            )
+            for channel in (open_channels(settings) if channels is None else channels)
         ]
         self._feed = feed
-        self._bots: dict[str, _Watched] = {}
-        self._gate = AlertThrottle(settings)
+        self._bots: dict[str, _BotRules] = {}
+        self._throttle = AlertThrottle(settings)
         self._clock = clock
-        self._told: dict[str, float] = {}
-        self._well_at = 0.0
+        self._monotonic = monotonic
+        self._reported_at: dict[str, float] = {}
+        self._healthy_at = 0.0
         self._unwatch: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._ping: _DeadMan | None = None
+        self._ping: _DeadManPing | None = None
         url = settings.dead_man.url.get_secret_value()
         if url:
-            self._ping = _DeadMan(url, settings.dead_man.every_s, self._alive)
+            self._ping = _DeadManPing(
+                url, settings.dead_man.every_s, self._is_healthy, 2 * self._timings.check_s
+            )
 
     @property
     def needed(self) -> bool:
-        """Whether the settings name any way out."""
+        """Whether the settings name a channel or a dead-man ping."""
         return bool(self.couriers) or self._ping is not None
 
     def start(self) -> None:
-        """Begin to look; on the loop."""
+        """Begin to watch the feed; on the loop."""
         if not self.needed or self._task is not None:
             return
         for courier in self.couriers:
             courier.start()
         if self._ping is not None:
             self._ping.start()
-        self._unwatch = self._feed.watch(self._heard)
+        self._unwatch = self._feed.watch(self._on_event)
         self._feed.health.register("alerts", self._health)
-        self._task = asyncio.create_task(self._look(), name="alerts")
+        self._task = asyncio.create_task(self._check_forever(), name="alerts")
 
     async def close(self) -> None:
-        """Let what waits go out, for a second at most, and stop."""
+        """Deliver the queued messages, for ``close_s`` at most, and stop."""
         if self._unwatch is not None:
             self._unwatch()
         if self._task is not None:
@@ -120,72 +125,72 @@ class Alerts:
             self._ping.stop()
         if self._task is not None:
             closing = [
-                threading.Thread(target=courier.close, args=(CLOSE_S,), daemon=True)
+                threading.Thread(target=courier.close, args=(self._timings.close_s,), daemon=True)
                 for courier in self.couriers
             ]
             for thread in closing:
                 thread.start()
-            until = time.monotonic() + CLOSE_S + 0.2
+            until = time.monotonic() + self._timings.close_s + 0.2
             while any(thread.is_alive() for thread in closing) and time.monotonic() < until:
                 await asyncio.sleep(0.01)
 
     # -- on the loop ----------------------------------------------------------------------
 
-    def _heard(self, event: dict[str, Any]) -> None:
+    def _on_event(self, event: dict[str, Any]) -> None:
         watched = self._watched(bot_of(event) or self._feed.bots.speaker.name)
         if event.get("type") == "TERMINAL_STATUS":
             away = event.get("state") != "connected"
             if not away:
-                watched.away_since = None
-            elif watched.away_since is None:
-                watched.away_since = time.monotonic()
-        for alert in watched.rules.heard(event):
+                watched.disconnected_at = None
+            elif watched.disconnected_at is None:
+                watched.disconnected_at = self._monotonic()
+        for alert in watched.rules.on_event(event):
             self._take(watched.named(alert))
 
-    def _watched(self, name: str) -> _Watched:
+    def _watched(self, name: str) -> _BotRules:
         found = self._bots.get(name)
         if found is None:
             own = name == self._feed.bots.speaker.name
-            found = self._bots[name] = _Watched(AlertRules(self.settings), "" if own else name)
+            found = self._bots[name] = _BotRules(AlertRules(self.settings), "" if own else name)
         return found
 
     def _take(self, alert: Alert) -> None:
-        for due in self._gate.take(alert, self._clock()):
+        for due in self._throttle.take(alert, self._clock()):
             self._send(due)
 
-    async def _look(self) -> None:
+    async def _check_forever(self) -> None:
         while True:
             try:
-                self._once()
+                self._check()
             except Exception:
                 log.exception("alerts")
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(self._timings.check_s)
 
-    def _once(self) -> None:
-        feed, now = self._feed, time.monotonic()
+    def _check(self) -> None:
+        feed, now = self._feed, self._monotonic()
         for bot in (feed.bots.speaker, *(bot for bot in feed.bots if not bot.own)):
             watched = self._watched(bot.name)
             seen = bot.state.updated.get("account")
-            for alert in watched.rules.looked(
+            for alert in watched.rules.on_check(
                 terminal=bot.state.terminal,
-                away_s=0.0 if watched.away_since is None else now - watched.away_since,
+                away_s=0.0 if watched.disconnected_at is None else now - watched.disconnected_at,
                 data_s=None if seen is None else now - seen,
                 journal=None if watched.name else feed.journal_trouble,
             ):
                 self._take(watched.named(alert))
-        for alert in self._gate.due(self._clock()):
+        for alert in self._throttle.due(self._clock()):
             self._send(alert)
-        said = feed.own.bot
-        if feed.health.report()["status"] != "down" and (said or {}).get("state") != "error":
-            self._well_at = now
+        status = feed.own.bot or {}
+        if feed.health.report()["status"] != "down" and status.get("state") != "error":
+            self._healthy_at = now
 
     def _send(self, alert: Alert) -> None:
         message = message_of(alert, self.settings)
         for courier in self.couriers:
             courier.put(message)
 
-    def _alive(self) -> bool:
-        return time.monotonic() - self._well_at < ALIVE_S
+    def _is_healthy(self) -> bool:
+        return self._monotonic() - self._healthy_at < self._timings.healthy_s
 
     def _health(self) -> HealthCheck:
         troubles = [f"{c.channel.name}: {c.trouble}" for c in self.couriers if c.trouble]
@@ -200,12 +205,12 @@ class Alerts:
 
     # -- in the couriers' threads ---------------------------------------------------------
 
-    def _lost(self, letter: DeadLetter) -> None:
+    def _on_dead_letter(self, letter: DeadLetter) -> None:
         self.dead_letters.append(letter)
-        now = time.monotonic()
-        if now - self._told.get(letter.channel, -TELL_S) < TELL_S:
+        now, interval = self._monotonic(), self._timings.failure_report_s
+        if now - self._reported_at.get(letter.channel, -interval) < interval:
             return
-        self._told[letter.channel] = now
+        self._reported_at[letter.channel] = now
         self._feed.publish_threadsafe(
             RiskAlert(
                 code="ALERT_UNDELIVERED",
@@ -215,39 +220,48 @@ class Alerts:
             )
         )
 
-    def _back(self, channel: str) -> None:
-        self._told.pop(channel, None)
+    def _on_recovered(self, channel: str) -> None:
+        self._reported_at.pop(channel, None)
         self._feed.publish_threadsafe(
             RiskAlert(code="ALERT_DELIVERED", level="info", text=f"alerts reach {channel} again")
         )
 
 
 def message_of(alert: Alert, settings: AlertSettings) -> Message:
-    """An alert as it leaves the program. With ``hide_money`` its event stays here."""
+    """The message of an alert. With ``hide_money`` it has no event."""
     mark = {"critical": "CRITICAL", "warning": "warning", "info": "info"}[alert.level]
     event = None if settings.hide_money else alert.event
     return Message(f"{settings.name} {mark}", alert.text, alert.level, alert.kind, now_iso(), event)
 
 
-class _DeadMan(threading.Thread):
-    """GETs an address again and again, while ``well`` says yes."""
+class _DeadManPing(threading.Thread):
+    """GETs an address regularly, while the program is healthy.
 
-    def __init__(self, url: str, every_s: float, well: Callable[[], bool]) -> None:
+    Args:
+        url: The address.
+        every_s: Seconds between two pings.
+        is_healthy: Called in this thread before each ping.
+        first_s: Seconds before the first ping at most: the first check has to be done.
+    """
+
+    def __init__(
+        self, url: str, every_s: float, is_healthy: Callable[[], bool], first_s: float
+    ) -> None:
         super().__init__(name="alerts-dead-man", daemon=True)
         self.trouble: str | None = None
-        self._url, self._every_s, self._well = url, every_s, well
+        self._url, self._every_s, self._is_healthy = url, every_s, is_healthy
+        self._first_s = first_s
         self._stop_it = threading.Event()
 
     def run(self) -> None:
-        # Just after the start nothing is known: the first look takes a second.
-        wait = min(2 * LOOK_S, self._every_s)
+        wait = min(self._first_s, self._every_s)
         while not self._stop_it.wait(wait):
             wait = self._every_s
-            if not self._well():
+            if not self._is_healthy():
                 self.trouble = "held back: not all is well"
                 continue
             try:
-                fetch(self._url)
+                request(self._url)
             except NotDelivered as error:
                 self.trouble = str(error)
                 log.warning("dead-man ping: %s", error)

@@ -1,6 +1,6 @@
-"""Between a rule and a message: repeats are told once with a count, quiet hours wait.
+"""Limits the alerts that are sent: repeats are sent once with a count, quiet hours collect.
 
-Pure: the clocks are handed in.
+Pure: the caller passes the time.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from .settings import AlertSettings
 
 KEYS_MAX = 1000
 HELD_MAX = 500
-SHOWN = 12
-"""Alerts of the quiet hours that are told one by one."""
+LISTED = 12
+"""Alerts of the quiet hours that the summary lists one by one."""
 
 
 @dataclass(slots=True)
 class _Repeat:
+    """A key that was sent: its newest alert, until when repeats are only counted, and the count."""
+
     last: Alert
     until: float
     more: int = 0
@@ -41,40 +43,49 @@ def quiet_at(settings: AlertSettings, now: float) -> bool:
 
 
 class AlertThrottle:
-    """Decides what goes out now."""
+    """Decides which alerts are sent now.
+
+    Args:
+        settings: Repeats and quiet hours.
+    """
 
     def __init__(self, settings: AlertSettings) -> None:
         self._settings = settings
-        self._told: OrderedDict[str, _Repeat] = OrderedDict()
+        self._sent: OrderedDict[str, _Repeat] = OrderedDict()
         self._held: list[Alert] = []
         self._held_more = 0
 
     def take(self, alert: Alert, now: float) -> list[Alert]:
-        """One alert; what is to be told of it now. ``now`` is epoch seconds."""
-        told = self._told.get(alert.key)
-        if told is not None and now < told.until:
-            told.more += 1
-            told.last = alert
+        """Take one alert; returns the alerts to send now (it, or none).
+
+        Args:
+            alert: The alert.
+            now: Epoch seconds.
+        """
+        known = self._sent.get(alert.key)
+        if known is not None and now < known.until:
+            known.more += 1
+            known.last = alert
             return []
         if self._settings.repeat_s:
-            self._told[alert.key] = _Repeat(alert, now + self._settings.repeat_s)
-            self._told.move_to_end(alert.key)
-            while len(self._told) > KEYS_MAX:
-                self._told.popitem(last=False)
+            self._sent[alert.key] = _Repeat(alert, now + self._settings.repeat_s)
+            self._sent.move_to_end(alert.key)
+            while len(self._sent) > KEYS_MAX:
+                self._sent.popitem(last=False)
         return self._unless_quiet(alert, now)
 
     def due(self, now: float) -> list[Alert]:
-        """What has become due since: counts of repeats, and what the quiet hours held."""
+        """The alerts that have become due: counts of repeats, and the summary of the quiet hours."""
         out: list[Alert] = []
-        for key, told in list(self._told.items()):
-            if now < told.until:
+        for key, known in list(self._sent.items()):
+            if now < known.until:
                 continue
-            if not told.more:
-                del self._told[key]
+            if not known.more:
+                del self._sent[key]
                 continue
-            text = f"{told.last.text} ({told.more} more in {self._settings.repeat_s:.0f} s)"
-            self._told[key] = _Repeat(told.last, now + self._settings.repeat_s)
-            out += self._unless_quiet(replace(told.last, text=text), now)
+            text = f"{known.last.text} ({known.more} more in {self._settings.repeat_s:.0f} s)"
+            self._sent[key] = _Repeat(known.last, now + self._settings.repeat_s)
+            out += self._unless_quiet(replace(known.last, text=text), now)
         if self._held and not quiet_at(self._settings, now):
             out.append(self._summary())
         return out
@@ -91,7 +102,7 @@ class AlertThrottle:
     def _summary(self) -> Alert:
         held, more = self._held, self._held_more
         self._held, self._held_more = [], 0
-        lines = [alert.text for alert in held[-SHOWN:]]
+        lines = [alert.text for alert in held[-LISTED:]]
         count = len(held) + more
         if count > len(lines):
             lines.insert(0, f"the newest {len(lines)} of {count}:")

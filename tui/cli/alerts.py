@@ -1,4 +1,4 @@
-"""``mt5dash alerts``: tries the ways out that the settings name."""
+"""``mt5dash alerts``: tries the channels that the settings name."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def send_test(
     config: Config = None,
 ) -> None:
     """Send a test alert through every channel that is set up, and say how it went."""
-    from streamer.alerts.channels import NotDelivered, channels, fetch
+    from streamer.alerts.channels import NotDelivered, open_channels, request
     from streamer.alerts.rules import Alert
     from streamer.alerts.service import message_of
 
     settings = load_settings({}, config).settings.alerts
     if level not in ("info", "warning", "critical"):
         raise fail(f"--level {level}: one of info, warning, critical", USAGE)
-    ways = channels(settings)
+    channels = open_channels(settings)
     url = settings.dead_man.url.get_secret_value()
-    if not ways and not url:
+    if not channels and not url:
         raise fail(
             "no channel is set up; see [alerts.webhook], [alerts.telegram], [alerts.email], "
             "alerts.desktop and [alerts.dead_man] in `mt5dash config --explain`",
@@ -44,17 +44,17 @@ def send_test(
     alert = Alert("test", level, "test", "this is a test; nothing happened")  # type: ignore[arg-type]
     message = message_of(alert, settings)
     wrong = 0
-    for way in ways:
+    for channel in channels:
         try:
-            way.send(message)
+            channel.send(message)
         except NotDelivered as error:
             wrong += 1
-            print(f"mt5dash: {way.name}: not delivered: {error}", file=sys.stderr)
+            print(f"mt5dash: {channel.name}: not delivered: {error}", file=sys.stderr)
         else:
-            print(f"{way.name}: delivered")
+            print(f"{channel.name}: delivered")
     if url:
         try:
-            fetch(url)
+            request(url)
         except NotDelivered as error:
             wrong += 1
             print(f"mt5dash: dead-man ping: {error}", file=sys.stderr)

@@ -11,7 +11,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,14 @@ import pytest
 from support.alert_servers import HttpServer, SmtpServer, http_server, smtp_server
 from support.feed_kit import OpenFeed, until
 
-from streamer.alerts import channels as alerts_channels
-from streamer.alerts import service as alerts_module
-from streamer.alerts.channels import Desktop, Message, NotDelivered, channels, fetch
+from streamer.alerts.channels import HTTP, Desktop, Message, NotDelivered, open_channels, request
 from streamer.alerts.service import Alerts
 from streamer.alerts.settings import AlertSettings
+from streamer.alerts.timings import AlertTimings
 from streamer.feed.feed import Feed
 
 SECRET = "12345:VERY-SECRET"
+QUICK = AlertTimings(check_s=0.02, retry_delays_s=(0.01, 0.01, 0.01))
 
 
 @pytest.fixture
@@ -47,13 +48,12 @@ async def feed(open_feed: OpenFeed) -> Feed:
 
 
 @pytest.fixture
-async def start(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
-    """``start(webhook=..., ...)``: alerts of the feed, looked at often, tried again at once."""
-    monkeypatch.setattr(alerts_module, "LOOK_S", 0.02)
+async def start(feed: Feed) -> AsyncIterator[Any]:
+    """``start(webhook=..., ...)``: alerts of the feed, checked often, tried again at once."""
     made: list[Alerts] = []
 
-    def begin(**settings: Any) -> Alerts:
-        alerts = Alerts(feed, AlertSettings(**settings), delays=(0.01, 0.01, 0.01))
+    def begin(monotonic: Callable[[], float] = time.monotonic, **settings: Any) -> Alerts:
+        alerts = Alerts(feed, AlertSettings(**settings), monotonic=monotonic, timings=QUICK)
         alerts.start()
         made.append(alerts)
         return alerts
@@ -140,11 +140,11 @@ def test_mail_that_is_refused_says_why(
     post.refuse = {"gone@x.example"}
     settings = {"host": "127.0.0.1", "port": post.port, "tls": "none", "sender": "s@x.example",
                 "to": ["a@x.example"]}  # fmt: skip
-    [way] = channels(AlertSettings(email=settings | change))
+    [way] = open_channels(AlertSettings(email=settings | change))
     with pytest.raises(NotDelivered) as caught:
         way.send(Message("t", "x", "info", "test", "now"))
     assert str(caught.value).startswith(words)
-    assert caught.value.again is again
+    assert caught.value.retry is again
 
 
 async def test_what_a_server_refuses_for_now_is_tried_again(
@@ -199,7 +199,7 @@ async def test_a_channel_that_hangs_holds_up_neither_the_feed_nor_the_others(
             released.wait(30)
 
     settings = AlertSettings(webhook={"url": web.url()})
-    alerts = Alerts(feed, settings, ways=[Hangs(), *channels(settings)])
+    alerts = Alerts(feed, settings, channels=[Hangs(), *open_channels(settings)])
     alerts.start()
     try:
         feed.publish(told("first"))
@@ -219,27 +219,27 @@ async def test_a_channel_that_hangs_holds_up_neither_the_feed_nor_the_others(
         await alerts.close()
 
 
-async def test_a_server_that_takes_the_call_and_says_nothing_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(alerts_channels, "TIMEOUT_S", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NotDelivered) as caught:
-        await asyncio.to_thread(fetch, f"http://127.0.0.1:{silent.getsockname()[1]}/SECRET")
+async def test_a_server_that_takes_the_call_and_says_nothing_is_given_up() -> None:
+    client = replace(HTTP, timeout_s=0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/SECRET"
+        with pytest.raises(NotDelivered) as caught:
+            await asyncio.to_thread(request, url, client=client)
     assert str(caught.value).startswith(("no answer", "no connection"))
-    assert caught.value.again
+    assert caught.value.retry
     assert "SECRET" not in str(caught.value)
 
 
 def test_a_redirect_is_not_followed(web: HttpServer) -> None:
     web.answers = [(302, {"Location": web.url("/elsewhere")}, b"")]
     with pytest.raises(NotDelivered, match="HTTP 302"):
-        fetch(web.url("/"), b"{}")
+        request(web.url("/"), b"{}")
     assert [got.path for got in web.got] == ["/"]
 
 
 def test_only_http_is_spoken() -> None:
     with pytest.raises(NotDelivered):
-        fetch("file:///etc/hostname")
+        request("file:///etc/hostname")
 
 
 async def test_repeats_are_one_message(feed: Feed, web: HttpServer, start: Any) -> None:
@@ -252,12 +252,10 @@ async def test_repeats_are_one_message(feed: Feed, web: HttpServer, start: Any) 
 
 
 async def test_a_terminal_that_is_away_for_long_is_told(
-    feed: Feed, web: HttpServer, start: Any, monkeypatch: pytest.MonkeyPatch
+    feed: Feed, web: HttpServer, start: Any
 ) -> None:
     now = [1000.0]
-    clock = type("Clock", (), {"monotonic": lambda: now[0], "time": time.time})
-    monkeypatch.setattr(alerts_module, "time", clock)
-    start(webhook={"url": web.url()}, stale_s=60)
+    start(lambda: now[0], webhook={"url": web.url()}, stale_s=60)
     feed.publish({"type": "TERMINAL_STATUS", "state": "stale", "backend": "paper"})
     await asyncio.sleep(0.1)
     assert web.got == []
@@ -279,9 +277,9 @@ async def test_the_dead_man_pings_while_all_is_well_and_only_then(
     await until(lambda: len(web.got) >= 3)
     assert {(got.method, got.path) for got in web.got} == {("GET", "/ping")}
     # Not well: nothing goes out, and health says so.
-    alerts._well_at = -100.0
+    alerts._healthy_at = -100.0
     feed.publish({"type": "TERMINAL_STATUS", "state": "disconnected", "backend": "paper"})
-    alerts._well_at = -100.0
+    alerts._healthy_at = -100.0
     await until(lambda: "held back" in (alerts._ping.trouble or ""))
     count = len(web.got)
     await asyncio.sleep(0.2)
@@ -293,7 +291,7 @@ async def test_the_dead_man_pings_while_all_is_well_and_only_then(
     # A loop that hangs is not well either: nobody says that it is.
     assert alerts._task is not None
     alerts._task.cancel()
-    alerts._well_at = time.monotonic() - alerts_module.ALIVE_S
+    alerts._healthy_at = time.monotonic() - QUICK.healthy_s
     await until(lambda: "held back" in (alerts._ping.trouble or ""))
 
 

@@ -58,7 +58,7 @@ OPENED = {
     ],
 )  # fmt: skip
 def test_what_people_should_know_is_told_in_words(event: Any, level: str, text: str) -> None:
-    [alert] = rules().heard(event)
+    [alert] = rules().on_event(event)
     assert (alert.level, alert.text) == (level, text)
 
 
@@ -79,7 +79,7 @@ def test_what_people_should_know_is_told_in_words(event: Any, level: str, text: 
     ],
 )
 def test_everything_else_is_not(event: Any) -> None:
-    assert rules().heard(event) == []
+    assert rules().on_event(event) == []
 
 
 @pytest.mark.parametrize(
@@ -92,28 +92,28 @@ def test_everything_else_is_not(event: Any) -> None:
     ],
 )
 def test_each_rule_can_be_switched_off(setting: Any, event: Any) -> None:
-    assert rules(**setting).heard(event) == []
+    assert rules(**setting).on_event(event) == []
 
 
 def test_a_state_is_told_once_and_so_is_its_end() -> None:
     r = rules()
-    assert len(r.heard(status("halted", "a"))) == 1
-    assert r.heard(status("halted", "a")) == []
-    [over] = r.heard(status("waiting"))
+    assert len(r.on_event(status("halted", "a"))) == 1
+    assert r.on_event(status("halted", "a")) == []
+    [over] = r.on_event(status("waiting"))
     assert over.text == "no longer halted: waiting"
-    assert len(r.heard(status("halted"))) == 1
+    assert len(r.on_event(status("halted"))) == 1
 
 
 def test_a_limit_is_near_once_until_it_was_clearly_further_away() -> None:
     r = rules(limit_near_pct=80)
-    told = [len(r.heard(account(drawdown=(v, 10.0, "%")))) for v in (7, 8, 9, 7.9, 8, 7.1, 8)]
+    told = [len(r.on_event(account(drawdown=(v, 10.0, "%")))) for v in (7, 8, 9, 7.9, 8, 7.1, 8)]
     assert told == [0, 1, 0, 0, 0, 0, 1]
 
 
 def test_money_can_be_left_out() -> None:
     r = rules(hide_money=True)
-    assert r.heard(CLOSED)[0].text.endswith("result •••")
-    [near] = r.heard(account(daily_loss=(90.0, 100.0, "USD")))
+    assert r.on_event(CLOSED)[0].text.endswith("result •••")
+    [near] = r.on_event(account(daily_loss=(90.0, 100.0, "USD")))
     assert near.text == "Daily loss: 90% of the limit is used up"
 
 
@@ -122,7 +122,7 @@ def test_what_lasts_is_told_when_it_has_lasted_and_when_it_is_over() -> None:
     gone = {"state": "disconnected", "last_error": {"text": "no IPC"}}
 
     def look(away: float, data: float | None = 1.0, journal: str | None = None) -> list[str]:
-        found = r.looked(terminal=gone, away_s=away, data_s=data, journal=journal)
+        found = r.on_check(terminal=gone, away_s=away, data_s=data, journal=journal)
         return [f"{a.level} {a.text}" for a in found]
 
     assert look(59) == []
