@@ -1,27 +1,40 @@
-"""The supervised loop: scan, ask the gates, trade, manage what stands, answer commands.
+"""The supervised loops of one bot: scan, gates, trades, position rules, commands.
 
-Two loops side by side: one scans in a cycle of market time, one looks at every observation
-of the account. Whatever fails in them is told on the feed and tried again; observer and feed
-do not depend on either.
+One loop scans in a cycle of market time, the other manages positions at each observation of the
+account. A failure in either is published and tried again; observer and feed depend on neither.
+The limits of the account are judged as a step of each observation, before it is published.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from execution.account.observer import Observation, Observer
 from execution.api.structs import SymbolInfo
 from execution.api.terminal import TerminalError
 from execution.orders.orders import Orders
 from execution.transport.client import TerminalClient
-from streamer.protocol.commands import BadCommand
+from streamer.backoff import Backoff
+from streamer.protocol.commands import (
+    TEXT_MAX,
+    Args,
+    BadCommand,
+    CancelOrder,
+    ClosePosition,
+    Flatten,
+    Halt,
+    ModifyPosition,
+    NoArgs,
+    refusal,
+)
 from streamer.protocol.messages import (
     Command,
     CommandResult,
@@ -31,12 +44,13 @@ from streamer.protocol.messages import (
     ScanStart,
     ScanSummary,
 )
+from streamer.protocol.sanitise import clean
 
 from .base import Setup, Strategy
 from .base import load as build_strategy
 from .ml.model_gate import Judge
 from .ml.trainer import Trainer
-from .operator import Operator, check, refused
+from .operator import OperatorOrders, check
 from .risk import account
 from .risk.risk_limits import RiskLimits
 from .scan.gate_context import AccountView, Block
@@ -55,9 +69,20 @@ __all__ = ["Worker", "build_strategy"]
 log = logging.getLogger(__name__)
 
 MIN_WAIT_S = 1.0
-"""Real seconds between two scans at the least, however fast the market's clock runs."""
+"""Least real seconds between two scans, however fast the market's clock runs."""
+LONGEST_PAUSE_S = 60.0
+"""Longest pause after scans that failed."""
 MOST_TRADES = 2
 """New trades of one scan."""
+
+Level = Literal["info", "warning", "critical"]
+
+ALL_CLEAR_TEXT = {
+    "daily_loss": "the loss of the day stops trading no more: the server's next day has begun",
+    "drawdown": "the drawdown stops trading no more: it was released and counts from here",
+    "consecutive_losses": "the pause after losses in a row is over",
+}
+"""Published when a risk limit that was hit no longer blocks."""
 
 
 class Worker:
@@ -65,13 +90,14 @@ class Worker:
     feed's commander.
 
     Args:
+        observer: Its observations are judged from now on, also before ``run()``.
         journal_ok: Whether log events are being written; without that nothing is opened.
-        halted: OrderReason the kill switch is on from the start (it survives a restart).
-        memory: What an earlier run knew of the risk limits; used for the same account only.
+        halted: Why the kill switch is on from the start (it survives a restart).
+        memory: The risk limits of an earlier run; used for the same account only.
         compute: Where the strategy runs; a thread of its own when not given.
         models: Folder of the learned models. Not given: nothing is learned, as in a backtest,
             where a model of today would know the future.
-        left_open: The bot's positions that were open when the run before ended.
+        left_open: The bot's positions that were open when the run before ended, by ticket.
     """
 
     def __init__(
@@ -100,46 +126,62 @@ class Worker:
         self.memory = memory
         if memory is not None and memory.peak_equity is not None:
             observer.recall_peak(memory.login, memory.server, memory.peak_equity)
+        self.paused = False
+        self.stopping = False
+        self.setups: dict[str, Setup] = {}
         self.book = TradeBook(self.magic, open_at_last_exit=left_open or {})
         self.calendar = Calendar(settings.news) if settings.news.source else None
         self.scanner = Scanner(client, strategy, settings, compute or Thread(), self.calendar)
-        self.trainer: Trainer | None = None
-        if models is not None and settings.enabled and settings.trainer.enabled:
-            judge = self.scanner.judge = Judge(settings, strategy.timeframes)
-            self.trainer = Trainer(
-                client,
-                judge,
-                publish,
-                strategy=strategy,
-                settings=settings,
-                symbols=lambda: tuple(settings.symbols) or tuple(observer.symbols),
-                folder=models,
-            )
+        self.trainer = self._trainer(strategy, models)
         self.executor = Executor(client, orders, self.book, settings, risk, self._justify)
-        self.operator = Operator(self)
-        self.paused = False
+        self.operator = OperatorOrders(client, orders, observer, self.magic)
+        self._order_lock = asyncio.Lock()
+        """Held while an order of the bot is on its way; ``stop()`` waits for it."""
+        self.positions = PositionManager(
+            client,
+            self.book,
+            self.executor,
+            publish,
+            settings=settings,
+            applies_rules=mode != "observe",
+            must_flatten=self._must_flatten,
+            setups=self.setups,
+            order_lock=self._order_lock,
+        )
         self._error: str | None = None
-        self.setups: dict[str, Setup] = {}
+        self._unjudged = False
         self._sent: list[tuple[float, str]] = []
+        """``time.monotonic()`` and symbol of orders that no observation shows yet."""
         self._selected: set[str] = set()
         self._funnel: dict[str, int] = {}
         self._next: datetime | None = None
         self._status = StatusPublisher(publish, strategy.name, mode, settings.cycle_s)
         self._wake = asyncio.Event()
         self._observed = asyncio.Event()
-        self.busy = asyncio.Lock()
-        self.stopping = False
         self._connections = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self.keeper = PositionManager(self)
-        observer.limits = self.keeper.limits
+        self._unwatch = observer.watch(self._on_observation)
+
+    def _trainer(self, strategy: Strategy, models: Path | None) -> Trainer | None:
+        settings = self.settings
+        if models is None or not (settings.enabled and settings.trainer.enabled):
+            return None
+        judge = self.scanner.judge = Judge(settings, strategy.timeframes)
+        return Trainer(
+            self.client,
+            judge,
+            self.publish,
+            strategy=strategy,
+            settings=settings,
+            symbols=lambda: tuple(settings.symbols) or tuple(self.observer.symbols),
+            folder=models,
+        )
 
     # -- life -------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Scan and manage until cancelled or stopped."""
         self._status.publish(starting(self.risk_limits.halted), {}, None, self._remembered())
-        unwatch = self.observer.watch(self._on_observation)
         self._tasks = [
             asyncio.create_task(self._scans(), name="worker-scan"),
             asyncio.create_task(self._management(), name="worker-manage"),
@@ -156,7 +198,7 @@ class Worker:
             if not self.stopping:
                 raise
         finally:
-            unwatch()
+            self._unwatch()
             for task in self._tasks:
                 task.cancel()
 
@@ -165,26 +207,80 @@ class Worker:
         if self.stopping:
             return
         self.stopping = True
+        self.positions.stop()
         self._wake.set()
-        async with self.busy:
+        async with self._order_lock:
             for task in self._tasks:
                 task.cancel()
         self._status.publish(
             stopped(self.risk_limits.halted), self._funnel, None, self._remembered()
         )
 
+    # -- commands ---------------------------------------------------------------------------
+
     async def command(self, command: Command, actor: str) -> CommandResult:
         """Carry out a command; a refusal is an answer, never an exception."""
         try:
             args = check(command, self.mode)
-            return await self.operator.carry_out(command, args, actor)
+            result = await self._carry_out(command, args, actor)
         except BadCommand as error:
-            return refused(command, error.code, str(error))
+            return refusal(command.id, error.code, str(error))
         except TerminalError as error:
-            return refused(command, "TERMINAL", str(error))
+            return refusal(command.id, "TERMINAL", str(error))
         except Exception as error:
             log.exception("command %s", command.name)
-            return refused(command, "FAILED", f"{type(error).__name__}: {error}")
+            return refusal(command.id, "FAILED", f"{type(error).__name__}: {error}")
+        self.publish_status()
+        return CommandResult(id=command.id, ok=True, result=result)
+
+    async def _carry_out(self, command: Command, args: Args, actor: str) -> dict[str, Any]:
+        match args:
+            case ClosePosition():
+                return await self.operator.close(args, command.id)
+            case ModifyPosition():
+                return await self.operator.modify(args)
+            case CancelOrder():
+                return await self.operator.cancel(args)
+            case Flatten():
+                return await self.operator.flatten(args, command.id)
+            case Halt():
+                return await self._halt(args, command.id, actor)
+            case NoArgs() if command.name == "pause":
+                self.paused = True
+                return {"paused": True}
+            case NoArgs() if command.name == "resume":
+                self.paused = False
+                self.wake()
+                return {"paused": False, "halted": self.risk_limits.halted is not None}
+            case NoArgs() if command.name == "scan_now":
+                self.wake()
+                return {"scan": "started"}
+            case NoArgs() if command.name == "release":
+                return await self._release(actor)
+            case _:
+                raise BadCommand("UNKNOWN_COMMAND", f"{command.name} is not carried out here")
+
+    async def _halt(self, args: Halt, id: str, actor: str) -> dict[str, Any]:
+        """The kill switch is on before anything is closed, and stays on when closing fails."""
+        reason = clean(args.reason or "", TEXT_MAX) or "halted by the operator"
+        self.risk_limits.halted = reason
+        self.alert("KILL_SWITCH", f"kill switch on: {reason} ({actor})")
+        self.publish_status()
+        result: dict[str, Any] = {"halted": True, "reason": reason}
+        if args.flatten:
+            try:
+                result |= await self.operator.flatten(Flatten(), id)
+            except (BadCommand, TerminalError) as error:
+                code = error.code if isinstance(error, BadCommand) else "TERMINAL"
+                raise BadCommand(code, f"the kill switch is on, but {error}") from None
+        return result
+
+    async def _release(self, actor: str) -> dict[str, Any]:
+        now = await self.client.server_now()
+        self.risk_limits.release(math.inf if now is None else now)
+        self.alert("RELEASED", f"kill switch off, limits counted anew ({actor})")
+        self.wake()
+        return {"halted": False}
 
     def wake(self) -> None:
         """Scan now."""
@@ -193,7 +289,7 @@ class Worker:
     # -- scanning ---------------------------------------------------------------------------
 
     async def _scans(self) -> None:
-        failures = 0
+        backoff = Backoff(2.0, LONGEST_PAUSE_S, jitter=None)
         while not self.stopping:
             # a wake-up during the scan counts for the next one
             self._wake.clear()
@@ -201,13 +297,13 @@ class Worker:
             try:
                 if self.settings.enabled:
                     await self.cycle()
-                failures, self._error = 0, None
+                self._error = None
+                backoff.reset()
             except TerminalError as error:
                 log.info("cycle: %s", error)
                 self._error = None
             except Exception as error:
-                failures += 1
-                wait = min(max(wait, 2.0**failures), 60.0)
+                wait = min(max(wait, backoff.next()), LONGEST_PAUSE_S)
                 log.exception("scan")
                 self._error = f"{type(error).__name__}: {error}"
                 self.alert("WORKER_ERROR", f"the scan failed: {self._error}", "critical")
@@ -220,7 +316,7 @@ class Worker:
                 pass
 
     async def cycle(self) -> Scan | None:
-        """One scan and what follows from it; ``None`` without symbols."""
+        """Scan once and trade the best candidates; ``None`` without symbols."""
         symbols = await self._universe()
         if not symbols:
             return None
@@ -244,7 +340,7 @@ class Worker:
             for row in candidates:
                 if sent >= MOST_TRADES or self.stopping:
                     break
-                async with self.busy:
+                async with self._order_lock:
                     block, was_sent = await self._take(row)
                 sent += was_sent
                 rows[row.case.symbol] = replace(row, block=block)
@@ -261,7 +357,7 @@ class Worker:
         return replace(scan, rows=rows)
 
     async def _take(self, row: ScanRow) -> tuple[Block | None, bool]:
-        """Try a candidate. Returns what blocked it, and whether an order was sent."""
+        """Try a candidate. Returns the block that it met, and whether an order was sent."""
         symbol = row.case.symbol
         try:
             taken = await self.executor.take(row, await self._account_view())
@@ -335,14 +431,56 @@ class Worker:
             order, score=setup.score, components=dict(setup.components), initial_risk=risk
         )
 
-    # -- managing ---------------------------------------------------------------------------
+    # -- observations -----------------------------------------------------------------------
 
     def _on_observation(self, seen: Observation) -> None:
+        """Judge the limits, so that they are published with the account they belong to."""
+        try:
+            self.judge(seen)
+            self._unjudged = False
+        except Exception as error:
+            log.exception("judging the limits of the account")
+            # what cannot be judged lets nothing through
+            self.risk_limits.block_unjudged()
+            if not self._unjudged:
+                text = f"judging the limits failed: {type(error).__name__}: {error}"
+                self.alert("WORKER_ERROR", text, "critical")
+            self._unjudged = True
+        self.observer.limits = dict(self.risk_limits.limits)
         self._observed.set()
         if self._connections != self.client.connections:
-            # the first sight of a terminal: do not let a cycle pass before it is scanned
+            # the first observation after a connection: scan now, not a cycle later
             self._connections = self.client.connections
             self._wake.set()
+
+    def judge(self, seen: Observation) -> None:
+        """Judge the limits of the account by an observation; publish what has changed."""
+        limits, memory, self.memory = self.risk_limits, self.memory, None
+        if memory is not None and (memory.login, memory.server) == (
+            seen.account.login,
+            seen.account.server,
+        ):
+            limits.recall(memory)
+        before = {block.gate for block in limits.blocks}
+        # a block without a value only stood for an unknown figure: its end is no news
+        hit = {block.gate for block in limits.blocks if block.value is not None}
+        now = account.figures(seen, self.magic, self.observer.peak_equity)
+        blocks = limits.judge(now, self.book.losses())
+        for block in blocks:
+            if block.gate not in before and block.value is not None:
+                level: Level = "warning" if block.gate == "consecutive_losses" else "critical"
+                self.alert(block.gate.upper(), block.text, level, block.value, block.limit)
+        after = {block.gate for block in blocks}
+        for gate in sorted(hit - after):
+            self.alert(gate.upper(), ALL_CLEAR_TEXT[gate], "info")
+        if after != before:
+            self.publish_status()
+
+    def _must_flatten(self) -> bool:
+        return self.risk.flatten_on_limit and any(
+            block.gate in ("daily_loss", "drawdown") and block.value is not None
+            for block in self.risk_limits.blocks
+        )
 
     async def _management(self) -> None:
         failing = False
@@ -366,10 +504,10 @@ class Worker:
                 await asyncio.sleep(1.0)
 
     async def manage(self, seen: Observation) -> None:
-        """Judge the limits, follow the bot's trades, apply the position rules."""
-        await self.keeper.keep(seen)
+        """Follow the bot's trades and apply the position rules."""
+        await self.positions.manage(seen)
 
-    # -- telling ----------------------------------------------------------------------------
+    # -- publishing -------------------------------------------------------------------------
 
     def publish_status(self) -> None:
         """Publish BOT_STATUS if anything in it has changed."""
@@ -399,7 +537,7 @@ class Worker:
         self,
         code: str,
         text: str,
-        level: Literal["info", "warning", "critical"] = "warning",
+        level: Level = "warning",
         value: float | None = None,
         limit: float | None = None,
     ) -> None:
@@ -413,7 +551,3 @@ class Worker:
         stops = self.settings.news.when_unreadable == "stop"
         what = "nothing is opened until it can be" if stops else "trading goes on without it"
         self.alert("NEWS_CALENDAR", f"the news calendar cannot be read: {trouble}; {what}")
-
-    async def refresh_account(self) -> Observation | None:
-        """Read the account now."""
-        return await self.observer.refresh()

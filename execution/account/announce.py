@@ -16,8 +16,8 @@ from streamer.protocol.messages import (
 
 from ..api import constants as c
 from ..api.structs import TradeDeal, TradeOrder, TradePosition
-from ..orders.intents import by_of, id_in
-from ..transport.client import TerminalClient
+from ..orders.intents import Intent, by_of, id_in
+from ..transport.clock import ServerClock
 from . import shapes
 from .lifecycle import Change, CloseReason, Life, close_reason, moment
 from .pending import OrderStep
@@ -48,10 +48,15 @@ class Announcer:
     """Publishes the events of positions and orders."""
 
     def __init__(
-        self, client: TerminalClient, publish: Callable[[Event], None], magic: int
+        self,
+        clock: ServerClock,
+        publish: Callable[[Event], None],
+        magic: int,
+        sent: Mapping[int, Intent],
     ) -> None:
-        self._client = client
+        self._clock = clock
         self._publish = publish
+        self._sent = sent
         self._magic = magic
         self.why: dict[int, TradeReason] = {}
         """By order ticket."""
@@ -149,7 +154,7 @@ class Announcer:
                 entry_price=life.entry_price,
                 sl_price=sl,
                 tp_price=tp,
-                opened_at=self._client.clock.iso(life.opened),
+                opened_at=self._clock.iso(life.opened),
                 owner=shapes.owner(life.magic, self._magic),
                 score=why.score,
                 components=why.components,
@@ -197,15 +202,15 @@ class Announcer:
                 r_multiple=round(net / risk, 3) if risk else None,
                 duration_s=round(moment(deal) - life.opened, 3),
                 close_reason=self._reason(deal),
-                opened_at=self._client.clock.iso(life.opened),
-                closed_at=self._client.clock.iso(moment(deal)),
+                opened_at=self._clock.iso(life.opened),
+                closed_at=self._clock.iso(moment(deal)),
                 owner=shapes.owner(life.magic, self._magic),
             )
         )
 
     def _asked(self, deal: TradeDeal, order: TradeOrder | None) -> float | None:
         """The price that was asked for, where that is known."""
-        intent = self._client.sent.get(deal.order)
+        intent = self._sent.get(deal.order)
         if intent is not None:
             return intent.price or None
         if order is not None and order.type not in (c.ORDER_TYPE_BUY, c.ORDER_TYPE_SELL):
@@ -213,7 +218,7 @@ class Announcer:
         return None
 
     def _reason(self, deal: TradeDeal) -> CloseReason:
-        intent = self._client.sent.get(deal.order)
+        intent = self._sent.get(deal.order)
         id = intent.id if intent is not None else id_in(deal.comment)
         by = None if id is None else by_of(id)
         return close_reason(deal, deal.magic == self._magic, by)

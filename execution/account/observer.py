@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from streamer.protocol.messages import (
 from ..api import constants as c
 from ..api.structs import AccountInfo, Tick, TradeDeal, TradeOrder, TradePosition
 from ..api.terminal import TerminalError
-from ..orders.intents import Intents, IntentsError
+from ..orders.intents import Intent, Intents, IntentsError
 from ..settings import TerminalSettings
 from ..transport.backend import Call
 from ..transport.client import TerminalClient
@@ -69,8 +69,10 @@ class Observer:
     Args:
         mode: observe, paper or live; shown with the account.
         symbols: Names to watch; empty: all of the paper market, else all of Market Watch.
-        intents: With a file, it keeps which deal was told last: what happened while the program
-            was away is told when it is back.
+        intents: With a file, it keeps which deal was published last: what happened while the
+            program was away is published when it is back.
+        sent: The orders of this run by ticket (:attr:`Orders.sent`); prices asked for and who
+            closed a position are read from it.
     """
 
     def __init__(
@@ -82,9 +84,14 @@ class Observer:
         mode: str,
         symbols: Sequence[str] = (),
         intents: Intents | None = None,
+        sent: Mapping[int, Intent] | None = None,
     ) -> None:
         self.latest: Observation | None = None
-        self.limits: Callable[[Observation], dict[str, Limit]] | None = None
+        self.limits: dict[str, Limit] | None = None
+        """How far each risk limit is used, published with the account. Set by a watcher, who is
+        called before the account is published; ``None``: there are no limits."""
+        self.market_closed = False
+        """No symbol has had a tick for a while."""
         self.peak_equity: float | None = None
         """The highest equity seen; the drawdown is measured from it."""
         self._recalled: tuple[int, str, float] | None = None
@@ -95,7 +102,9 @@ class Observer:
         self._intents = intents or Intents()
         self._marking: asyncio.Task[None] | None = None
         self._table = Symbols(client, symbols, publish)
-        self._announcer = Announcer(client, publish, settings.magic)
+        self._announcer = Announcer(
+            client.clock, publish, settings.magic, {} if sent is None else sent
+        )
         self._history = DealHistory(client)
         self._pending = PendingBook()
         self._risks = Risks(client)
@@ -121,7 +130,8 @@ class Observer:
         self._recalled = (login, server, equity)
 
     def watch(self, callback: Callable[[Observation], None]) -> Callable[[], None]:
-        """Call ``callback`` after each reading; returns the way to stop."""
+        """Call ``callback`` with each reading, before its states are published. Returns a
+        function that ends it."""
         self._watchers.append(callback)
         return lambda: self._watchers.remove(callback)
 
@@ -191,7 +201,7 @@ class Observer:
                 moved = True
                 client.clock.observe(tick.time_msc / 1000, wall)
             self._ticks[symbol] = tick
-        self._quiet(now, moved)
+        self._detect_closed_market(now, moved)
         quotes = {
             symbol: shapes.quote(
                 self._ticks.get(symbol), client.clock, self._table.digits.get(symbol)
@@ -203,18 +213,19 @@ class Observer:
         )
         self._state("quotes", event, quotes)
 
-    def _quiet(self, now: float | None, moved: bool) -> None:
-        """Notice a closed market: no tick of any symbol for a while on both clocks."""
+    def _detect_closed_market(self, now: float | None, moved: bool) -> None:
+        """A market is closed when no symbol had a tick for a while on both clocks."""
         mono = time.monotonic()
         if moved or self._ticked is None:
             self._ticked = (now, mono)
         server, real = self._ticked
-        self._client.market_closed = (
+        self.market_closed = (
             now is not None
             and server is not None
             and now - server > QUIET_S
             and mono - real > QUIET_REAL_S
         )
+        self._client.report_market(closed=self.market_closed)
 
     # -- one reading ------------------------------------------------------------------------------
 
@@ -242,9 +253,9 @@ class Observer:
         await self._table.learn(p.symbol for p in (*positions, *orders))
         self._positions = by_identifier(positions)
         self.latest = self._observe(account, positions, orders, now)
-        self._states(self.latest)
         for callback in list(self._watchers):
             callback(self.latest)
+        self._states(self.latest)
         return self.latest
 
     async def _begin(
@@ -387,8 +398,7 @@ class Observer:
             day_pl=seen.day_pl,
             drawdown_pct=(peak - seen.account.equity) / peak * 100 if peak and peak > 0 else None,
         )
-        if self.limits is not None:
-            account.limits = self.limits(seen)
+        account.limits = self.limits
         lives = self._history.book.lives
         self._state("account", AccountUpdate(account=account), account)
         positions = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from streamer.protocol.messages import Direction, Event
 
 from ..api import constants as c
 from ..api.retcodes import UNDECIDED, words
-from ..api.structs import OrderSendResult, SymbolInfo
+from ..api.structs import OrderSendResult, SymbolInfo, TradeOrder, TradePosition
 from ..api.terminal import OutcomeUnknown, TerminalError
 from ..settings import TerminalSettings
 from ..transport.client import TerminalClient
@@ -68,6 +68,11 @@ class Orders:
         """Orders whose outcome is not known, by id: no new risk on their symbols."""
         live = self._sender.intents.live
         return {id: intent for id, intent in live.items() if intent.state == "unknown"}
+
+    @property
+    def sent(self) -> Mapping[int, Intent]:
+        """The orders of this run by ticket, the newest ones; grows while orders are sent."""
+        return self._sender.sent
 
     async def run(self) -> None:
         """Look for what an earlier run left open, whenever the terminal is connected."""
@@ -138,8 +143,14 @@ class Orders:
         comment: str = "",
         by: By = "strategy",
         key: str | None = None,
+        position: TradePosition | None = None,
     ) -> OrderOutcome:
-        """Close a position, or ``volume`` lots of it, at the market. ``key`` as in :meth:`open`."""
+        """Close a position, or ``volume`` lots of it, at the market.
+
+        Args:
+            by, key: As in :meth:`open`.
+            position: The position, where the caller has read it just now; it is read otherwise.
+        """
         id = new_id(by) if key is None else id_for(by, key)
         if key is not None and (known := await self._sender.before(id)):
             return known
@@ -148,10 +159,9 @@ class Orders:
             self._settings.magic, ticket, time.time(),
         )  # fmt: skip
         try:
-            found = await self._client.positions_get(ticket=ticket)
-            if not found:
+            position = position or await self._position(ticket)
+            if position is None:
                 return _gone(ticket, c.TRADE_RETCODE_POSITION_CLOSED, "no open position")
-            position = found[0]
             direction: Direction = "SELL" if position.type == c.POSITION_TYPE_BUY else "BUY"
             draft = replace(draft, symbol=position.symbol, direction=direction)
             info = await self._client.symbol_info(position.symbol)
@@ -177,15 +187,20 @@ class Orders:
         return await self._sender.send(draft, info, request)
 
     async def modify(
-        self, ticket: int, sl: float | None = None, tp: float | None = None
+        self,
+        ticket: int,
+        sl: float | None = None,
+        tp: float | None = None,
+        *,
+        position: TradePosition | None = None,
     ) -> OrderOutcome:
         """Move a position's stops; ``None`` keeps one, 0 takes it away. Repeating it is safe,
-        so a lost answer needs no search: the next poll shows what stands."""
+        so a lost answer needs no search: the next poll shows the result. ``position`` as in
+        :meth:`close`."""
         try:
-            found = await self._client.positions_get(ticket=ticket)
-            if not found:
+            position = position or await self._position(ticket)
+            if position is None:
                 return _gone(ticket, c.TRADE_RETCODE_POSITION_CLOSED, "no open position")
-            position = found[0]
             info = await self._client.symbol_info(position.symbol)
             new_sl = position.sl if sl is None else rules.price(info, sl)
             new_tp = position.tp if tp is None else rules.price(info, tp)
@@ -215,18 +230,21 @@ class Orders:
             return _failed(error)
         return _plain(result)
 
-    async def cancel(self, order: int) -> OrderOutcome:
-        """Cancel a pending order. Safe to repeat, like :meth:`modify`."""
+    async def cancel(self, order: int, *, pending: TradeOrder | None = None) -> OrderOutcome:
+        """Cancel a pending order. Safe to repeat, like :meth:`modify`. ``pending`` is the order,
+        where the caller has read it just now; it is read otherwise."""
         try:
-            found = await self._client.orders_get(ticket=order)
-            if not found:
-                return _gone(order, c.TRADE_RETCODE_INVALID_ORDER, "no pending order")
+            if pending is None:
+                found = await self._client.orders_get(ticket=order)
+                if not found:
+                    return _gone(order, c.TRADE_RETCODE_INVALID_ORDER, "no pending order")
+                pending = found[0]
             result = await self._client.order_send(
                 {
                     "action": c.TRADE_ACTION_REMOVE,
                     "order": order,
-                    "symbol": found[0].symbol,
-                    "magic": found[0].magic,
+                    "symbol": pending.symbol,
+                    "magic": pending.magic,
                 }
             )
         except (TerminalError, OutcomeUnknown) as error:
@@ -234,6 +252,10 @@ class Orders:
         return _plain(result)
 
     # -- sending ------------------------------------------------------------------------------
+
+    async def _position(self, ticket: int) -> TradePosition | None:
+        found = await self._client.positions_get(ticket=ticket)
+        return found[0] if found else None
 
     def _opening(
         self,

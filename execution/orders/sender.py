@@ -24,6 +24,8 @@ from .reconcile import Finding, look_for
 
 log = logging.getLogger(__name__)
 
+SENT_KEPT = 1000
+"""Orders whose intent is kept for the reader of their deals."""
 PASSED = frozenset({0, c.TRADE_RETCODE_PLACED, c.TRADE_RETCODE_DONE})
 """``order_check`` says 0; some servers answer as ``order_send`` would."""
 
@@ -62,6 +64,8 @@ class Sender:
         self._publish = publish
         self._settings = settings
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.sent: dict[int, Intent] = {}
+        """Orders of this run by ticket, the newest ones."""
         self._claimed: set[int] = set()
         self._searched: set[str] = set()
 
@@ -271,7 +275,9 @@ class Sender:
 
     def _claim(self, order: int, intent: Intent) -> None:
         self._claimed.add(order)
-        self._client.remember(order, intent)
+        self.sent[order] = intent
+        while len(self.sent) > SENT_KEPT:
+            del self.sent[next(iter(self.sent))]
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)

@@ -25,7 +25,6 @@ from ..api.structs import (
 )
 from ..api.terminal import Array, CallRefused, OutcomeUnknown, TerminalError, TerminalTimeout, When
 from ..api.values import expect, value
-from ..orders.intents import Intent
 from .backend import Backend, Call, InProcess, Reply
 from .connection import HISTORY, PRIORITY, READ, Connection
 from .health import Status
@@ -44,19 +43,11 @@ NEVER_SENT = frozenset(
 """Codes of ``order_send`` that mean the order certainly did not leave; any other failure
 leaves its outcome unknown."""
 
-
-SENT_KEPT = 1000
 BATCH = 64
 
 
 class TerminalClient(Connection):
     """One terminal: calls, deadlines and health over a :class:`execution.backend.Backend`."""
-
-    def remember(self, order: int, intent: Intent) -> None:
-        """Note what an order that we sent was meant to be, for whoever sees its deal."""
-        self.sent[order] = intent
-        while len(self.sent) > SENT_KEPT:
-            del self.sent[next(iter(self.sent))]
 
     async def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
         """Call a function of the module by its name.

@@ -24,7 +24,6 @@ from ..api import constants as c
 from ..api.structs import SymbolInfo, TerminalInfo
 from ..api.terminal import CallRefused, TerminalError
 from ..api.values import cleaned
-from ..orders.intents import Intent
 from ..settings import TerminalSettings
 from . import health
 from .backend import About, Backend, Reply
@@ -99,10 +98,6 @@ class Connection:
         )
         self.about = About()
         self.terminal: TerminalInfo | None = None
-        self.sent: dict[int, Intent] = {}
-        """Our orders of this run by ticket, the newest ones."""
-        self.market_closed = False
-        """Set by whoever reads the quotes."""
         self.connections = 0
         """How often the terminal was connected; a reader that sees it rise re-reads all."""
         self._on_status = on_status
@@ -114,6 +109,7 @@ class Connection:
         self._connected = asyncio.Event()
         self._judged: health.Verdict = health.STARTING
         self._specs: dict[str, tuple[float, SymbolInfo]] = {}
+        self._market_closed = False
         self._probed = 0.0
         self._flying = ""
         """The call in flight."""
@@ -131,6 +127,11 @@ class Connection:
         if self._task is None:
             self._tell(health.STARTING, force=True)
             self._task = asyncio.create_task(self._supervise(), name="terminal-client")
+
+    def report_market(self, *, closed: bool) -> None:
+        """Take in whether the market is closed, as the reader of the quotes finds it; the state
+        of the terminal says so from the next probe on."""
+        self._market_closed = closed
 
     async def wait_connected(self, timeout: float | None = None) -> bool:
         """Wait for the terminal; ``False`` when it did not come within ``timeout`` seconds."""
@@ -320,7 +321,7 @@ class Connection:
                 raise TerminalError(reply.code, clean(reply.text), name)
         self.terminal = None if info.failed else cleaned(info.value)
         judged = health.verdict(self.terminal, None if account.failed else account.value)
-        self._judged = health.CLOSED if judged is health.OK and self.market_closed else judged
+        self._judged = health.CLOSED if judged is health.OK and self._market_closed else judged
         ping = self.terminal.ping_last / 1000 if self.terminal is not None else 0.0
         self._tell(self._judged, ping or (self._probed - began) * 1000)
 

@@ -199,8 +199,10 @@ async def run(
     execution = TerminalSettings.model_validate({"symbols": list(symbols)})
     client = DirectClient(Direct(terminal), settings=execution, on_status=events)
     await client.open()
-    observer = Observer(client, events, settings=execution, mode="paper", symbols=symbols)
     orders = Orders(client, events, execution)
+    observer = Observer(
+        client, events, settings=execution, mode="paper", symbols=symbols, sent=orders.sent
+    )
     ahead = None
     if type(strategy) is InstitutionalStrategy:  # a subclass may see more than its ceiling says
         offset = float(client.clock.utc_offset or 0.0)

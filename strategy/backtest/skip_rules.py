@@ -41,7 +41,6 @@ class SkipRules:
 
     def __init__(self, paper: Paper, worker: Worker, ahead: PrecomputedStrategy | None) -> None:
         self._paper, self._worker, self._ahead = paper, worker, ahead
-        self._keeper = worker.keeper
         self._seen: Observation | None = None
         self._settled = False
         self._infos: Mapping[str, SymbolInfo] = {}
@@ -85,7 +84,7 @@ class SkipRules:
         if not seen.positions:
             self.equity = seen.account.equity
             if any(block.gate == "consecutive_losses" for block in blocks):
-                self._keeper.judge(replace(seen, server_time=now))  # its pause ends by the clock
+                self._worker.judge(replace(seen, server_time=now))  # its pause ends by the clock
             return True
         if blocks:
             return False
@@ -114,7 +113,7 @@ class SkipRules:
         """Whether the rules leave the position alone at this price."""
         worker = self._worker
         worker.book.trades[position.identifier or position.ticket].saw(price)
-        held = self._keeper.position_view(position._replace(price_current=price))
+        held = worker.positions.position_view(position._replace(price_current=price))
         info = self._infos[position.symbol]
         return held is not None and decide(held, now, worker.settings, info) is None
 

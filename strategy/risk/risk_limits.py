@@ -65,6 +65,10 @@ class RiskLimits:
         self.blocks = tuple(stop for stop in found if stop is not None)
         return self.blocks
 
+    def block_unjudged(self) -> None:
+        """Let nothing through until the limits can be judged again."""
+        self.blocks = (Block("RISK", "Risk Block: Limits Could Not Be Judged", "daily_loss"),)
+
     def release(self, now: float) -> None:
         """Let the desk trade again: kill switch off, drawdown counted from here, losing
         trades up to now forgiven. The day's loss stays: it ends with the day."""

@@ -1,4 +1,4 @@
-"""What is done at every observation: limits judged, trades followed, position rules applied."""
+"""Follows the bot's trades and applies the position rules, at each observation."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import Literal, Protocol
 
-from execution.account.observer import Observation, Observer
+from execution.account.observer import Observation
 from execution.api.structs import TradePosition
 from execution.api.terminal import TerminalError
 from execution.transport.client import TerminalClient
-from streamer.protocol.messages import Event, Limit, RiskMemory
+from streamer.protocol.messages import Event, RiskAlert
 
 from ..base import Setup
 from ..risk import account
-from ..risk.risk_limits import RiskLimits
-from ..settings import RiskSettings, StrategySettings
+from ..settings import StrategySettings
 from .executor import Executor
 from .exit_rules import Action, Close, PositionView, decide
 from .review import review
@@ -25,76 +23,63 @@ from .trade_book import TradeBook
 
 log = logging.getLogger(__name__)
 
-Level = Literal["info", "warning", "critical"]
-
-
-ALL_CLEAR_TEXT = {
-    "daily_loss": "the loss of the day stops trading no more: the server's next day has begun",
-    "drawdown": "the drawdown stops trading no more: it was released and counts from here",
-    "consecutive_losses": "the pause after losses in a row is over",
-}
-"""What is told when a limit lets go."""
-
-
-class Bot(Protocol):
-    """The part of the worker that the keeper works on."""
-
-    client: TerminalClient
-    observer: Observer
-    settings: StrategySettings
-    risk: RiskSettings
-    risk_limits: RiskLimits
-    book: TradeBook
-    executor: Executor
-    publish: Callable[[Event], None]
-    memory: RiskMemory | None
-    magic: int
-    stopping: bool
-    busy: asyncio.Lock
-
-    @property
-    def mode(self) -> str: ...
-    @property
-    def setups(self) -> Mapping[str, Setup]: ...
-    def publish_status(self) -> None: ...
-    def alert(
-        self,
-        code: str,
-        text: str,
-        level: Level = "warning",
-        value: float | None = None,
-        limit: float | None = None,
-    ) -> None: ...
-
 
 class PositionManager:
-    """Keeps what stands: the account within its limits, the bot's positions by the rules."""
+    """Manages the open positions of one bot. ``stop()`` lets no further rule act.
 
-    def __init__(self, bot: Bot) -> None:
-        self._bot = bot
+    Args:
+        publish: Gets a ``CRITIC_REVIEW`` for each trade that closed, and ``RISK_ALERT`` when
+            the rules fail on a position.
+        applies_rules: ``False`` while the bot only observes: trades are followed, no rule acts.
+        must_flatten: Whether all positions are to be closed because a risk limit is hit.
+        setups: The newest set-up by symbol; the rules read ATR and direction from it.
+        order_lock: Held while a rule's order is on its way; the worker shares it.
+    """
+
+    def __init__(
+        self,
+        client: TerminalClient,
+        book: TradeBook,
+        executor: Executor,
+        publish: Callable[[Event], None],
+        *,
+        settings: StrategySettings,
+        applies_rules: bool,
+        must_flatten: Callable[[], bool],
+        setups: Mapping[str, Setup],
+        order_lock: asyncio.Lock,
+    ) -> None:
+        self._client, self._book, self._executor = client, book, executor
+        self._publish, self._settings, self._setups = publish, settings, setups
+        self._applies_rules, self._must_flatten = applies_rules, must_flatten
+        self._order_lock = order_lock
         self._failing: set[int] = set()
+        self._stopping = False
 
-    async def keep(self, seen: Observation) -> None:
-        """One observation. A position that fails costs itself only.
+    def stop(self) -> None:
+        """Apply no further rule."""
+        self._stopping = True
+
+    async def manage(self, seen: Observation) -> None:
+        """Take in one observation. A position that fails does not keep the others from being
+        managed. Nothing is done while the server's time is unknown.
 
         Raises:
             TerminalError: the history of the bot's trades cannot be read.
         """
-        bot = self._bot
-        self.judge(seen)
-        if seen.server_time is None:
+        now, book = seen.server_time, self._book
+        if now is None:
             return
-        now = seen.server_time
-        if not bot.book.restored:
-            for trade in await bot.book.restore(bot.client, now):
-                bot.publish(review(trade))
-        for trade in await bot.book.update(bot.client, seen.positions, now):
-            bot.publish(review(trade))
-        bot.executor.forget(bot.book.trades)
-        if bot.mode == "observe" or not bot.client.status.connected:
+        if not book.restored:
+            for trade in await book.restore(self._client, now):
+                self._publish(review(trade))
+        for trade in await book.update(self._client, seen.positions, now):
+            self._publish(review(trade))
+        self._executor.forget(book.trades)
+        if not self._applies_rules or not self._client.status.connected:
             return
         for position in seen.positions:
-            if position.magic != bot.magic or bot.stopping:
+            if position.magic != book.magic or self._stopping:
                 continue
             try:
                 await self._apply(position, now)
@@ -104,65 +89,30 @@ class PositionManager:
                 log.exception("position %d", position.ticket)
                 if position.ticket not in self._failing:
                     text = f"the rules failed on position {position.ticket}: {error!r}"
-                    bot.alert("WORKER_ERROR", text, "critical")
+                    self._publish(RiskAlert(code="WORKER_ERROR", level="critical", text=text))
                 self._failing.add(position.ticket)
             else:
                 self._failing.discard(position.ticket)
 
+    def position_view(self, position: TradePosition) -> PositionView | None:
+        """The position as the rules read it; ``None`` while its trade is not followed yet."""
+        setup = self._setups.get(position.symbol)
+        against = "SELL" if account.sign_of(position) > 0 else "BUY"
+        turned = setup is not None and setup.trigger is not None and setup.direction == against
+        atr = math.nan if setup is None else setup.atr
+        return self._book.position_view(position, atr, turned)
+
     async def _apply(self, position: TradePosition, now: float) -> None:
-        """Ask the rules about one position and carry out what they say."""
-        bot, held = self._bot, self.position_view(position)
-        if held is None:
+        """Ask the rules about one position and carry out their action."""
+        view = self.position_view(position)
+        if view is None:
             return
         action: Action | None
         if self._must_flatten():
             action = Close(None, "risk limit")
         else:
-            action = decide(held, now, bot.settings, await bot.client.spec(position.symbol))
+            info = await self._client.spec(position.symbol)
+            action = decide(view, now, self._settings, info)
         if action is not None:
-            async with bot.busy:
-                await bot.executor.apply(position.ticket, action, now)
-
-    def position_view(self, position: TradePosition) -> PositionView | None:
-        """The position as the rules see it; ``None`` while it is not followed."""
-        setup = self._bot.setups.get(position.symbol)
-        against = "SELL" if account.sign_of(position) > 0 else "BUY"
-        turned = setup is not None and setup.trigger is not None and setup.direction == against
-        return self._bot.book.position_view(
-            position, math.nan if setup is None else setup.atr, turned
-        )
-
-    def _must_flatten(self) -> bool:
-        return self._bot.risk.flatten_on_limit and any(
-            block.gate in ("daily_loss", "drawdown") and block.value is not None
-            for block in self._bot.risk_limits.blocks
-        )
-
-    def judge(self, seen: Observation) -> None:
-        """Ask the risk desk; tell what has changed."""
-        bot = self._bot
-        memory, bot.memory = bot.memory, None
-        if memory is not None and (memory.login, memory.server) == (
-            seen.account.login,
-            seen.account.server,
-        ):
-            bot.risk_limits.recall(memory)
-        before = {block.gate for block in bot.risk_limits.blocks}
-        # what only stopped because a figure was not known has nothing to tell when it goes
-        hit = {block.gate for block in bot.risk_limits.blocks if block.value is not None}
-        now = account.figures(seen, bot.magic, bot.observer.peak_equity)
-        blocks = bot.risk_limits.judge(now, bot.book.losses())
-        for block in blocks:
-            if block.gate not in before and block.value is not None:
-                level: Level = "warning" if block.gate == "consecutive_losses" else "critical"
-                bot.alert(block.gate.upper(), block.text, level, block.value, block.limit)
-        after = {block.gate for block in blocks}
-        for gate in sorted(hit - after):
-            bot.alert(gate.upper(), ALL_CLEAR_TEXT[gate], "info")
-        if after != before:
-            bot.publish_status()
-
-    def limits(self, seen: Observation) -> dict[str, Limit]:
-        """Judge the account as just observed; the distance to each limit, for its bar."""
-        self.judge(seen)
-        return dict(self._bot.risk_limits.limits)
+            async with self._order_lock:
+                await self._executor.apply(position.ticket, action, now)

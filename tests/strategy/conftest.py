@@ -60,14 +60,15 @@ class Bench:
             Direct(self.terminal), settings=settings, on_status=self.events.append
         )
         await self.client.open()
+        self.orders = Orders(self.client, self.events.append, settings)
         self.observer = Observer(
             self.client,
             self.events.append,
             settings=settings,
             mode=self.mode,
             symbols=self.settings.symbols,
+            sent=self.orders.sent,
         )
-        self.orders = Orders(self.client, self.events.append, settings)
         self.worker = Worker(
             self.client,
             self.observer,

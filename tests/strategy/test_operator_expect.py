@@ -174,3 +174,36 @@ async def test_a_reason_cannot_draw_on_somebody_elses_screen(bench: Any) -> None
     answer = await b.command("halt", reason="ok\x1b[2J\u202e")
     assert "\x1b" not in answer.result["reason"]
     assert "\u202e" not in b.told("BotStatus")[-1].reason.text
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("close_position", "positions_get"),
+        ("modify_position", "positions_get"),
+        ("cancel_order", "orders_get"),
+    ],
+)
+async def test_what_is_expected_is_read_once_before_the_order_is_sent(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, name: str, read: str
+) -> None:
+    b = await bench().open()
+    bid = b.terminal.symbol_info_tick("EURUSD").bid
+    args: dict[str, Any] = {"expect": SEEN}
+    if name == "cancel_order":
+        placed = await b.orders.open("EURUSD", "BUY", 0.1, kind="limit", price=round(bid - 0.01, 5))
+        args["order"] = placed.order
+    else:
+        args["ticket"] = await hold(b)
+    if name == "modify_position":
+        args["sl"] = round(bid - 0.01, 5)
+    calls: list[dict[str, Any]] = []
+    real = getattr(b.client, read)
+
+    async def counted(**kwargs: Any) -> Any:
+        calls.append(kwargs)
+        return await real(**kwargs)
+
+    monkeypatch.setattr(b.client, read, counted)
+    assert (await b.command(name, **args)).ok
+    assert len([call for call in calls if call.get("ticket")]) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -429,3 +430,36 @@ async def test_after_a_day_that_was_lost_it_trades_again_the_next_day_and_says_s
     opened = [d.time for d in b.terminal.ledger.deals[deals:] if d.entry == 0]
     assert opened
     assert min(opened) >= midnight
+
+
+async def test_limits_are_published_with_the_observation_that_they_were_judged_by(bench) -> None:
+    b = await bench().open()
+    first = b.told("AccountUpdate")[-1].account.limits
+    assert first["daily_loss"].value == 0.0
+    assert first["open_positions"].value == 0.0
+    await b.orders.open("EURUSD", "BUY", 0.1)
+    await b.observer.refresh()  # nobody managed it yet
+    account = b.told("AccountUpdate")[-1].account
+    assert account.limits["open_positions"].value == 1.0
+    assert account.limits["daily_loss"].value == pytest.approx(-account.day_pl, abs=1e-4)
+
+
+async def test_limits_that_cannot_be_judged_let_nothing_through_and_are_alerted_once(
+    bench, monkeypatch
+) -> None:
+    b = await bench().open()
+    real = b.worker.risk_limits.judge
+
+    def broken(*args: Any) -> Any:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(b.worker.risk_limits, "judge", broken)
+    for _ in range(2):
+        await b.step(1.0)
+    (alert,) = [e for e in b.told("RiskAlert") if e.code == "WORKER_ERROR"]
+    assert alert.level == "critical"
+    assert "ZeroDivisionError: oh" in alert.text
+    assert [block.gate for block in b.worker.risk_limits.blocks] == ["daily_loss"]
+    monkeypatch.setattr(b.worker.risk_limits, "judge", real)
+    await b.step(1.0)
+    assert b.worker.risk_limits.blocks == ()

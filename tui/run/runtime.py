@@ -210,6 +210,7 @@ class Runtime:
             on_status=self._terminal_said,
         )
         intents = Intents(intents_path(settings))
+        self.orders = Orders(self.client, feed.publish, terminal, intents=intents)
         self.observer = Observer(
             self.client,
             feed.publish,
@@ -217,8 +218,8 @@ class Runtime:
             mode=self.mode,
             symbols=terminal.symbols,
             intents=intents,
+            sent=self.orders.sent,
         )
-        self.orders = Orders(self.client, feed.publish, terminal, intents=intents)
         self.worker = Worker(
             self.client,
             self.observer,

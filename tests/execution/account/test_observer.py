@@ -36,7 +36,12 @@ async def begin(
     async def make(**more: Any) -> Observer:
         client = more.get("client") or await connect(terminal)
         observer = Observer(
-            client, told.append, settings=settings, mode="paper", symbols=more.get("symbols", [])
+            client,
+            told.append,
+            settings=settings,
+            mode="paper",
+            symbols=more.get("symbols", []),
+            sent=more.get("sent"),
         )
         if more.get("read", True):
             assert await observer.refresh() is not None
@@ -131,12 +136,13 @@ async def test_why_a_position_was_closed(
     deal: Any, by: Any, reason: str,
 ) -> None:  # fmt: skip
     client = await connect(terminal)
-    observer = await begin(client=client)
+    orders = Orders(client, told.append, settings)
+    observer = await begin(client=client, sent=orders.sent)
     ticket = terminal.open(0.1, magic=MAGIC)
     if deal is not None:
         terminal.exit(ticket, **deal)
     else:
-        assert (await Orders(client, told.append, settings).close(ticket, by=by)).ok
+        assert (await orders.close(ticket, by=by)).ok
     await observer.refresh()
     await observer.refresh()
     (closed,) = told.of("POSITION_CLOSED")
@@ -147,8 +153,9 @@ async def test_a_trade_of_the_bots_waits_for_its_reason_and_carries_it(
     begin: Begin, connect: Connect, terminal: FakeTerminal, told: Told, settings: TerminalSettings
 ) -> None:
     client = await connect(terminal)
-    observer = await begin(client=client)
-    outcome = await Orders(client, told.append, settings).open("EURUSD", "BUY", 0.1, sl=1.09)
+    orders = Orders(client, told.append, settings)
+    observer = await begin(client=client, sent=orders.sent)
+    outcome = await orders.open("EURUSD", "BUY", 0.1, sl=1.09)
     await observer.refresh()
     assert told.of("TRADE_EXECUTION") == []
     observer.justify(outcome.order or 0, score=71.0, components={"bias": 25.0}, initial_risk=99.0)
@@ -183,8 +190,8 @@ async def test_a_pending_order_is_told_from_placing_to_its_end(
     state: int, filled: float, status: str,
 ) -> None:  # fmt: skip
     client = await connect(terminal)
-    observer = await begin(client=client)
     orders = Orders(client, told.append, settings)
+    observer = await begin(client=client, sent=orders.sent)
     placed = await orders.open("EURUSD", "BUY", 0.2, sl=1.08, kind="limit", price=1.09)
     await observer.refresh()
     (shown,) = told.of("ORDERS_UPDATE")[-1].orders
@@ -208,10 +215,9 @@ async def test_a_pending_order_that_came_and_filled_between_two_readings_is_told
     begin: Begin, connect: Connect, terminal: FakeTerminal, told: Told, settings: TerminalSettings
 ) -> None:
     client = await connect(terminal)
-    observer = await begin(client=client)
-    placed = await Orders(client, told.append, settings).open(
-        "EURUSD", "SELL", 0.2, kind="stop", price=1.09
-    )
+    orders = Orders(client, told.append, settings)
+    observer = await begin(client=client, sent=orders.sent)
+    placed = await orders.open("EURUSD", "SELL", 0.2, kind="stop", price=1.09)
     observer.justify(placed.order or 0, score=60.0)
     terminal.end(placed.order or 0, c.ORDER_STATE_FILLED, 0.2)
     await observer.refresh()
@@ -405,8 +411,12 @@ async def test_the_limits_of_the_worker_and_the_watchers_get_each_reading(
 ) -> None:
     observer = await begin()
     seen: list[Observation] = []
-    stop = observer.watch(seen.append)
-    observer.limits = lambda o: {"open_positions": Limit(value=len(o.positions), limit=5)}
+
+    def judge(found: Observation) -> None:
+        seen.append(found)
+        observer.limits = {"open_positions": Limit(value=len(found.positions), limit=5)}
+
+    stop = observer.watch(judge)
     terminal.open(0.1)
     await observer.refresh()
     assert told.of("ACCOUNT_UPDATE")[-1].account.limits["open_positions"].value == 1

@@ -37,8 +37,8 @@ async def test_the_money_told_of_all_trades_is_the_change_of_the_balance(
     client = TerminalClient(InProcess(make), settings=SETTINGS, on_status=told.append)
     await client.start()
     assert await client.wait_connected(30)
-    observer = Observer(client, told.append, settings=SETTINGS, mode="paper")
     orders = Orders(client, told.append, SETTINGS)
+    observer = Observer(client, told.append, settings=SETTINGS, mode="paper", sent=orders.sent)
     start = await observer.refresh()
     assert start is not None
     running = asyncio.create_task(observer.run())
