@@ -44,14 +44,16 @@ class HttpResponse:
     Attributes:
         status: The status code.
         body: The content, cut off at the client's ``max_bytes``.
-        complete: Whether ``body`` is the whole content: it was neither cut off nor did the
-            connection end early.
+        complete: Whether ``body`` is the whole content.
+        too_large: Whether it was cut off. (Not complete without this: the connection ended
+            before the announced length.)
         retry_after_s: Seconds that the server asks to wait, if it says so.
     """
 
     status: int
     body: bytes
     complete: bool
+    too_large: bool = False
     retry_after_s: float | None = None
 
     @property
@@ -67,6 +69,8 @@ class HttpClient:
     Attributes:
         timeout_s: Longest time for a whole request, redirects included. Only resolving the
             host's name, and trying further addresses of it, can take longer.
+        stall_s: Longest wait for a single step: the connection, the answer, its next bytes;
+            ``None``: as long as the whole request may take.
         max_bytes: Most content that is read.
         use_proxies: Use the proxies of the environment. A feed's own API is asked without: it
             is on this machine or in the local network.
@@ -80,6 +84,7 @@ class HttpClient:
     use_proxies: bool
     follow_redirects: bool = False
     https_only: bool = False
+    stall_s: float | None = None
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> HttpResponse:
         """GET ``url``. Blocks.
@@ -125,7 +130,7 @@ class HttpClient:
             raise NoResponse(f"no answer: {text}", retry=True, connected=True) from None
 
     def _open(self, request: urllib.request.Request) -> Any:
-        bounds = _Bounds(self.timeout_s, 2 * self.max_bytes + _OVERHEAD_BYTES)
+        bounds = _Bounds(self.timeout_s, self.stall_s, 2 * self.max_bytes + _OVERHEAD_BYTES)
         handlers: list[urllib.request.BaseHandler] = [
             _HttpHandler(bounds),
             _HttpsHandler(bounds),
@@ -153,6 +158,7 @@ class HttpClient:
             status=int(answer.status),
             body=body[: self.max_bytes],
             complete=len(body) <= self.max_bytes and not missing,
+            too_large=len(body) > self.max_bytes,
             retry_after_s=float(after) if after.isascii() and after.isdigit() else None,
         )
 
@@ -160,20 +166,21 @@ class HttpClient:
 class _Bounds:
     """The bounds of a request: its end in time, and the bytes of each response in it."""
 
-    def __init__(self, seconds: float, response_bytes: int) -> None:
+    def __init__(self, seconds: float, stall_s: float | None, response_bytes: int) -> None:
         self._until = time.monotonic() + seconds
+        self._stall_s = stall_s
         self.response_bytes = response_bytes
 
     def seconds(self) -> float:
-        """Seconds left.
+        """Seconds that the next step may take.
 
         Raises:
-            TimeoutError: none.
+            TimeoutError: the time is up.
         """
         left = self._until - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
-        return left
+        return left if self._stall_s is None else min(left, self._stall_s)
 
 
 class _BoundedReader(io.RawIOBase):

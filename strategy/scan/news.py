@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import urllib.request
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.error import URLError
+
+from streamer.http_get import HttpClient, HttpResponse, NoResponse
 
 from ..settings import NewsSettings
 from .calendars import IMPACTS, CalendarError, Release, parse
@@ -22,7 +22,15 @@ from .calendars import IMPACTS, CalendarError, Release, parse
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 5_000_000
-TIMEOUT_S = 15.0
+TOO_LARGE = f"larger than {MOST_BYTES // 1_000_000} MB: that is no calendar"
+HTTP = HttpClient(
+    timeout_s=60.0,
+    stall_s=15.0,
+    max_bytes=MOST_BYTES,
+    use_proxies=True,
+    follow_redirects=True,
+    https_only=True,
+)
 RETRY_S = 120.0
 """Seconds until an unreadable calendar is tried again."""
 
@@ -71,7 +79,7 @@ class Calendar:
         """Read the calendar once, in a thread."""
         try:
             self.releases = await asyncio.to_thread(load, source)
-        except (CalendarError, OSError, URLError, ValueError) as error:
+        except (CalendarError, OSError, ValueError) as error:
             log.info("calendar %s: %s", source, error)
             self.unreadable = f"{source}: {error}"
         else:
@@ -84,7 +92,7 @@ class Calendar:
         return max(release.utc for release in self.releases) >= utc - 86_400
 
     def trouble(self, utc: float) -> str | None:
-        """OrderReason the calendar does not serve at ``utc``; ``None`` when it does."""
+        """Why the calendar does not serve at ``utc``; ``None`` when it does."""
         if self.unreadable is not None:
             return self.unreadable
         if self.covers(utc):
@@ -105,12 +113,28 @@ def load(source: str) -> list[Release]:
     if "://" in source:
         if not source.startswith("https://"):
             raise CalendarError("a calendar is read over https only, or from a file")
-        request = urllib.request.Request(source, headers={"User-Agent": "mt5dash"})
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-            data: bytes = answer.read(MOST_BYTES + 1)
+        try:
+            data = content_of(HTTP.get(source))
+        except NoResponse as error:
+            raise CalendarError(str(error)) from None
     else:
         with Path(source).expanduser().open("rb") as file:
             data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise CalendarError(f"larger than {MOST_BYTES // 1_000_000} MB: that is no calendar")
+        if len(data) > MOST_BYTES:
+            raise CalendarError(TOO_LARGE)
     return parse(data.decode("utf-8-sig", errors="replace"))
+
+
+def content_of(answer: HttpResponse) -> bytes:
+    """The calendar in a server's answer.
+
+    Raises:
+        CalendarError: there is none, or not all of it: half a calendar would miss releases.
+    """
+    if not answer.ok:
+        raise CalendarError(f"HTTP {answer.status}")
+    if answer.too_large:
+        raise CalendarError(TOO_LARGE)
+    if not answer.complete:
+        raise CalendarError("the connection ended before the calendar was complete")
+    return answer.body

@@ -87,13 +87,14 @@ def test_a_body_is_cut_off_at_the_bound_and_says_so(web: HttpServer) -> None:
         found = CLIENT.get(web.url())
         assert len(found.body) == 1000
         assert not found.complete
+        assert found.too_large
 
 
 def test_an_answer_that_ends_early_is_not_complete() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
     with raw_server([head, b"half"]) as url:
         found = CLIENT.get(url)
-    assert (found.body, found.complete) == (b"half", False)
+    assert (found.body, found.complete, found.too_large) == (b"half", False, False)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +124,17 @@ def test_redirects_share_the_time_and_their_bodies_are_bounded(web: HttpServer) 
         client.get(url)
     with raw_server([head, b"x" * (4 << 20)]) as url:
         assert replace(client, timeout_s=5.0).get(url).body == b"ok"
+
+
+def test_a_slow_answer_is_waited_for_and_a_stalled_one_is_not() -> None:
+    client = replace(CLIENT, stall_s=0.3)
+    parts = [b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", *[b"x"] * 10]
+    with raw_server(parts, pause_s=0.1) as url:
+        assert client.get(url).body == b"x" * 10
+    begun = time.monotonic()
+    with raw_server(parts, pause_s=3.0) as url, pytest.raises(NoResponse, match="timed out"):
+        client.get(url)
+    assert time.monotonic() - begun < 2.0
 
 
 def test_silence_and_nobody_there_say_which_without_the_address() -> None:

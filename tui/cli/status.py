@@ -5,13 +5,10 @@ The exit code is a contract: 0 ok, 1 degraded, 2 wrong usage or token, 3 down or
 
 from __future__ import annotations
 
-import http.client
 import io
 import json
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,16 +16,18 @@ from urllib.parse import urlencode, urlsplit
 
 import typer
 
+from streamer.http_get import HttpClient, HttpResponse, NoResponse
 from streamer.protocol.sanitise import clean
 
 from ..render import format as f
-from ..session.fetch import opener
 from .common import USAGE, fail, feed_url, token_from
 
 EXIT = {"ok": 0, "degraded": 1, "down": 3}
 UNREACHABLE = EXIT["down"]
 PORTS = range(8000, 8010)
 ANSWER_MAX = 32_000_000
+TRANSFER_S = 20.0
+"""Longest transfer of an answer, beyond the wait for it."""
 POSITIONS_SHOWN = 12
 
 EPILOG = (
@@ -56,30 +55,25 @@ def get(base: str, path: str, token: str | None, timeout: float) -> dict[str, An
         NoAnswer: nothing there, or something else than a feed.
         NotAllowed: it wants a token, or another one.
     """
-    request = urllib.request.Request(base + path, headers={"Accept": "application/json"})
+    headers = {"Accept": "application/json"}
     if token is not None:
-        request.add_header("Authorization", f"Bearer {token}")
+        headers["Authorization"] = f"Bearer {token}"
+    client = HttpClient(
+        timeout_s=timeout + TRANSFER_S, stall_s=timeout, max_bytes=ANSWER_MAX, use_proxies=False
+    )
     try:
-        with opener.open(request, timeout=timeout) as answer:
-            body = answer.read(ANSWER_MAX)
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code in (401, 403):
-                raise NotAllowed(_refusal(base, error, token)) from None
-            if error.code == 404 and "bot=" in path:
-                raise NoSuchBot(_message(error)) from None
-            if error.code != 503:
-                raise NoAnswer(
-                    f"{base}{path}: HTTP {error.code}; is this a mt5dash feed?"
-                ) from None
-            body = error.read(ANSWER_MAX)
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise NoAnswer(f"{base}: no answer: {clean(str(reason), 200)}") from None
-    except http.client.HTTPException as error:  # what answers does not speak HTTP
-        raise NoAnswer(f"{base}: not a mt5dash feed: {type(error).__name__}") from None
+        answer = client.get(base + path, headers)
+    except NoResponse as error:
+        what = "not a mt5dash feed: " if error.connected else ""
+        raise NoAnswer(f"{base}: {what}{clean(str(error), 200)}") from None
+    if answer.status in (401, 403):
+        raise NotAllowed(_refusal(base, answer, token))
+    if answer.status == 404 and "bot=" in path:
+        raise NoSuchBot(_message(answer))
+    if not answer.ok and answer.status != 503:
+        raise NoAnswer(f"{base}{path}: HTTP {answer.status}; is this a mt5dash feed?")
     try:
-        found = json.loads(body)
+        found = json.loads(answer.body)
     except ValueError:
         found = None
     if not isinstance(found, dict):
@@ -87,12 +81,12 @@ def get(base: str, path: str, token: str | None, timeout: float) -> dict[str, An
     return found
 
 
-def _message(error: urllib.error.HTTPError) -> str:
+def _message(answer: HttpResponse) -> str:
     """What the feed says is wrong."""
     try:
-        return clean(str(json.loads(error.read(ANSWER_MAX))["error"]["message"]), 300)
+        return clean(str(json.loads(answer.body)["error"]["message"]), 300)
     except (ValueError, KeyError, TypeError):
-        return f"HTTP {error.code}"
+        return f"HTTP {answer.status}"
 
 
 def others(base: str, token: str | None, timeout: float) -> dict[str, Any]:
@@ -103,14 +97,14 @@ def others(base: str, token: str | None, timeout: float) -> dict[str, Any]:
         return {}
 
 
-def _refusal(base: str, error: urllib.error.HTTPError, token: str | None) -> str:
+def _refusal(base: str, answer: HttpResponse, token: str | None) -> str:
     if token is None:
         return (
             f"{base}: this feed wants a token: make one with `mt5dash token new --role view`, "
             "then give it with --token-file FILE or in MT5DASH_TOKEN"
         )
     return (
-        f"{base}: the feed refused the token (HTTP {error.code}); `mt5dash token list`, where the "
+        f"{base}: the feed refused the token (HTTP {answer.status}); `mt5dash token list`, where the "
         "feed runs, shows the ones it knows"
     )
 

@@ -1,32 +1,19 @@
-"""HTTP to a feed: straight to the address that was named, and nowhere else."""
+"""Requests to a feed's HTTP API: without proxy or redirect, to the named address only."""
 
 from __future__ import annotations
 
 import json
 import logging
-import urllib.error
 import urllib.parse
-import urllib.request
 from typing import Any
 
+from streamer.http_get import HttpClient, NoResponse
 from streamer.state.bot_source import BotSource
 from streamer.state.source import Source
 
 log = logging.getLogger("mt5dash.ui")
 
-FETCH_S = 3.0
-ANSWER_MAX = 8_000_000
-
-
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: a token goes to the address it was meant for, or nowhere."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
-
-
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
-"""Asks without a proxy: a feed is this machine's or one of the own network."""
+FEED_API = HttpClient(timeout_s=20.0, stall_s=3.0, max_bytes=8_000_000, use_proxies=False)
 
 
 def address(source: Source, path: str, **query: object) -> str | None:
@@ -42,13 +29,11 @@ def address(source: Source, path: str, **query: object) -> str | None:
 
 def rows(url: str, token: str | None) -> list[dict[str, Any]] | None:
     """The objects of a JSON array at ``url``; ``None`` when there is none. Blocks."""
-    request = urllib.request.Request(url)
-    if token is not None:
-        request.add_header("Authorization", f"Bearer {token}")
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
-        with opener.open(request, timeout=FETCH_S) as answer:
-            found = json.loads(answer.read(ANSWER_MAX))
-    except (urllib.error.URLError, OSError, ValueError) as error:
+        answer = FEED_API.get(url, headers)
+        found = json.loads(answer.body) if answer.ok else None
+    except (NoResponse, ValueError) as error:
         log.debug("%s: %s", url, error)
         return None
     return [v for v in found if isinstance(v, dict)] if isinstance(found, list) else None

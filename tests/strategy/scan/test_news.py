@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from strategy.scan.calendars import CalendarError, Release, parse
-from strategy.scan.news import Calendar, load
+from strategy.scan.news import Calendar, content_of, load
 from strategy.settings import NewsSettings, StrategySettings
+from streamer.http_get import HttpResponse
 
 NFP = datetime(2025, 11, 18, 13, 30, tzinfo=UTC).timestamp()
 
@@ -162,3 +163,26 @@ async def test_an_unreadable_calendar_stops_only_where_the_setting_says_so(
     await b.worker.cycle()
     detail = b.told("ScanSummary")[-1].details["EURUSD"]
     assert (detail.gate == "news") == stops
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (HttpResponse(200, b"x", complete=False), "before the calendar was complete"),
+        (HttpResponse(200, b"x", complete=False, too_large=True), "larger than 5 MB"),
+        (HttpResponse(302, b"x", complete=True), "HTTP 302"),
+        (HttpResponse(404, b"x", complete=True), "HTTP 404"),
+    ],
+)
+def test_half_a_calendar_and_an_error_page_are_no_calendar(
+    answer: HttpResponse, words: str
+) -> None:
+    assert content_of(HttpResponse(200, b"x", complete=True)) == b"x"
+    with pytest.raises(CalendarError, match=words):
+        content_of(answer)
+
+
+async def test_an_address_where_nothing_answers_is_told() -> None:
+    made = Calendar(NewsSettings())
+    await made.read("https://127.0.0.1:1/c.csv")
+    assert str(made.unreadable).startswith("https://127.0.0.1:1/c.csv: no connection: ")
