@@ -35,7 +35,7 @@ def _reason(code: str, text: str, halted: str | None) -> Reason:
 
 
 def halted_before(bot: Mapping[str, Any] | None) -> str | None:
-    """OrderReason the kill switch was on when ``bot``, the last BOT_STATUS of an earlier run, was
+    """Why the kill switch was on when ``bot``, the last BOT_STATUS of an earlier run, was
     told; ``None`` when it was off. Give it to the worker, so that a restart does not release."""
     reason = (bot or {}).get("reason")
     if not isinstance(reason, Mapping) or reason.get("code") != KILL_SWITCH:

@@ -192,7 +192,7 @@ def _fault(
     ruled: int,
     confidence: float,
 ) -> str:
-    """OrderReason the new model is not good enough; empty when it is."""
+    """Why the new model is not good enough; empty when it is."""
     for name, words in (("_base", "the base rate"), ("_score", "the score alone")):
         if not sure(losses[name] - losses[""], confidence):
             return (

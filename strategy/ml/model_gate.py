@@ -103,7 +103,7 @@ class Judge:
 
 
 def fits(model: Model, wanted: Mapping[str, Any], features: tuple[str, ...], now: float) -> str:
-    """OrderReason a model cannot be used here and now; empty when it can."""
+    """Why a model cannot be used here and now; empty when it can."""
     if model.features != features:
         return "it looks at other features than this version"
     if dict(model.made_for) != dict(wanted):

@@ -45,7 +45,7 @@ class CachedSeries:
     rates: Rates | None = None
     due: float = 0.0
     fault: str | None = None
-    """OrderReason the last reading failed; the bars before stand."""
+    """Why the last reading failed; the bars before stand."""
     bad: str | None = None
     """What is wrong with the bars themselves: they must not be computed with."""
     usual_spread: float = float("nan")

@@ -14,7 +14,7 @@ from ..settings import RiskSettings, StrategySettings
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """OrderReason a symbol does not trade. ``code`` is one of ``ScanDetail.code``."""
+    """Why a symbol does not trade. ``code`` is one of ``ScanDetail.code``."""
 
     code: str
     text: str
