@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from execution.account.audit import audit
 from execution.account.observer import Observer
@@ -21,7 +21,6 @@ from execution.api.terminal import TerminalError
 from execution.orders.intents import Intents
 from execution.orders.orders import Orders
 from execution.transport.client import TerminalClient
-from execution.transport.registry import check_paper, open_backend
 from strategy.trade.trade_book import OrderReason
 from strategy.worker import Worker, build_strategy
 from streamer.alerts.service import Alerts
@@ -39,9 +38,6 @@ from ..settings import Settings
 from .restart_state import recall
 from .start import in_thread
 
-if TYPE_CHECKING:
-    from execution.paper.market.discovery import Quotes
-
 log = logging.getLogger("mt5dash.runtime")
 
 WORKER_STOP_S = 2.0
@@ -58,36 +54,41 @@ class CannotListen(Exception):
 def journal_path(settings: Settings) -> Path:
     """The journal of this run.
 
-    A real account has one journal that goes on after a restart, and so has a paper account
-    that is kept (``paper.state``). Any other paper account is new with each start, so each run
-    has a journal of its own; the newest few are kept.
+    An account that outlives the program (a real one, or a paper account with ``paper.state``)
+    has one journal that goes on after a restart. Any other account is new with each start, so
+    each run has a journal of its own; the newest few are kept.
     """
     if settings.journal.path is not None:
         return settings.journal.path
-    folder = state_dir()
-    if settings.terminal.backend != "paper":
-        return folder / f"journal-{settings.terminal.backend}.db"
-    if settings.paper.state is not None:
-        return settings.paper.state.with_suffix(".journal.db")
+    folder, name, traits = state_dir(), settings.terminal.backend, settings.backend_traits
+    if traits.account_file is not None:
+        return traits.account_file.with_suffix(".journal.db")
+    if traits.outlives_program:
+        return folder / f"journal-{name}.db"
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S_%f")
-    return folder / f"paper-{stamp}.db"
+    return folder / f"{name}-{stamp}.db"
 
 
 def intents_path(settings: Settings) -> Path | None:
-    """Where orders are written down before they are sent; a paper account that does not
-    outlive the program needs no file."""
-    terminal, kept = settings.terminal, settings.paper.state
+    """Where orders are written down before they are sent; an account that does not outlive the
+    program needs no file."""
+    terminal, traits = settings.terminal, settings.backend_traits
     if terminal.intents is not None:
         return terminal.intents
-    if terminal.backend == "paper":
-        return kept.with_suffix(".intents.db") if kept is not None else None
-    return state_dir() / f"intents-{terminal.backend}.db"
+    if traits.account_file is not None:
+        return traits.account_file.with_suffix(".intents.db")
+    return state_dir() / f"intents-{terminal.backend}.db" if traits.outlives_program else None
 
 
-def prune_paper_journals(folder: Path, keep: int = PAPER_JOURNALS_KEPT) -> None:
-    """Delete the oldest paper journals, except those that a running program holds."""
+def journals_of_runs(folder: Path, backend: str) -> list[Path]:
+    """Journals of runs whose account ended with them, oldest first."""
+    return sorted(folder.glob(f"{backend}-*.db"))
+
+
+def prune_paper_journals(folder: Path, backend: str, keep: int = PAPER_JOURNALS_KEPT) -> None:
+    """Delete the oldest journals of ended accounts, except those that a running program holds."""
     try:
-        found = sorted(folder.glob("paper-*.db"))
+        found = journals_of_runs(folder, backend)
     except OSError as error:  # the journal says so too, and ends the start
         log.info("old paper journals were not looked for: %s", error)
         return
@@ -132,6 +133,7 @@ class Runtime:
         self.settings = settings
         self.steps = steps or Steps()
         self.mode = settings.effective_mode
+        self.kind = settings.backend_kind
         self.journal: Journal | None = None
         self.feed: Feed
         self.client: TerminalClient
@@ -151,18 +153,20 @@ class Runtime:
             CannotListen: the host is no address of this machine.
             streamer.journal.JournalError: the journal cannot be opened.
             streamer.access.AccessError: the settings would open the feed without consent.
-            execution.backends.BackendError: there is no such terminal here.
+            execution.transport.registry.BackendError: there is no such terminal here.
         """
         settings, steps = self.settings, self.steps
-        quotes = None
-        if settings.terminal.backend == "paper":
-            steps.begin("feed", "looking at the paper market's settings")
+        prepared: object = None
+        if self.kind.preparing:
+            steps.begin("feed", self.kind.preparing)
             tell = partial(steps.tell, "feed")
-            quotes = await in_thread(lambda: check_paper(settings.paper, tell), "market-check")
+            prepared = await in_thread(
+                lambda: self.kind.prepare(settings.terminal, settings.paper, tell), "market-check"
+            )
         steps.begin("feed", "opening the journal")
         path = journal_path(settings)
-        if settings.journal.path is None and settings.terminal.backend == "paper":
-            prune_paper_journals(path.parent)
+        if settings.journal.path is None and not settings.backend_traits.outlives_program:
+            prune_paper_journals(path.parent, self.kind.name)
         self.journal = Journal(path, settings.journal)
         self.feed = Feed(settings.feed, self.journal, version=program_version())
         try:
@@ -175,7 +179,7 @@ class Runtime:
             ) from None
         steps.begin("feed", f"listening on {self.feed.url}; reading what was before")
         try:
-            await self._build(quotes)
+            await self._build(prepared)
         except BaseException:
             await self.feed.close()
             if self.backbone is not None:
@@ -194,18 +198,20 @@ class Runtime:
             )
         ]
 
-    async def _build(self, quotes: Quotes | None) -> None:
+    async def _build(self, prepared: object) -> None:
         settings, feed = self.settings, self.feed
         assert self.journal is not None
         if settings.backbone.url.get_secret_value():
             self.backbone = BackbonePublisher(feed, settings.backbone)
             await self.backbone.start()
         halted, memory = await recall(self.journal, settings.feed.bot)
-        if settings.terminal.backend == "paper" and settings.paper.state is None:
+        if not settings.backend_traits.outlives_program:
             memory = None  # the account begins anew, only the journal goes on
         terminal = settings.terminal
         self.client = TerminalClient(
-            open_backend(terminal, settings.paper, partial(self.steps.tell, "terminal"), quotes),
+            self.kind.open(
+                terminal, settings.paper, partial(self.steps.tell, "terminal"), prepared
+            ),
             settings=terminal,
             on_status=self._terminal_said,
         )
@@ -247,13 +253,7 @@ class Runtime:
 
     def _where(self) -> str:
         """The terminal that is reached for, in words."""
-        terminal = self.settings.terminal
-        if terminal.backend == "paper":
-            market = self.settings.paper.market
-            return f"paper: opening {market}" if market else "paper: making a market"
-        if terminal.backend == "native":
-            return "starting MetaTrader 5"
-        return f"reaching for {terminal.backend} {terminal.address}"
+        return self.kind.where(self.settings.terminal, self.settings.paper)
 
     def _terminal_said(self, status: TerminalStatus) -> None:
         self.feed.publish(status)
