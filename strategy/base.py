@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from execution.api.structs import SymbolInfo, Tick
+from streamer.errors import USAGE, Mt5dashError
 
 from .settings import StrategySettings
 
@@ -31,8 +32,10 @@ Signs = npt.NDArray[np.int8]
 ENTRY_POINTS = "mt5dash.strategies"
 
 
-class StrategyNotFound(Exception):
+class StrategyNotFound(Mt5dashError):
     """The name in the settings is no strategy; the text says what to do."""
+
+    exit_code = USAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,10 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from execution.settings import PaperSettings, TerminalSettings
-from execution.transport.registry import BackendError, BackendKind, backend_kind
-from execution.transport.traits import Traits
 from strategy.settings import RiskSettings, StrategySettings
 from streamer.alerts.settings import AlertSettings
 from streamer.backbone.settings import BackboneSettings
+from streamer.errors import USAGE, Mt5dashError
 from streamer.relay.settings import RelaySettings
 from streamer.settings import FeedSettings, JournalSettings
 
@@ -39,8 +38,10 @@ FILE_NAME = "mt5dash.toml"
 Mode = Literal["observe", "paper", "live"]
 
 
-class SettingsError(Exception):
-    """Settings that cannot be used. The text is for people, one problem a line."""
+class SettingsError(Mt5dashError):
+    """Settings that cannot be used. The text is for people, one problem per line."""
+
+    exit_code = USAGE
 
 
 class UiSettings(BaseModel):
@@ -76,7 +77,7 @@ class Settings(BaseModel):
 
     mode: Mode | None = Field(
         None,
-        description="What the bot may do: observe, paper or live. Empty: paper on a simulated "
+        description="What the bot may do: observe, paper or live. Empty: paper on the paper "
         "terminal, observe on a real one.",
     )
     feed: FeedSettings = Field(default_factory=FeedSettings)
@@ -96,21 +97,7 @@ class Settings(BaseModel):
         """The mode in force once the backend is known."""
         if self.mode is not None:
             return self.mode
-        return "paper" if self.backend_traits.simulated else "observe"
-
-    @property
-    def backend_kind(self) -> BackendKind:
-        """The way to the terminal that ``terminal.backend`` names.
-
-        Raises:
-            BackendError: no backend has that name.
-        """
-        return backend_kind(self.terminal.backend)
-
-    @property
-    def backend_traits(self) -> Traits:
-        """What the terminal is. Raises as :attr:`backend_kind`."""
-        return self.backend_kind.traits(self.terminal, self.paper)
+        return "paper" if self.terminal.backend == "paper" else "observe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,15 +271,11 @@ def _explain(error: ValidationError, layers: list[tuple[str, dict[str, Any]]]) -
 
 def _check_mode(settings: Settings) -> None:
     backend = settings.terminal.backend
-    try:
-        simulated = settings.backend_traits.simulated
-    except BackendError as error:
-        raise SettingsError(f"terminal.backend: {error}") from None
-    if settings.mode == "live" and simulated:
+    if settings.mode == "live" and backend == "paper":
         raise SettingsError(
             'mode: "live" needs a real terminal; set terminal.backend = "native" or "agent"'
         )
-    if settings.mode == "paper" and not simulated:
+    if settings.mode == "paper" and backend != "paper":
         raise SettingsError(
             f'mode: "paper" trades on the paper terminal only, and terminal.backend is '
             f'"{backend}"; use mode = "observe", or mode = "live" to trade the real account'

@@ -130,7 +130,7 @@ STEPS = [make_rows(step) for step in range(97)] if "--child" in sys.argv else []
 def our_app(meter: Meter, source: Any) -> Any:
     from tui.app.app import DashApp
     from tui.options import Defaults
-    from tui.terminal.driver import screen_driver
+    from tui.terminal.select import screen_driver
 
     class Measured(DashApp):
         def post_display_hook(self) -> None:

@@ -17,6 +17,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from streamer.errors import Mt5dashError
+
 from .structs import (
     AccountInfo,
     OrderCheckResult,
@@ -88,7 +90,7 @@ class Terminal(Protocol):
     def history_deals_get(self, *args: Any, **kwargs: Any) -> tuple[TradeDeal, ...] | None: ...
 
 
-class TerminalError(Exception):
+class TerminalError(Mt5dashError):
     """A call that the terminal did not carry out.
 
     ``code`` and ``text`` are the module's ``last_error()``; ``function`` the call's name.

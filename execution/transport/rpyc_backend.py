@@ -17,7 +17,6 @@ from .. import agent
 from ..api import constants as c
 from ..api.terminal import TerminalError
 from .backend import About, Call, Reply, Threaded
-from .traits import REAL
 from .wire import WireError, replies, request, told, unpacked
 
 NAMES = """
@@ -30,8 +29,6 @@ _module = _sys.modules[_name]
 
 class Rpyc(Threaded):
     """Calls over rpyc, in a thread of their own; a connection that hangs is cut."""
-
-    traits = REAL
 
     def __init__(self, address: str, module: str = "MetaTrader5") -> None:
         super().__init__(self._connect, "rpyc")

@@ -88,8 +88,6 @@ class FeedState:
         revision: Rises with every applied event.
         revisions: The same by section.
         updated: When each section last changed, on the caller's clock (``now``).
-        loaded: When a snapshot was last loaded, on that clock; ``None`` before the first. How old
-            the content of a snapshot is, the snapshot does not say.
         typed: The same content as structs of the protocol, for readers.
     """
 
@@ -100,7 +98,6 @@ class FeedState:
         self.revision = 0
         self.revisions: dict[str, int] = dict.fromkeys(SECTIONS, 0)
         self.updated: dict[str, float] = {}
-        self.loaded: float | None = None
         self.typed = TypedState(self)
         self._clear()
 
@@ -304,7 +301,6 @@ class FeedState:
         if isinstance(speed, int | float) and not isinstance(speed, bool):
             self.speed = speed
         self.revision += 1
-        self.loaded = now
         for section in SECTIONS:
             self._touch(section, now)
 

@@ -26,7 +26,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from websockets.asyncio.server import ServerConnection, serve
 
-from tui.terminal.driver import screen_driver
+from tui.terminal.select import screen_driver
 
 STYLES = [Style(color=f"color({n})", bold=bool(n % 2)) for n in range(16, 232)]
 

@@ -115,11 +115,7 @@ def backtest(
     config: Config = None,
 ) -> None:
     """Run the strategy over past or generated quotes, as fast as it goes."""
-    from execution.api.terminal import TerminalError
-    from execution.paper import MarketError
-    from strategy.base import StrategyNotFound
-
-    from ..run.backtest import BacktestError, run_backtest
+    from ..run.backtest import run_backtest
 
     if to is not None and hours is not None:
         raise fail("--to and --hours both say where to end: give one of them", USAGE)
@@ -144,10 +140,6 @@ def backtest(
                 opened=progress.opened,
             )
         )
-    except (MarketError, BacktestError, StrategyNotFound) as error:
-        raise fail(str(error), USAGE) from None
-    except TerminalError as error:
-        raise fail(str(error)) from None
     except KeyboardInterrupt:
         raise fail("stopped before there was anything to report", INTERRUPTED) from None
     finally:

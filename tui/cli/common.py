@@ -1,27 +1,27 @@
-"""What all commands share: exit codes, errors for people, settings.
+"""What several commands share: options, errors for people, settings, tokens, addresses.
 
 Standard output is data, standard error is for people, exit codes are a contract.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
+from streamer.errors import FAILED, USAGE, Mt5dashError
+
 from ..terminal import first_frame
 
 if TYPE_CHECKING:
-    from ..logs import Log
     from ..settings import Loaded
-
-FAILED, USAGE, IN_USE = 1, 2, 3
-"""Exit codes beside 0: failed; wrong usage or settings; the port or the journal is in use."""
 
 FILE_NAME = "mt5dash.toml"
 
@@ -30,7 +30,7 @@ Config = Annotated[
     typer.Option("--config", metavar="FILE", help="Settings file (TOML)."),
 ]
 
-# How a feed listens, for every command that starts one.
+# Where a feed listens: options of every command that starts one.
 Host = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Address to listen on [127.0.0.1].")
 ]
@@ -52,38 +52,52 @@ RequireToken = Annotated[
 
 
 def fail(text: str, code: int = FAILED) -> typer.Exit:
-    """Tell a person what is wrong, each line once, and give the exit to raise."""
+    """Print an error for people and return the exit to raise."""
     first_frame.leave()
     for line in text.splitlines():
         print(f"mt5dash: {line}", file=sys.stderr)
     return typer.Exit(code)
 
 
-def open_log(loaded: Loaded, *, screen: bool) -> Log:
-    """The program's log: where a screen is, always a file; else standard error too.
+@contextlib.contextmanager
+def program_log(loaded: Loaded, *, screen: bool) -> Iterator[None]:
+    """The program's log while the block runs: with a screen always a file, otherwise standard
+    error too.
 
-    Ends the program in words when the file's folder cannot be used.
+    Raises:
+        typer.Exit: The file's folder cannot be used.
     """
     from ..logs import Log, default_log_file
 
     asked = loaded.settings.log
     file = asked.file or (default_log_file() if screen else None)
     try:
-        return Log(level=asked.level, file=file, console=not screen)
+        log = Log(level=asked.level, file=file, console=not screen)
     except OSError as error:
         raise fail(
             f"{file}: the log cannot be written: {error.strerror or error}; check the rights of its "
             "folder, or name another file in [log] file",
             USAGE,
         ) from None
+    try:
+        yield
+    except Mt5dashError:
+        # People get one line (``CommandGroup.invoke``); where it came from is for developers.
+        logging.getLogger("mt5dash").debug("the command ends with an error", exc_info=True)
+        raise
+    finally:
+        log.close()
 
 
 def plain_wanted(args: Sequence[str]) -> bool:
-    """Whether environment or settings file ask for ASCII; only for the first frame, which comes
-    before arguments and settings are read in full. What cannot be read asks for nothing here."""
-    said = os.environ.get("MT5DASH_UI__ASCII")
-    if said is not None:
-        return said.strip().lower() in ("1", "true", "yes", "on", "y", "t")
+    """Whether the environment or the settings file asks for ASCII.
+
+    Only for the first frame, which comes before arguments and settings are read in full.
+    Unreadable settings count as no here; they are reported later.
+    """
+    value = os.environ.get("MT5DASH_UI__ASCII")
+    if value is not None:
+        return value.strip().lower() in ("1", "true", "yes", "on", "y", "t")
     named = os.environ.get("MT5DASH_CONFIG")
     for word, after in zip(args, [*args[1:], ""], strict=True):
         if word == "--config":
@@ -109,17 +123,18 @@ def plain_wanted(args: Sequence[str]) -> bool:
 
 
 def load_settings(flags: dict[str, Any], config: Path | None) -> Loaded:
-    """The settings in force; ends the program with a clear error when they cannot be used."""
-    from ..settings import SettingsError, load
+    """The settings in force.
 
-    try:
-        return load(flags, file=config)
-    except SettingsError as error:
-        raise fail(str(error), USAGE) from None
+    Raises:
+        tui.settings.SettingsError: They cannot be used.
+    """
+    from ..settings import load
+
+    return load(flags, file=config)
 
 
 def token_from(file: Path | None) -> str | None:
-    """A token is never an argument: every user of the machine can read those."""
+    """The token in ``file`` or the environment; never an argument, which every user can read."""
     if file is None:
         return os.environ.get("MT5DASH_TOKEN") or None
     try:
@@ -129,7 +144,11 @@ def token_from(file: Path | None) -> str | None:
 
 
 def feed_url(url: str) -> str:
-    """An address as people type it, as the feed's; ends the program when it is none."""
+    """The WebSocket URL of a feed's address as people type it.
+
+    Raises:
+        typer.Exit: It is not the address of a feed.
+    """
     if "://" not in url:
         url = f"ws://{url}"
     parts = urlsplit(url)
@@ -140,3 +159,22 @@ def feed_url(url: str) -> str:
     except ValueError:
         raise fail(f"{url}: the port is not a number up to 65535", USAGE) from None
     return url if parts.path not in ("", "/") else f"{url.rstrip('/')}/ws"
+
+
+__all__ = [
+    "FAILED",
+    "USAGE",
+    "Config",
+    "Host",
+    "Plaintext",
+    "Port",
+    "RequireToken",
+    "TlsCert",
+    "TlsKey",
+    "fail",
+    "feed_url",
+    "load_settings",
+    "plain_wanted",
+    "program_log",
+    "token_from",
+]

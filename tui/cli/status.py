@@ -16,11 +16,12 @@ from urllib.parse import urlencode, urlsplit
 
 import typer
 
+from streamer.errors import Mt5dashError
 from streamer.http_get import HttpClient, HttpResponse, NoResponse
 from streamer.protocol.sanitise import clean
 
 from ..render import format as f
-from .common import USAGE, fail, feed_url, token_from
+from .common import USAGE, feed_url, token_from
 
 EXIT = {"ok": 0, "degraded": 1, "down": 3}
 UNREACHABLE = EXIT["down"]
@@ -36,16 +37,22 @@ EPILOG = (
 )
 
 
-class NoAnswer(Exception):
+class NoAnswer(Mt5dashError):
     """The feed did not answer, or not as a feed does. The text is for people."""
 
+    exit_code = UNREACHABLE
 
-class NoSuchBot(Exception):
+
+class NoSuchBot(Mt5dashError):
     """The feed does not know this bot. The text is for people."""
 
+    exit_code = USAGE
 
-class NotAllowed(Exception):
-    """The feed answers, but not to this token. The text is for people."""
+
+class NotAllowed(Mt5dashError):
+    """The feed refuses this token, or asks for one. The text is for people."""
+
+    exit_code = USAGE
 
 
 def get(base: str, path: str, token: str | None, timeout: float) -> dict[str, Any]:
@@ -170,12 +177,10 @@ def status(
         word = health.get("status")
         if not isinstance(word, str) or word not in EXIT:
             raise NoAnswer(f"{base}: its health names no status; is this a mt5dash feed?")
-    except (NotAllowed, NoSuchBot) as refused:
-        raise fail(str(refused), USAGE) from None
-    except NoAnswer as silent:
+    except NoAnswer as error:
         if as_json:
-            print(json.dumps({"status": "unreachable", "url": named, "error": str(silent)}))
-        raise fail(str(silent), UNREACHABLE) from None
+            print(json.dumps({"status": "unreachable", "url": named, "error": str(error)}))
+        raise
     if as_json:
         found = {"status": word, "url": base, "health": health, "state": state, "bots": bots}
         print(json.dumps(found))

@@ -1,90 +1,45 @@
-"""``mt5dash tail``: a feed's frames as JSON lines on standard output, for ``jq`` and files."""
+"""``mt5dash tail``: prints the frames of a feed; ``tui/run/tail.py`` does the work."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
-from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
 
-from streamer.client.feed_client import FeedClient, FeedLost
-from streamer.protocol.codec import encode
-from streamer.protocol.sanitise import clean
+import typer
 
-TELL_S = 1.0
-"""So long a feed may take to answer before a word is said about it."""
+from .common import feed_url, token_from
 
 
-async def _print(
-    url: str,
-    *,
-    token: str | None,
-    types: Iterable[str] | None,
-    symbols: Iterable[str] | None,
-    bots: Iterable[str] | None,
-    since: str | None,
-    count: int | None,
+def tail(
+    url: Annotated[
+        str, typer.Argument(help="The feed, such as ws://127.0.0.1:8000/ws.")
+    ] = "ws://127.0.0.1:8000/ws",
+    types: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only these event types.")
+    ] = None,
+    symbols: Annotated[str | None, typer.Option(metavar="A,B", help="Only these symbols.")] = None,
+    bot: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only these bots of the feed.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="EPOCH:SEQ", help="Resume after this event.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File with a token.")
+    ] = None,
 ) -> None:
-    out = sys.stdout.buffer
-    left = count
-    client = FeedClient(url, token=token, types=types, symbols=symbols, bots=bots, since=since)
-    frames = client.events()
-    await client.start()
-    telling = asyncio.create_task(_tell_trouble(client), name="tell trouble")
-    try:
-        async for frame in frames:
-            out.write(encode(frame) + b"\n")
-            out.flush()
-            if left is not None:
-                left -= 1
-                if left == 0:
-                    return
-    finally:
-        telling.cancel()
-        await client.close()
+    """Print the feed's frames to standard output, one JSON object a line."""
+    from ..run.tail import run_tail
 
-
-async def _tell_trouble(client: FeedClient) -> None:
-    """Say on standard error why nothing comes, once for each reason."""
-    said = ""
-    while True:
-        await asyncio.sleep(TELL_S)
-        link = client.link
-        words = "" if link.state == "live" else clean(link.detail or "no answer yet")
-        if words and words != said:
-            print(f"mt5dash: {client.url}: {words}; trying again", file=sys.stderr, flush=True)
-        said = words
-
-
-def run_tail(
-    url: str,
-    *,
-    types: Iterable[str] | None = None,
-    symbols: Iterable[str] | None = None,
-    bots: Iterable[str] | None = None,
-    since: str | None = None,
-    count: int | None = None,
-    token: str | None = None,
-) -> int:
-    """Print until interrupted, ``count`` frames, or refused for good. Returns the exit code."""
-    try:
-        asyncio.run(
-            _print(
-                url,
-                token=token,
-                types=types,
-                symbols=symbols,
-                bots=bots,
-                since=since,
-                count=count,
-            )
+    raise typer.Exit(
+        run_tail(
+            feed_url(url),
+            types=types.split(",") if types else None,
+            symbols=symbols.split(",") if symbols else None,
+            bots=bot.split(",") if bot else None,
+            since=since,
+            count=count,
+            token=token_from(token_file),
         )
-    except FeedLost as error:
-        print(f"mt5dash: {url}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader (head, jq) has enough. Nothing more may be written, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..render import format as f
 from ..render.lines import Line, fit_line
+from ..session import freshness
 from ..session.view import View, word
 from .base import LineView, Styled
 from .header import mode_badge
@@ -16,8 +17,8 @@ def tiny_lines(view: View, cells: int) -> list[Line]:
     """Freshness, equity, floating, day, positions, the last alert."""
     session = view.session
     account = session.state.account
-    terminal = session.terminal_badge()
-    bot = session.bot_badge()
+    terminal = freshness.terminal(session)
+    bot = freshness.bot(session)
     alerts = session.open_alerts()
     positions = session.state.positions
     known = "positions" in session.state.updated or positions

@@ -14,6 +14,7 @@ from execution.paper.market.replay import ReplayMarket
 from execution.paper.opening import moment
 from strategy.backtest.backtest import BacktestReport, run
 from strategy.base import load
+from streamer.errors import USAGE, Mt5dashError
 
 from ..settings import Settings
 
@@ -22,8 +23,10 @@ GENERATED_START, GENERATED_HOURS = "2025-01-07T08:00", 24.0
 present, so that a seed gives the same trades on any day."""
 
 
-class BacktestError(Exception):
-    """What was asked for cannot be run; the text says what to do."""
+class BacktestError(Mt5dashError):
+    """Hours, end or symbols do not fit the market; the text says what to do."""
+
+    exit_code = USAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ nothing failed, 1 otherwise.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -22,7 +21,7 @@ from streamer.server.ports import PortTaken, take_port
 from streamer.server.tokens import AccessError, TokenStore, default_tokens_file
 
 from ..settings import Loaded, Settings
-from .runtime import intents_path, journal_path
+from .files import intents_path, journal_path
 from .shadowing import imports_check
 
 SIGNS = {"ok": "ok", "warning": "WARN", "failed": "FAIL", "skipped": "skip"}
@@ -143,7 +142,3 @@ async def run_doctor(loaded: Loaded, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(rows, indent=2))
     return 1 if failed else 0
-
-
-def main(loaded: Loaded, *, as_json: bool) -> int:
-    return asyncio.run(run_doctor(loaded, as_json=as_json))

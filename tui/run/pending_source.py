@@ -1,4 +1,4 @@
-"""What the screen draws from before there is a feed: a source that knows nothing yet, and says so."""
+"""The source of the screen until the feed listens: it knows nothing and refuses commands."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from streamer.state.source import NO_CAPABILITIES, Link, Wire
 NOT_YET = "the bot is still starting; try again in a moment"
 
 
-class NoFeedYet:
-    """A ``Source`` without a feed: nothing is known, nothing comes, commands are refused."""
+class PendingSource:
+    """A ``Source`` without a feed: an empty state, no events, every command is refused."""
 
     def __init__(self) -> None:
         self.capabilities = NO_CAPABILITIES

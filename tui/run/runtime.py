@@ -1,6 +1,7 @@
 """Builds the bot and its feed from settings, starts them, and stops them in order.
 
-The runtime knows no screen: with one, without one, or when one is lost, it is the same.
+The runtime is independent of the screen: it is the same with one, without one, and after one is
+lost.
 """
 
 from __future__ import annotations
@@ -10,10 +11,8 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from execution.account.audit import audit
 from execution.account.observer import Observer
@@ -21,22 +20,28 @@ from execution.api.terminal import TerminalError
 from execution.orders.intents import Intents
 from execution.orders.orders import Orders
 from execution.transport.client import TerminalClient
+from execution.transport.registry import check_paper, open_backend
 from strategy.trade.trade_book import OrderReason
 from strategy.worker import Worker, build_strategy
 from streamer.alerts.service import Alerts
 from streamer.backbone.publisher import BackbonePublisher
+from streamer.backoff import Backoff
 from streamer.feed.feed import Feed
 from streamer.feed.health import HealthCheck
-from streamer.journal.writer import Journal, JournalLocked
+from streamer.journal.writer import Journal
 from streamer.protocol.messages import RiskAlert, TerminalStatus
-from streamer.server.ports import PortTaken
 
 from ..about import program_version
-from ..paths import state_dir as state_dir
+from ..paths import state_dir
 from ..progress import Steps
 from ..settings import Settings
+from .files import intents_path, journal_path, prune_paper_journals
+from .listening import listen
 from .restart_state import recall
-from .start import in_thread
+from .threads import in_thread
+
+if TYPE_CHECKING:
+    from execution.paper.market.discovery import Quotes
 
 log = logging.getLogger("mt5dash.runtime")
 
@@ -44,64 +49,14 @@ WORKER_STOP_S = 2.0
 FEED_STOP_S = 2.0
 TERMINAL_STOP_S = 0.5
 AUDIT_FIRST_S, AUDIT_EVERY_S = 90.0, 3600.0
-PAPER_JOURNALS_KEPT = 10
-
-
-class CannotListen(Exception):
-    """The address of the settings is none of this machine's."""
-
-
-def journal_path(settings: Settings) -> Path:
-    """The journal of this run.
-
-    An account that outlives the program (a real one, or a paper account with ``paper.state``)
-    has one journal that goes on after a restart. Any other account is new with each start, so
-    each run has a journal of its own; the newest few are kept.
-    """
-    if settings.journal.path is not None:
-        return settings.journal.path
-    folder, name, traits = state_dir(), settings.terminal.backend, settings.backend_traits
-    if traits.account_file is not None:
-        return traits.account_file.with_suffix(".journal.db")
-    if traits.outlives_program:
-        return folder / f"journal-{name}.db"
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S_%f")
-    return folder / f"{name}-{stamp}.db"
-
-
-def intents_path(settings: Settings) -> Path | None:
-    """Where orders are written down before they are sent; an account that does not outlive the
-    program needs no file."""
-    terminal, traits = settings.terminal, settings.backend_traits
-    if terminal.intents is not None:
-        return terminal.intents
-    if traits.account_file is not None:
-        return traits.account_file.with_suffix(".intents.db")
-    return state_dir() / f"intents-{terminal.backend}.db" if traits.outlives_program else None
-
-
-def journals_of_runs(folder: Path, backend: str) -> list[Path]:
-    """Journals of runs whose account ended with them, oldest first."""
-    return sorted(folder.glob(f"{backend}-*.db"))
-
-
-def prune_paper_journals(folder: Path, backend: str, keep: int = PAPER_JOURNALS_KEPT) -> None:
-    """Delete the oldest journals of ended accounts, except those that a running program holds."""
-    try:
-        found = journals_of_runs(folder, backend)
-    except OSError as error:  # the journal says so too, and ends the start
-        log.info("old paper journals were not looked for: %s", error)
-        return
-    for old in found[:-keep]:
-        try:
-            Journal.remove(old)
-        except (OSError, JournalLocked) as error:
-            log.info("kept old paper journal %s: %s", old.name, error)
+SERVICE_SETTLED_S = 60.0
+"""A service that ran so long begins with the shortest pause again when it fails."""
 
 
 async def supervise(name: str, run: Callable[[], Awaitable[None]], feed: Feed) -> None:
-    """Run a service for ever: what raises is reported and started again with back-off."""
-    delay = 0.5
+    """Run a service until it returns. One that raises is reported and started again, after a
+    growing pause."""
+    backoff = Backoff(0.5, 30.0, jitter=None)
     while True:
         started = time.monotonic()
         try:
@@ -119,10 +74,9 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]], feed: Feed) -
             )
         else:
             return
-        if time.monotonic() - started > 60:
-            delay = 0.5
-        await asyncio.sleep(delay)
-        delay = min(delay * 2, 30.0)
+        if time.monotonic() - started > SERVICE_SETTLED_S:
+            backoff.reset()
+        await asyncio.sleep(backoff.next())
 
 
 class Runtime:
@@ -133,7 +87,6 @@ class Runtime:
         self.settings = settings
         self.steps = steps or Steps()
         self.mode = settings.effective_mode
-        self.kind = settings.backend_kind
         self.journal: Journal | None = None
         self.feed: Feed
         self.client: TerminalClient
@@ -146,40 +99,33 @@ class Runtime:
         self._stopping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Listen first, then reach for the terminal: the feed speaks whatever that does.
+        """Listen first, then connect to the terminal: the feed works in any state of it.
 
         Raises:
-            streamer.server.PortTaken: the port asked for (or all of 8000-8009) is in use.
-            CannotListen: the host is no address of this machine.
-            streamer.journal.JournalError: the journal cannot be opened.
-            streamer.access.AccessError: the settings would open the feed without consent.
-            execution.transport.registry.BackendError: there is no such terminal here.
+            streamer.server.ports.PortTaken: The port asked for (or all of 8000-8009) is in use.
+            tui.run.listening.CannotListen: The host is not an address of this machine.
+            streamer.journal.schema.JournalError: The journal cannot be opened.
+            streamer.server.tokens.AccessError: The settings would open the feed to everybody.
+            streamer.backbone.model.BackboneError: The backbone's address cannot be used.
+            execution.transport.registry.BackendError: There is no such terminal here.
+            strategy.base.StrategyNotFound: There is no such strategy.
         """
         settings, steps = self.settings, self.steps
-        prepared: object = None
-        if self.kind.preparing:
-            steps.begin("feed", self.kind.preparing)
+        quotes = None
+        if settings.terminal.backend == "paper":
+            steps.begin("feed", "looking at the paper market's settings")
             tell = partial(steps.tell, "feed")
-            prepared = await in_thread(
-                lambda: self.kind.prepare(settings.terminal, settings.paper, tell), "market-check"
-            )
+            quotes = await in_thread(lambda: check_paper(settings.paper, tell), "market-check")
         steps.begin("feed", "opening the journal")
         path = journal_path(settings)
-        if settings.journal.path is None and not settings.backend_traits.outlives_program:
-            prune_paper_journals(path.parent, self.kind.name)
+        if settings.journal.path is None and settings.terminal.backend == "paper":
+            prune_paper_journals(path.parent)
         self.journal = Journal(path, settings.journal)
         self.feed = Feed(settings.feed, self.journal, version=program_version())
-        try:
-            await self.feed.start()
-        except PortTaken:
-            raise
-        except OSError as error:
-            raise CannotListen(
-                f"cannot listen on {settings.feed.host}: {error.strerror or error}"
-            ) from None
+        await listen(self.feed.start, settings.feed.host)
         steps.begin("feed", f"listening on {self.feed.url}; reading what was before")
         try:
-            await self._build(prepared)
+            await self._build(quotes)
         except BaseException:
             await self.feed.close()
             if self.backbone is not None:
@@ -198,20 +144,18 @@ class Runtime:
             )
         ]
 
-    async def _build(self, prepared: object) -> None:
+    async def _build(self, quotes: Quotes | None) -> None:
         settings, feed = self.settings, self.feed
         assert self.journal is not None
         if settings.backbone.url.get_secret_value():
             self.backbone = BackbonePublisher(feed, settings.backbone)
             await self.backbone.start()
         halted, memory = await recall(self.journal, settings.feed.bot)
-        if not settings.backend_traits.outlives_program:
+        if settings.terminal.backend == "paper" and settings.paper.state is None:
             memory = None  # the account begins anew, only the journal goes on
         terminal = settings.terminal
         self.client = TerminalClient(
-            self.kind.open(
-                terminal, settings.paper, partial(self.steps.tell, "terminal"), prepared
-            ),
+            open_backend(terminal, settings.paper, partial(self.steps.tell, "terminal"), quotes),
             settings=terminal,
             on_status=self._terminal_said,
         )
@@ -253,7 +197,13 @@ class Runtime:
 
     def _where(self) -> str:
         """The terminal that is reached for, in words."""
-        return self.kind.where(self.settings.terminal, self.settings.paper)
+        terminal = self.settings.terminal
+        if terminal.backend == "paper":
+            market = self.settings.paper.market
+            return f"paper: opening {market}" if market else "paper: making a market"
+        if terminal.backend == "native":
+            return "starting MetaTrader 5"
+        return f"reaching for {terminal.backend} {terminal.address}"
 
     def _terminal_said(self, status: TerminalStatus) -> None:
         self.feed.publish(status)

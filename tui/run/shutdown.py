@@ -1,7 +1,7 @@
-"""How the program ends: signals, and a last bound on stopping.
+"""How the program ends: signals, and a bound on the time that stopping may take.
 
 Worker, feed and screen end in order within five seconds. A second signal, or a stop that takes
-longer, ends the process at once; ``last_rites`` then puts the terminal back.
+longer, ends the process at once; ``exit_hooks`` then restore the terminal.
 """
 
 from __future__ import annotations
@@ -14,38 +14,42 @@ import sys
 import threading
 from collections.abc import Callable
 
-log = logging.getLogger("mt5dash.life")
+log = logging.getLogger("mt5dash")
 
 STOP_S = 5.0
+"""Seconds from the request to stop until the process is ended by force."""
 STOPPING_SIGNALS = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
     if hasattr(signal, name)
 )
 
-last_rites: list[Callable[[], None]] = []
-"""Called just before the process is ended without unwinding; must not block."""
+exit_hooks: list[Callable[[], None]] = []
+"""Called just before the process is ended without unwinding; they must not block."""
 
 
-def end_now(code: int) -> None:
-    """End the process without unwinding, the terminal restored."""
-    for rite in last_rites:
-        rite()
+def exit_immediately(code: int) -> None:
+    """Call the exit hooks and end the process without unwinding."""
+    for hook in exit_hooks:
+        hook()
     os._exit(code)
 
 
 def bound_stop(seconds: float = STOP_S) -> None:
-    """From now on the process ends by itself within ``seconds``."""
-    timer = threading.Timer(seconds, end_now, (1,))
+    """End the process by force, with exit code 1, unless it has ended within ``seconds``."""
+    timer = threading.Timer(seconds, exit_immediately, (1,))
     timer.daemon = True
     timer.start()
 
 
 def on_stop_signal(callback: Callable[[signal.Signals], bool]) -> Callable[[], None]:
-    """Call ``callback`` on the loop for each stopping signal; returns the way to undo it.
+    """Call ``callback`` on the loop for each stopping signal.
 
-    The callback tells whether it took the signal as a stop; a signal after that ends the
-    process at once.
+    The callback returns whether it treats the signal as a request to stop; a signal after such
+    a request ends the process at once.
+
+    Returns:
+        A function that removes the handlers.
     """
     loop = asyncio.get_running_loop()
     stopping = False
@@ -53,7 +57,7 @@ def on_stop_signal(callback: Callable[[signal.Signals], bool]) -> Callable[[], N
     def received(signum: signal.Signals) -> None:
         nonlocal stopping
         if stopping:
-            end_now(128 + signum)
+            exit_immediately(128 + signum)
         stopping = callback(signum)
 
     if sys.platform == "win32":
@@ -73,3 +77,16 @@ def on_stop_signal(callback: Callable[[signal.Signals], bool]) -> Callable[[], N
                 loop.remove_signal_handler(s)
 
     return undo
+
+
+def stop_requested() -> asyncio.Event:
+    """An event that the next stopping signal sets."""
+    stop = asyncio.Event()
+
+    def received(signum: signal.Signals) -> bool:
+        log.info("%s: stopping", signum.name)
+        stop.set()
+        return True
+
+    on_stop_signal(received)
+    return stop

@@ -1,14 +1,14 @@
-"""The bot's start beside a screen that is already looked at: loads, starts, hands the feed over."""
+"""Starts the bot while the screen is already shown: loads it, starts it, hands the feed over."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ..progress import Steps, started
+from .reporting import log_events
+from .threads import in_thread
 
 if TYPE_CHECKING:
     from ..app.app import DashApp
@@ -17,52 +17,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mt5dash")
 
-T = TypeVar("T")
-
 PAINT_S = 2.0
-"""So long at most the bot waits for the screen's first frame."""
-
-
-async def in_thread(work: Callable[[], T], name: str) -> T:
-    """Run in a daemon thread: unlike the executor's, nobody waits for it at the end."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if answer.done():
-            return
-        if error is not None:
-            answer.set_exception(error)
-        else:
-            answer.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
-            failure = error
-        try:
-            loop.call_soon_threadsafe(settle, result, failure)
-        except RuntimeError:
-            pass  # the loop has ended: nobody waits
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return await answer
+"""Longest wait for the first frame of the screen before the bot starts, seconds."""
 
 
 def _load() -> None:
-    """Import what the bot needs: a third of a second, mostly waiting for nobody but the screen."""
+    """Import what the bot needs: a third of a second, which the screen must not wait for."""
     from . import runtime  # noqa: F401
 
 
-class Start:
-    """Loads and starts the bot once the screen stands, and stops it, however far it is.
+class BotStart:
+    """Loads and starts the bot once the screen is painted, and stops it at any stage.
 
     Attributes:
-        painted: set when the screen stands.
-        runtime: the bot; None until it is being started.
-        error: what kept it from starting.
+        painted: Set when the screen is painted.
+        runtime: The bot; ``None`` until it has started.
+        error: What prevented the start.
     """
 
     def __init__(self, loaded: Loaded, steps: Steps, app: DashApp) -> None:
@@ -85,16 +55,20 @@ class Start:
             pass  # the loop has ended, and the screen with it
 
     async def run(self) -> Runtime | None:
-        """Start the bot and show it; None when it could not be started, or need not be."""
+        """Start the bot and show its feed.
+
+        Returns:
+            The running bot; ``None`` when it could not be started or was stopped before.
+        """
         try:
             try:
                 async with asyncio.timeout(PAINT_S):
                     await self.painted.wait()
             except TimeoutError:
-                log.info("the screen does not stand after %g s; the bot starts", PAINT_S)
+                log.info("the screen is not painted after %g s; the bot starts", PAINT_S)
             self.runtime = await self._start()
         except Exception as error:  # noqa: BLE001
-            # Told by whoever runs the screen, when the terminal is free again.
+            # Reported by whoever runs the screen, when the terminal is restored.
             self.error = error
             self._app.exit("failed")
         finally:
@@ -107,26 +81,25 @@ class Start:
         await in_thread(_load, "load")
         if self._stopping:
             return None
-        from .headless import log_events
         from .runtime import Runtime
 
-        settings = self._loaded.settings
-        runtime = Runtime(settings, self._steps)
+        runtime = Runtime(self._loaded.settings, self._steps)
         await runtime.start()
         log_events(runtime.feed)
         self._app.call_later(self._app.show, runtime.feed)
         return runtime
 
     async def stop(self) -> None:
-        """Stop the bot in order; one that is still starting is waited for (the whole is bounded
-        by ``life.bound_stop``)."""
+        """Stop the bot in order. Waits for a start in progress; ``shutdown.bound_stop`` limits
+        the whole."""
         self._stopping = True
         self.painted.set()
         await self._ended.wait()
         if self.runtime is not None:
             await self.runtime.stop()
 
-    def failed(self) -> int:
-        """Raise what kept the bot from starting."""
-        assert self.error is not None
-        raise self.error
+    def exit_code(self) -> int:
+        """0 after a start that succeeded or was not needed; raises what prevented it."""
+        if self.error is not None:
+            raise self.error
+        return 0

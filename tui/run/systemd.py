@@ -1,8 +1,9 @@
-"""What systemd is told of a run without a screen: ready, alive, how it is, stopping.
+"""Notifications to systemd about a run without a screen: ready, alive, health, stopping.
 
 The protocol is one datagram of ``NAME=value`` lines to the socket in ``NOTIFY_SOCKET``; see
-sd_notify(3). Pings come from the event loop, so a loop that hangs is restarted by systemd. They
-go on while the terminal is down: a restart would not mend that, and would lose what is in memory.
+sd_notify(3). Pings come from the event loop, so systemd restarts a process whose loop hangs. They
+go on while the trading terminal is down: a restart would not mend that, and would lose what is
+in memory.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamer.feed.feed import Feed
 
 log = logging.getLogger("mt5dash.systemd")
 
@@ -21,10 +25,10 @@ STATUS_EVERY_S = 5.0
 
 
 class Notifier:
-    """Says things to the service manager that started this process, if one did.
+    """Sends notifications to the service manager that started this process, if there is one.
 
     Args:
-        environ: Where ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` stand.
+        environ: Environment with ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID``.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -42,37 +46,37 @@ class Notifier:
 
     @property
     def watched(self) -> bool:
-        """Whether systemd restarts us when pings stay away."""
+        """Whether systemd restarts this process when pings fail to come."""
         return self._watchdog_s is not None
 
-    def say(self, **lines: str) -> None:
-        """Send ``NAME=value`` lines. Never waits, never raises: nobody may listen."""
+    def send(self, **lines: str) -> None:
+        """Send ``NAME=value`` lines. Never waits and never raises, with or without a listener."""
         if self._socket is None:
             return
         text = "\n".join(f"{k}={' '.join(v.split())}" for k, v in lines.items())
         try:
             self._socket.sendto(text.encode(), self._address)
         except OSError as error:
-            log.debug("systemd was not told %s: %s", sorted(lines), error)
+            log.debug("systemd was not notified of %s: %s", sorted(lines), error)
 
     async def run(self, status: Callable[[], str]) -> None:
-        """Say READY, then ping and tell ``status()`` until cancelled; then STOPPING."""
+        """Send READY, then pings with ``status()`` until cancelled, then STOPPING."""
         if self._socket is None:
             return
         pause = STATUS_EVERY_S
         if self._watchdog_s is not None:
-            # systemd asks for half of its bound; a third bears one ping that was lost.
+            # systemd asks for half of its bound; with a third, one lost ping does no harm.
             pause = min(pause, self._watchdog_s / 3)
-        self.say(READY="1", STATUS=status())
+        self.send(READY="1", STATUS=status())
         try:
             while True:
                 await asyncio.sleep(pause)
                 if self._watchdog_s is not None:
-                    self.say(WATCHDOG="1", STATUS=status())
+                    self.send(WATCHDOG="1", STATUS=status())
                 else:
-                    self.say(STATUS=status())
+                    self.send(STATUS=status())
         finally:
-            self.say(STOPPING="1", STATUS="stopping")
+            self.send(STOPPING="1", STATUS="stopping")
 
 
 def health_line(report: Mapping[str, Any], url: str, clients: int) -> str:
@@ -83,3 +87,18 @@ def health_line(report: Mapping[str, Any], url: str, clients: int) -> str:
         if check["status"] != "ok"
     ]
     return f"{report['status']}; {clients} clients at {url}" + "".join(f"; {w}" for w in wrong)
+
+
+@contextlib.asynccontextmanager
+async def notify_while_running(feed: Feed) -> AsyncIterator[None]:
+    """Send the feed's health to systemd while the block runs, if systemd started this process."""
+
+    def status() -> str:
+        return health_line(feed.health.report(), feed.url, len(feed.hub))
+
+    task = asyncio.create_task(Notifier().run(status), name="systemd")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

@@ -1,20 +1,18 @@
-"""The screen's way to the terminal: a Textual driver that never blocks the event loop.
+"""A Textual driver that never blocks the event loop: the part that all platforms share.
 
-Bot, feed and screen share one loop, so a terminal that stops reading (a stalled ssh, a text
-selection) must cost frames of the screen and nothing else, and a terminal that vanishes must end
-the screen and nothing else.
+Bot, feed and screen share one loop. A terminal that stops reading (a stalled ssh, a text
+selection) may cost frames of the screen and nothing else, and a terminal that vanishes may end
+the screen and nothing else. ``select.py`` chooses the driver of the platform.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from textual.driver import Driver
 
-from ..run import shutdown as life
 from .tty_writer import TtyWriter
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from textual.app import App
 
 TERMINAL_LOST = "terminal-lost"
-"""What ``App.run_async`` returns when the terminal went away under the screen."""
+"""What ``App.run_async`` returns when the terminal vanished while the screen ran."""
 
 LOST_RETURN_CODE = 129
 """The exit code a shell reports for a process ended by SIGHUP."""
@@ -31,39 +29,28 @@ LOST_RETURN_CODE = 129
 SYNC_START = "\x1b[?2026h"
 SYNC_END = "\x1b[?2026l"
 
-# A frame of Textual's compositor begins by placing the cursor; nothing else it writes does.
+# A frame of Textual's compositor begins with a cursor position; no other output does.
 _FRAME_BEGINS = re.compile(r"\n*\x1b\[\d+;\d+H")
 
 _restorers: dict[int, Callable[[], None]] = {}
 
 
-def screen_driver() -> type[Driver]:
-    """The driver for this platform, to be given to ``App(driver_class=...)``."""
-    if sys.platform == "win32":
-        from .driver_windows import ConsoleDriver
-
-        return ConsoleDriver
-    from .driver_posix import TerminalDriver
-
-    return TerminalDriver
-
-
 def restore_terminal() -> None:
-    """Last resort before the process ends: leave the terminal as it was found.
+    """Restore the terminal before the process ends without unwinding.
 
-    Idempotent and bounded to about half a second, from any thread; does nothing when the
+    Idempotent, callable from any thread, takes half a second at most; does nothing when the
     screen has ended in order.
     """
     for restore in list(_restorers.values()):
         restore()
 
 
-class NeverWaits(Driver):
-    """The part that all platforms share: what is a frame, what is dropped, who is told.
+class NonBlockingDriver(Driver):
+    """Recognises frames, drops those that the terminal is too slow for, and reports its loss.
 
     Attributes:
-        dropped_frames: frames the terminal was too slow for, since the start.
-        terminal_lost: why the terminal is gone, or None.
+        dropped_frames: Frames that the terminal was too slow for, since the start.
+        terminal_lost: Why the terminal is gone; ``None`` while it is there.
     """
 
     def __init__(
@@ -83,7 +70,8 @@ class NeverWaits(Driver):
 
     @property
     def stalled_since(self) -> float | None:
-        """``time.monotonic()`` since when the terminal reads nothing, None when it does."""
+        """``time.monotonic()`` of the moment the terminal stopped reading; ``None`` while it
+        reads."""
         return self._out.stalled_since if self._out is not None else None
 
     @property
@@ -92,7 +80,7 @@ class NeverWaits(Driver):
         return self._dropped_before + (out.dropped_frames if out is not None else 0)
 
     def write(self, data: str) -> None:
-        """Queue output; never waits. A frame that the terminal is not ready for is dropped."""
+        """Queue output without waiting. A frame that the terminal is not ready for is dropped."""
         if threading.get_ident() == self._loop_thread:
             if self._open_frame is None and (data == SYNC_START or _FRAME_BEGINS.match(data)):
                 self._open_frame = []
@@ -118,16 +106,14 @@ class NeverWaits(Driver):
     def _encode(self, data: str) -> bytes:
         return data.encode("utf-8", "replace")
 
-    def _begin_output(self, sink: Any, going: TtyWriter | None = None) -> None:
-        """Write to ``sink``, or go on with the writer of the first frame."""
-        if going is None:
+    def _begin_output(self, sink: Any, running: TtyWriter | None = None) -> None:
+        """Write to ``sink``, or continue with the ``running`` writer of the first frame."""
+        if running is None:
             self._out = TtyWriter(sink, on_lost=self._note_loss, on_behind=self._ask_repaint)
         else:
-            self._out = going
-            going.hand_on(on_lost=self._note_loss, on_behind=self._ask_repaint)
+            self._out = running
+            running.hand_on(on_lost=self._note_loss, on_behind=self._ask_repaint)
         _restorers[id(self)] = self._restore
-        if restore_terminal not in life.last_rites:
-            life.last_rites.append(restore_terminal)
 
     def _end_output(self) -> None:
         _restorers.pop(id(self), None)
@@ -138,11 +124,11 @@ class NeverWaits(Driver):
             out.close()
 
     def _restore(self) -> None:
-        """Put the terminal back without waiting for any other thread."""
+        """Restore the terminal without waiting for any other thread."""
         raise NotImplementedError
 
     def _note_loss(self, reason: str) -> None:
-        """Called from any thread, any number of times: the terminal is gone, end the screen."""
+        """The terminal is gone: end the screen. Callable from any thread, any number of times."""
         if self.terminal_lost is None:
             self.terminal_lost = reason
             self._on_loop(self._end_screen)
@@ -154,7 +140,7 @@ class NeverWaits(Driver):
         self._on_loop(self._repaint)
 
     def _repaint(self) -> None:
-        """Paint the whole screen: what it shows is unknown after frames were dropped."""
+        """Paint the whole screen: after dropped frames it is unknown what the terminal shows."""
         if self._out is not None:
             self._out.repainting()
         self._app.refresh()

@@ -21,7 +21,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
 
 from . import first_frame
-from .driver import NeverWaits, restore_terminal
+from .driver import NonBlockingDriver, restore_terminal
 from .tty_writer import TtySink
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ LEAVE = (
 atexit.register(restore_terminal)
 
 
-class TerminalDriver(NeverWaits, LinuxDriver):
+class TerminalDriver(NonBlockingDriver, LinuxDriver):
     """Textual's Linux driver with an output that never waits and an input that ends at EOF."""
 
     def __init__(

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from textual.drivers import win32
 from textual.drivers.windows_driver import WindowsDriver
 
-from .driver import NeverWaits, restore_terminal
+from .driver import NonBlockingDriver, restore_terminal
 from .tty_writer import ConsoleSink
 
 ENTER = (
@@ -33,7 +33,7 @@ LEAVE = (
 atexit.register(restore_terminal)
 
 
-class ConsoleDriver(NeverWaits, WindowsDriver):
+class ConsoleDriver(NonBlockingDriver, WindowsDriver):
     """Textual's Windows driver with an output that never waits."""
 
     _restore_console: Callable[[], None] | None

@@ -14,6 +14,8 @@ from typing import NamedTuple, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from streamer.errors import USAGE, Mt5dashError
+
 from ...api.terminal import Array
 from .symbols import Spec
 
@@ -30,8 +32,10 @@ def nobody(what: str, done: int, total: int) -> None:
     """Hears of progress where no one asked."""
 
 
-class MarketError(Exception):
+class MarketError(Mt5dashError):
     """A market that cannot be opened: what is wrong, where, and what to do."""
+
+    exit_code = USAGE
 
     def __init__(
         self, problem: str, *, file: Path | None = None, line: int | None = None, do: str = ""

@@ -13,7 +13,7 @@ from streamer.protocol.messages import Command, CommandResult
 from streamer.server.tokens import TokenStore
 from streamer.settings import FeedSettings
 from tui.app.app import DashApp
-from tui.run.screen import _asked_already
+from tui.run.screen import _already_confirmed
 
 POSITION = {
     "ticket": 7, "symbol": "EURUSD", "type": 0, "direction": "BUY", "volume": 0.1,
@@ -36,7 +36,7 @@ async def test_everything_is_closed_after_the_typed_word_and_a_close_says_what_w
     feed.set_commander(act)
     feed.publish({"type": "POSITION_UPDATE", "positions": [POSITION]})
     token, _ = feed.tokens.new("control")
-    client = FeedClient(feed.url, token=token, confirm=_asked_already)
+    client = FeedClient(feed.url, token=token, confirm=_already_confirmed)
     await client.start()
     app = DashApp(client, owns_bot=False)
     app.prompt = False

@@ -72,7 +72,7 @@ async def test_a_loop_that_hangs_stops_the_pings_and_one_that_runs_does_not(
 async def test_nobody_who_listens_costs_nothing(tmp_path: Path) -> None:
     await asyncio.wait_for(Notifier({}).run(lambda: ""), 1)
     gone = Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")})
-    gone.say(READY="1")
+    gone.send(READY="1")
     other = Notifier({"NOTIFY_SOCKET": str(tmp_path / "x"), "WATCHDOG_USEC": "1000000",
                       "WATCHDOG_PID": str(os.getpid() + 1)})  # fmt: skip
     assert not other.watched, "the watchdog of another process"

@@ -90,9 +90,9 @@ async def test_ascii_is_plain_from_the_first_frame(run: Callable[..., PtyProgram
 
 def test_nothing_is_printed_where_nobody_looks(tmp_path: Path) -> None:
     code = (
-        "from tui.cli import main as cli\n"
-        "cli.load_settings = lambda *_: (_ for _ in ()).throw(SystemExit(7))\n"
-        "cli.app(['tui'])\n"
+        "from tui.cli import main, tui\n"
+        "tui.load_settings = lambda *_: (_ for _ in ()).throw(SystemExit(7))\n"
+        "main.app(['tui'])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env=program.environment(tmp_path), cwd=tmp_path,

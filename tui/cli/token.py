@@ -1,7 +1,4 @@
-"""Commands around the program: tokens, the agent, the doctor.
-
-Each imports what it needs when it is called; ``tui/cli/main.py`` hangs them into the command line.
-"""
+"""``mt5dash token``: lists, creates and revokes the tokens of a feed."""
 
 from __future__ import annotations
 
@@ -108,23 +105,3 @@ def token_revoke(
         raise fail(str(error)) from None
     if not found:
         raise fail(f"no token {id}; see `mt5dash token list`")
-
-
-def agent(
-    context: typer.Context,
-) -> None:
-    """Serve a real MetaTrader 5 terminal over a socket (run it where the terminal is)."""
-    from execution.agent import main
-
-    raise typer.Exit(main(list(context.args)))
-
-
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-    config: Config = None,
-) -> None:
-    """Look at the set-up, from the settings to the broker; say what is wrong and what to do."""
-    loaded = load_settings({}, config)
-    from ..run.doctor import main
-
-    raise typer.Exit(main(loaded, as_json=as_json))
