@@ -1,6 +1,6 @@
 """Compares the branches taken in the money paths with their floors in pyproject.toml.
 
-    python .ci/branches.py coverage.json
+python .ci/branches.py coverage.json
 """
 
 from __future__ import annotations

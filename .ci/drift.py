@@ -1,6 +1,6 @@
 """Prints the installed packages whose version is not the locked one, on one line; nothing if none.
 
-    python .ci/drift.py requirements-dev.lock
+python .ci/drift.py requirements-dev.lock
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Shared by all tests: the real quotes, where they are."""
+"""Shared by all tests: which of them are slow, and the real quotes, where they are."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from pathlib import Path
 
 import pytest
 from support.paths import SHARED
+from support.slow import is_slow, slow_paths
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    paths = slow_paths()
+    for item in items:
+        if is_slow(item.path, paths):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

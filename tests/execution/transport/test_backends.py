@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from support import needs
 from support.serving import PATH, TOKEN, reachable, serve_agent
 
 from execution import agent
@@ -44,7 +45,7 @@ def way(request: pytest.FixtureRequest) -> Any:
         process.kill()
         process.communicate()
     else:
-        pytest.importorskip("rpyc", reason="the extra mt5dash[rpyc] is not installed")
+        needs.package("rpyc", get="pip install 'mt5dash[rpyc]'")
         from execution.transport.rpyc_backend import Rpyc
 
         process = subprocess.Popen(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support import needs
 
 from strategy.institutional.indicators import trailing_mean, true_range, wilder
 
 
 def test_atr_adx_and_rsi_equal_ta_lib(walk) -> None:
-    talib = pytest.importorskip("talib", reason="TA-Lib is an optional oracle")
+    talib = needs.package("talib", get="pip install TA-Lib")
     _, high, low, close = walk(600, 5)
     ours = wilder(high, low, close)
     for j in range(close.shape[1]):

@@ -12,9 +12,7 @@ from support.feed_kit import OpenFeed
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-playwright_api = pytest.importorskip(
-    "playwright.async_api", reason="playwright is not installed (pip install playwright)"
-)
+playwright_api = needs.package("playwright.async_api", get="pip install playwright")
 CHROMIUM = needs.program(
     "chromium", "google-chrome", variable="CHROMIUM", get="apt-get install chromium"
 )

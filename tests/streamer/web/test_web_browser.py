@@ -535,7 +535,7 @@ async def test_nothing_is_wider_than_the_window(open_feed: Any, browser: Any, wi
 async def test_no_accessibility_violation(
     open_feed: Any, browser: Any, scheme: str, width: int
 ) -> None:
-    axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python missing")
+    axe = needs.package("axe_playwright_python.base", get="pip install axe-playwright-python")
     feed = await open_feed()
     fill(feed)
     for n in range(3):
