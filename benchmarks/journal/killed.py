@@ -52,13 +52,13 @@ def fill(path: Path, rows: int) -> None:
 
     path.touch()
     db = file.connect(path, "OFF")
-    file.make(db)
+    file.create(db)
     chain = file.anchor(file.read_meta(db), "ev")[1]
     began = time.time() - rows / 20
     db.execute("BEGIN")
     for seq in range(1, rows + 1):
         body = b'{"type":"X","n":%d,"data":"%s","seq":%d}' % (seq, b"x" * 180, seq)
-        chain = file.link_hash(chain, seq, began + seq / 20, "X", body)
+        chain = file.event_hash(chain, seq, began + seq / 20, "X", body)
         db.execute("INSERT INTO ev VALUES(?,?,?,?,?)", (seq, began + seq / 20, "X", body, chain))
     db.execute("COMMIT")
     db.close()

@@ -61,7 +61,7 @@ def make(template: Path, path: Path, days: float) -> None:
 
     path.touch()
     db = file.connect(path, "OFF")
-    file.make(db)
+    file.create(db)
     meta = file.read_meta(db)
     chain, link = file.anchor(meta, "ev")[1], file.anchor(meta, "sample")[1]
     hours = int(days * 24)
@@ -80,7 +80,7 @@ def make(template: Path, path: Path, days: float) -> None:
                 seq += 1
                 head = re.sub(rb'"timestamp":"[^"]+"', b'"timestamp":"%s"' % stamp, body)
                 body = head[: head.rindex(b',"seq":')] + b',"seq":%d}' % seq
-                chain = file.link_hash(chain, seq, at, kind, body)
+                chain = file.event_hash(chain, seq, at, kind, body)
                 rows.append((seq, at, kind, body, chain))
                 next_event += gap
             if next_trade <= at:
@@ -93,7 +93,7 @@ def make(template: Path, path: Path, days: float) -> None:
                         b'"r_multiple":0.5,"timestamp":"%s","seq":%d}'
                         % (kind.encode(), seq // 2, (seq * 37 % 100) - 48, stamp, seq)
                     )
-                    chain = file.link_hash(chain, seq, at, kind, body)
+                    chain = file.event_hash(chain, seq, at, kind, body)
                     rows.append((seq, at, kind, body, chain))
             id += 1
             flag = id % 120 == 1
@@ -116,7 +116,7 @@ def make(template: Path, path: Path, days: float) -> None:
                 flush=True,
             )
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    held = file.row_of_status(db)
+    held = file.journal_status(db)
     db.close()
     print(
         f"{days:g} days: {seq} events and {id} samples written ({written / 1e6:.0f} MB of bodies); "

@@ -1,1 +1,6 @@
-"""Room: log events in one SQLite file: write, check, repair, export, replay."""
+"""The journal: log events and samples of the state in one SQLite file, on disk before they are
+published.
+
+Feeds import ``Journal`` and ``JournalError`` from ``writer`` and ``Replay`` from ``replay``;
+commands import ``export``, ``incident``, ``prune`` and ``verify``, and ``schema`` to open a file.
+"""

@@ -42,7 +42,7 @@ def events(db: sqlite3.Connection, begin: float | None, end: float | None) -> It
                 )
             last = seq
             if (begin is None or at >= begin) and (end is None or at <= end):
-                yield file.blob(body)
+                yield file.require_bytes(body)
 
 
 def own_bot(db: sqlite3.Connection) -> str:

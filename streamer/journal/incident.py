@@ -70,7 +70,7 @@ def write_incident(source: Path, target: Path, begin: float, end: float) -> dict
     """Copy what happened from ``begin`` to ``end`` (epoch seconds), redacted.
 
     Returns:
-        What the file holds (``journal_file.row_of_status``), with its ``head``.
+        What the file holds (``journal_file.journal_status``), with its ``head``.
 
     Raises:
         JournalError: nothing happened then, or a file cannot be read or written.
@@ -125,7 +125,7 @@ def _copy(
         data = open_body(row[3])
         for part in (data, *data.get("bots", {}).values()):
             redact.learn(part.get("account") or {})
-    file.make(out, made_from="incident", old_until=0)
+    file.create(out, made_from="incident", old_until=0)
     out.execute("BEGIN")
     meta = file.read_meta(out)
     first = events[0][0] if events else seq + 1
@@ -136,7 +136,7 @@ def _copy(
         if number != last + 1:
             holes.append(f"{last + 1}-{number - 1}")
         clean = encode(redact.clean(decode(body)))
-        chain = file.link_hash(chain, number, at, kind, clean)
+        chain = file.event_hash(chain, number, at, kind, clean)
         out.execute("INSERT INTO ev VALUES(?,?,?,?,?)", (number, at, kind, clean, chain))
         last = number
     data = whole_sample(before)
@@ -151,4 +151,4 @@ def _copy(
         )
     file.write_meta(out, gaps=" ".join(holes), begin=begin, end=end)
     out.execute("COMMIT")
-    return {**file.row_of_status(out), "head": f"{last}:{chain.hex()}"}
+    return {**file.journal_status(out), "head": f"{last}:{chain.hex()}"}

@@ -1,7 +1,7 @@
-"""Opening a journal: what is looked at before anything is written to it.
+"""The checks of a journal before anything is written to it.
 
-SQLite's own check, the statements that its tables are made of, and of a file too large for that
-the hashes of the newest rows; the rest of a large one is looked at beside the running program.
+SQLite's own check and the definitions of the tables; of a file too large for that the hashes of
+the newest rows, and the complete check runs in the background.
 """
 
 from __future__ import annotations
@@ -17,67 +17,72 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import schema as file
-from .sql_reader import past
+from . import schema
+from .limits import JournalLimits
+from .sql_reader import stop_after
 
 log = logging.getLogger("mt5dash.journal")
 
-QUICK_CHECK_S = 1.0
-QUICK_CHECK_BYTES = 512 << 20
-"""What is larger is looked at later: SQLite cannot be stopped in the middle of a table."""
-NEWEST = 10_000
-
 
 def open_checked(
-    path: Path, connection: Callable[[], sqlite3.Connection], notes: list[str]
+    path: Path,
+    connect: Callable[[], sqlite3.Connection],
+    notes: list[str],
+    limits: JournalLimits,
 ) -> tuple[sqlite3.Connection, bool]:
-    """Connect; make the tables, or look at the file and bring it up to date.
+    """Connect and create the tables, or check the file and upgrade it.
+
+    Args:
+        path: The file.
+        connect: Opens the writer's connection.
+        notes: Receives a line about each upgrade.
+        limits: Limits of the checks.
 
     Returns:
-        The connection, and whether the file was looked through whole.
+        The connection, and whether the file was checked completely.
 
     Raises:
-        JournalError: it is not ours, newer, or cannot be migrated.
+        JournalError: it is a file of another program or of a newer version, or the upgrade
+            fails.
         sqlite3.DatabaseError: it is corrupt (an ``OperationalError``: it cannot be used now).
     """
     fresh = not path.exists() or path.stat().st_size == 0
     if fresh:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-    db = connection()
+    db = connect()
     try:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        file.check_version(path, db, version)
-        whole = True
+        schema.check_version(path, db, version)
+        complete = True
         if version == 0:
-            file.make(db)
+            schema.create(db)
         elif not fresh:
-            whole = quick_check(path, db)
-            if version < file.SCHEMA_VERSION:
-                notes.append(file.migrate(path, db, version))
-            mend_look(db)
-            if not whole:
-                newest_fit(db)
+            complete = quick_check(path, db, limits)
+            if version < schema.SCHEMA_VERSION:
+                notes.append(schema.migrate(path, db, version))
+            restore_indexes(db)
+            if not complete:
+                check_newest_hashes(db, limits.newest_events)
     except BaseException:
         db.close()
         raise
-    return db, whole
+    return db, complete
 
 
-def quick_check(path: Path, db: sqlite3.Connection) -> bool:
-    """SQLite's own look at the file, unless it is too large; as far as it gets in
-    ``QUICK_CHECK_S``.
+def quick_check(path: Path, db: sqlite3.Connection, limits: JournalLimits) -> bool:
+    """Run SQLite's own check for ``quick_check_s`` at most, unless the file is too large.
 
     Returns:
-        Whether the file was looked through whole.
+        Whether the file was checked completely.
 
     Raises:
-        sqlite3.DatabaseError: it found something.
+        sqlite3.DatabaseError: the file is damaged.
     """
-    if path.stat().st_size > QUICK_CHECK_BYTES:
+    if path.stat().st_size > limits.quick_check_bytes:
         return False
-    db.set_progress_handler(past(time.monotonic() + QUICK_CHECK_S), 100_000)
+    db.set_progress_handler(stop_after(time.monotonic() + limits.quick_check_s), 100_000)
     try:
-        whole_check(db)
+        complete_check(db)
     except sqlite3.OperationalError as error:
         if "interrupt" not in str(error):
             raise
@@ -87,94 +92,98 @@ def quick_check(path: Path, db: sqlite3.Connection) -> bool:
     return True
 
 
-def whole_check(db: sqlite3.Connection) -> None:
-    """SQLite's own look at the file.
+def complete_check(db: sqlite3.Connection) -> None:
+    """Run SQLite's own check.
 
     Raises:
-        sqlite3.DatabaseError: it found something.
+        sqlite3.DatabaseError: the file is damaged.
     """
     result = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if result != "ok":
         raise sqlite3.DatabaseError(str(result))
 
 
-def newest_fit(db: sqlite3.Connection) -> None:
-    """Follow the hashes of the newest events.
+def check_newest_hashes(db: sqlite3.Connection, count: int) -> None:
+    """Check the hashes of the newest ``count`` events.
 
     Raises:
         sqlite3.DatabaseError: one does not fit.
     """
-    old_until = int(file.read_meta(db).get("old_until", 0))
+    old_until = int(schema.read_meta(db).get("old_until", 0))
     next_row: tuple[int, float, str, bytes] | None = None
     next_chain = b""
     for seq, at, kind, body, chain in db.execute(
         "SELECT seq, at, type, body, chain FROM ev WHERE seq > ? ORDER BY seq DESC LIMIT ?",
-        (old_until, NEWEST),
+        (old_until, count),
     ):
-        link = file.blob(chain)
+        link = schema.require_bytes(chain)
         if next_row is not None and next_row[0] == seq + 1:
             try:
-                fits = file.link_hash(link, *next_row) == next_chain
+                fits = schema.event_hash(link, *next_row) == next_chain
             except (TypeError, AttributeError, struct.error):
-                fits = False  # a column is not even of the right kind
+                fits = False  # a column has another type
             if not fits:
                 raise sqlite3.DatabaseError(f"event {next_row[0]} does not fit its hash")
         next_row, next_chain = (seq, at, kind, body), link
 
 
-def look_beside(path: Path, tell: Callable[[str], object]) -> None:
-    """Look at a large file whole while the program runs, in a thread of its own; ``tell`` what
-    is wrong with it, in that thread."""
+def check_in_background(path: Path, on_damage: Callable[[str], object]) -> None:
+    """Check a large file completely while the program runs, in a thread of its own.
 
-    def look() -> None:
+    Args:
+        path: The file.
+        on_damage: Called with a text in that thread when the file is damaged.
+    """
+
+    def check() -> None:
         try:
-            with contextlib.closing(file.read_only(path)) as db:
-                whole_check(db)
+            with contextlib.closing(schema.read_only(path)) as db:
+                complete_check(db)
         except sqlite3.OperationalError as error:
-            log.warning("%s was not looked at whole: %s", path.name, error)
-        except (sqlite3.DatabaseError, file.JournalError) as error:
+            log.warning("%s was not checked completely: %s", path.name, error)
+        except (sqlite3.DatabaseError, schema.JournalError) as error:
             log.error("%s is damaged: %s", path.name, error)
-            tell(
+            on_damage(
                 f"{path.name} is damaged ({error}); `mt5dash journal verify` names where, and the "
                 "next start sets it aside and saves what can be read"
             )
         else:
-            log.info("%s was looked at whole", path.name)
+            log.info("%s was checked completely", path.name)
 
-    threading.Thread(target=look, name="journal-look", daemon=True).start()
+    threading.Thread(target=check, name="journal-check", daemon=True).start()
 
 
-def look_of(db: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    """Tables and indexes by kind and name, as the statement that made each."""
+def definitions_of(db: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """The statement that creates each table and index, by kind and name."""
     found = db.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL")
     return {(str(kind), str(name)): " ".join(str(sql).split()) for kind, name, sql in found}
 
 
 @functools.cache
-def right_look() -> dict[tuple[str, str], str]:
-    """The same of a journal as this version makes it."""
+def expected_definitions() -> dict[tuple[str, str], str]:
+    """``definitions_of`` a journal of this version."""
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        file.make(db)
-        return look_of(db)
+        schema.create(db)
+        return definitions_of(db)
 
 
-def strange(db: sqlite3.Connection) -> Iterator[tuple[str, str, str | None]]:
-    """Kind and name of each table and index that is not as it was made, with the statement
-    that is there instead of its own (``None``: none)."""
-    there = look_of(db)
-    for (kind, name), sql in right_look().items():
+def changed_definitions(db: sqlite3.Connection) -> Iterator[tuple[str, str, str | None]]:
+    """Kind and name of each table and index that differs from its definition, with the
+    statement found instead (``None``: it is missing)."""
+    there = definitions_of(db)
+    for (kind, name), sql in expected_definitions().items():
         if there.get((kind, name)) != sql:
             yield kind, name, there.get((kind, name))
 
 
-def mend_look(db: sqlite3.Connection) -> None:
-    """Make indexes that are missing again.
+def restore_indexes(db: sqlite3.Connection) -> None:
+    """Create missing indexes again.
 
     Raises:
-        sqlite3.DatabaseError: what a table or an index is made of was changed.
+        sqlite3.DatabaseError: the definition of a table or an index was changed.
     """
-    for kind, name, there in list(strange(db)):
+    for kind, name, there in list(changed_definitions(db)):
         if kind == "table" or there is not None:
-            raise sqlite3.DatabaseError(f"{kind} {name} is not what was made")
-        log.warning("index %s was missing; it is made again", name)
-        db.execute(right_look()[kind, name])
+            raise sqlite3.DatabaseError(f"{kind} {name} differs from its definition")
+        log.warning("index %s was missing; it is created again", name)
+        db.execute(expected_definitions()[kind, name])

@@ -1,4 +1,4 @@
-"""What goes of a journal by age and size, and what is kept of it."""
+"""Deletes old rows of a journal, by age and size."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from pathlib import Path
 
 from ..filelock import FileLock, FileLocked
 from ..settings import JournalSettings
-from . import schema as file
+from . import schema
 
 PRUNE_ROWS = 1000
-"""Rows that one transaction deletes: the writer is held up for a few milliseconds."""
+"""Rows that one transaction deletes; it delays the writer by a few milliseconds."""
 VACUUM_PAGES = 500
 
 
 def prune_step(db: sqlite3.Connection, settings: JournalSettings, now: float) -> int:
-    """Delete one chunk of what may go; rows deleted, 0 when there is nothing (more) to do.
+    """Delete one chunk of old rows; returns how many, 0 when nothing is left to delete.
 
-    Samples go after ``keep_samples_days``, events after ``keep_days``. Above ``keep_bytes`` the
-    oldest samples go first, then the oldest events. Events of positions stay, in ``kept``.
+    Samples are deleted after ``keep_samples_days``, events after ``keep_days``. Above
+    ``keep_bytes`` the oldest samples are deleted first, then the oldest events. Events of
+    positions stay, in ``kept``.
     """
     gone = _prune(db, "sample", now - settings.keep_samples_days * 86_400)
     gone = gone or _prune(db, "ev", now - settings.keep_days * 86_400)
-    if not gone and file.used_bytes(db) > settings.keep_bytes:
+    if not gone and schema.used_bytes(db) > settings.keep_bytes:
         gone = _prune(db, "sample", None) or _prune(db, "ev", None)
     if not gone and db.execute("PRAGMA freelist_count").fetchone()[0] > 2 * VACUUM_PAGES:
         db.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
@@ -31,9 +32,9 @@ def prune_step(db: sqlite3.Connection, settings: JournalSettings, now: float) ->
 
 def _prune(db: sqlite3.Connection, table: str, before: float | None) -> int:
     key = "id" if table == "sample" else "seq"
-    # From the oldest row on and without a hole: what is left is still one chain. The newest
-    # row always stays, for its number.
-    # (Each end is asked for by itself: both in one question would read the whole table.)
+    # Delete from the oldest row on without a gap: the rest is still one chain. The newest row
+    # always stays, for its number.
+    # (One subquery for each end: both in one aggregate would read the whole table.)
     first, last = db.execute(
         f"SELECT (SELECT min({key}) FROM {table}), (SELECT max({key}) FROM {table})"
     ).fetchone()
@@ -48,19 +49,19 @@ def _prune(db: sqlite3.Connection, table: str, before: float | None) -> int:
     count = len(rows) - 1
     if before is not None:
         count = next((n for n in range(count) if rows[n][1] >= before), count)
-    # What is left of the samples begins with a whole one: the others mean nothing without it.
+    # The first remaining sample has to be a whole one, which the following ones build on.
     while count and not rows[count][3]:
         count -= 1
     old = rows[:count]
     if not old:
         return 0
-    number, chain = int(old[-1][0]), file.blob(old[-1][2])
+    number, chain = int(old[-1][0]), schema.require_bytes(old[-1][2])
     db.execute("BEGIN IMMEDIATE")
     try:
         if table == "ev":
             _keep(db, number)
         db.execute(f"DELETE FROM {table} WHERE {key} <= ?", (number,))
-        file.set_anchor(db, table, number, chain)
+        schema.set_anchor(db, table, number, chain)
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -71,41 +72,41 @@ def _prune(db: sqlite3.Connection, table: str, before: float | None) -> int:
 
 def _keep(db: sqlite3.Connection, until: int) -> None:
     """Copy events of positions up to ``until`` to ``kept``, each with the hash before it."""
-    meta = file.read_meta(db)
+    meta = schema.read_meta(db)
     rows = db.execute(
         "SELECT seq, at, type, body, chain FROM ev "
-        f"WHERE type IN {file.LEDGER_TYPES!r} AND seq <= ?",
+        f"WHERE type IN {schema.LEDGER_TYPES!r} AND seq <= ?",
         (until,),
     ).fetchall()
     for seq, at, kind, body, chain in rows:
         before = db.execute("SELECT chain FROM ev WHERE seq = ?", (seq - 1,)).fetchone()
-        link = file.blob(before[0]) if before else file.anchor(meta, "ev")[1]
+        link = schema.require_bytes(before[0]) if before else schema.anchor(meta, "ev")[1]
         db.execute(
             "INSERT OR REPLACE INTO kept VALUES(?,?,?,?,?,?)", (seq, at, kind, body, link, chain)
         )
 
 
 def prune_file(path: Path, settings: JournalSettings, now: float) -> tuple[int, int, int]:
-    """The same for a journal that no program has open, down to its size on disk.
+    """Prune a journal that no program has open, and shrink the file.
 
     Returns:
-        Rows deleted, bytes before and after.
+        The number of deleted rows, the size before and after in bytes.
 
     Raises:
-        JournalLocked: a program has it open (that one prunes by itself).
+        JournalLocked: a program has it open, which prunes it itself.
         JournalError: it cannot be read or written.
     """
-    file.read_only(path).close()
+    schema.read_only(path).close()
     lock = FileLock(path.with_name(path.name + ".lock"))
     try:
         lock.acquire()
     except FileLocked as error:
-        raise file.JournalLocked(
-            f"{error} A running program prunes by itself, by its [journal] settings."
+        raise schema.JournalLocked(
+            f"{error} A running program prunes its journal itself, by its [journal] settings."
         ) from None
     try:
         before = path.stat().st_size
-        db = file.connect(path)
+        db = schema.connect(path)
         try:
             rows = 0
             while gone := prune_step(db, settings, now):
@@ -116,6 +117,6 @@ def prune_file(path: Path, settings: JournalSettings, now: float) -> tuple[int, 
             db.close()
         return rows, before, path.stat().st_size
     except (sqlite3.Error, OSError) as error:
-        raise file.JournalError(f"{path}: cannot be pruned: {error}") from None
+        raise schema.JournalError(f"{path}: cannot be pruned: {error}") from None
     finally:
         lock.release(delete=True)

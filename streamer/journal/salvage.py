@@ -1,4 +1,4 @@
-"""Saves what can still be read of a damaged journal into a new one."""
+"""Copies the readable events of a damaged journal into a new one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..protocol.codec import decode
-from .schema import LEDGER_TYPES, anchor, link_hash, old_link_hash, read_meta, write_meta
+from .schema import LEDGER_TYPES, anchor, event_hash, event_hash_v1, read_meta, write_meta
 from .wal import rows
 
 log = logging.getLogger("mt5dash.journal")
@@ -17,8 +17,14 @@ log = logging.getLogger("mt5dash.journal")
 
 @dataclass(frozen=True, slots=True)
 class SalvageResult:
-    """``events`` were saved up to number ``last``; ``dropped`` did not fit their hash;
-    ``missing`` numbers in between are gone."""
+    """The result of a salvage.
+
+    Attributes:
+        events: Number of saved events.
+        last: Number of the last one.
+        dropped: Events that were dropped because they did not fit their hash.
+        missing: Numbers between the saved events that are lost.
+    """
 
     events: int
     last: int
@@ -27,16 +33,16 @@ class SalvageResult:
 
     def __str__(self) -> str:
         return (
-            f"{self.events} events saved, up to {self.last}; {self.missing} between them are gone, "
-            f"{self.dropped} were not what had been written"
+            f"{self.events} events saved, up to {self.last}; {self.missing} between them are lost, "
+            f"{self.dropped} had been changed"
         )
 
 
 def salvage(damaged: Path, db: sqlite3.Connection) -> SalvageResult:
-    """Copy the events of ``damaged`` into the empty journal ``db``; its samples are given up.
+    """Copy the events of ``damaged`` into the empty journal ``db``, without its samples.
 
-    An event is taken when its hash fits the one before. The first after a hole has nothing to
-    be checked against: it is taken when it is JSON that bears its own number and type.
+    An event is copied when its hash fits the one before. The first one after a gap has no
+    hash to fit: it is copied when it is JSON with its own number and type.
     """
     db.execute("CREATE TEMP TABLE found(seq INTEGER PRIMARY KEY, at, type, body, chain)")
     db.execute("CREATE TEMP TABLE held(seq INTEGER PRIMARY KEY, at, type, body, before, chain)")
@@ -57,7 +63,7 @@ def salvage(damaged: Path, db: sqlite3.Connection) -> SalvageResult:
 
 
 def _event(rowid: int, values: list[Any]) -> tuple[Any, ...] | None:
-    """The row as an event of ``ev`` or ``kept``, when it looks like one."""
+    """The row as an event of ``ev`` or ``kept``; ``None`` when it has another shape."""
     if len(values) not in (5, 6) or values[0] is not None or rowid <= 0:
         return None
     _, at, kind, body, *hashes = values
@@ -79,11 +85,11 @@ def _copy(db: sqlite3.Connection) -> SalvageResult:
         seq, at, kind, body, stored = int(row[0]), float(row[1]), str(row[2]), row[3], row[4]
         if before is not None and seq == last + 1:
             fits = stored in (
-                link_hash(before, seq, at, kind, body),
-                old_link_hash(before, seq, body),
+                event_hash(before, seq, at, kind, body),
+                event_hash_v1(before, seq, body),
             )
         else:
-            fits = _bears(seq, kind, body)
+            fits = _has_own_number(seq, kind, body)
         if not fits:
             dropped += 1
             before = None
@@ -93,20 +99,20 @@ def _copy(db: sqlite3.Connection) -> SalvageResult:
             missing += seq - 1 - last
         if not events:
             write_meta(db, ev_anchor=f"{seq - 1}:{chain.hex()}")
-        chain = link_hash(chain, seq, at, kind, body)
+        chain = event_hash(chain, seq, at, kind, body)
         db.execute("INSERT INTO ev VALUES(?,?,?,?,?)", (seq, at, kind, body, chain))
         last, before, events = seq, stored, events + 1
     for row in db.execute("SELECT seq, at, type, body, before, chain FROM held").fetchall():
         seq, at, kind, body, base, stored = row
-        both = (link_hash(base, seq, at, kind, body), old_link_hash(base, seq, body))
+        both = (event_hash(base, seq, at, kind, body), event_hash_v1(base, seq, body))
         if kind in LEDGER_TYPES and stored in both and (first is None or seq < first):
-            link = link_hash(base, seq, at, kind, body)
+            link = event_hash(base, seq, at, kind, body)
             db.execute("INSERT INTO kept VALUES(?,?,?,?,?,?)", (*row[:5], link))
     write_meta(db, gaps=" ".join(holes))
     return SalvageResult(events, last, dropped, missing)
 
 
-def _bears(seq: int, kind: str, body: bytes) -> bool:
+def _has_own_number(seq: int, kind: str, body: bytes) -> bool:
     try:
         event = decode(body)
     except ValueError:

@@ -1,11 +1,11 @@
-"""The journal's file: schema, migrations, hash chains, copies.
+"""The journal's file: tables, migrations, hash chains, copies.
 
-Plain functions over one open SQLite connection; ``journal.py`` calls them in its writer's
-thread, the commands of ``mt5dash journal`` without a loop.
+Plain functions over one open SQLite connection; ``writer.py`` calls them in its thread, the
+commands of ``mt5dash journal`` without a loop.
 
-Tables: ``ev`` log events; ``sample`` the state, once a second where it changed; ``kept``
-events of positions that outlive the pruning of ``ev``; ``meta`` names and anchors. Each row of
-``ev`` and ``sample`` carries the hash of itself and of the row before.
+Tables: ``ev`` log events; ``sample`` the state, once a second if it has changed; ``kept``
+events of positions that stay when ``ev`` is pruned; ``meta`` names and anchors. Each row of
+``ev`` and ``sample`` has a hash over itself and the row before.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger("mt5dash.journal")
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x6D743564  # "mt5d"
 LEDGER_TYPES = ("POSITION_OPENED", "POSITION_MODIFIED", "POSITION_CLOSED")
-LEAST_ROOM = 256 * 1024
+LEAST_FREE_BYTES = 256 * 1024
 
 _SAMPLES = """
 CREATE TABLE sample(
@@ -67,25 +67,25 @@ class JournalLocked(JournalError):
 # -- hashes -------------------------------------------------------------------------------
 
 
-def link_hash(previous: bytes, seq: int, at: float, kind: str, body: bytes) -> bytes:
-    """One link of the events' chain: it makes a changed row visible."""
+def event_hash(previous: bytes, seq: int, at: float, kind: str, body: bytes) -> bytes:
+    """The hash of an event, chained to the one before, so that a changed row is detected."""
     head = previous + struct.pack(">qd", seq, at) + kind.encode() + b"\0"
     return hashlib.blake2b(head + body, digest_size=16).digest()
 
 
-def old_link_hash(previous: bytes, seq: int, body: bytes) -> bytes:
-    """The same as schema 1 made it; rows up to ``meta.old_until`` have it."""
+def event_hash_v1(previous: bytes, seq: int, body: bytes) -> bytes:
+    """``event_hash`` of schema 1; rows up to ``meta.old_until`` have it."""
     return hashlib.blake2b(previous + seq.to_bytes(8, "big") + body, digest_size=16).digest()
 
 
 def sample_hash(previous: bytes, id: int, at: float, seq: int, whole: int, body: bytes) -> bytes:
-    """One link of the samples' chain."""
+    """The hash of a sample, chained to the one before."""
     head = previous + struct.pack(">qdqq", id, at, seq, whole)
     return hashlib.blake2b(head + body, digest_size=16).digest()
 
 
-def seal_of(meta: dict[str, str]) -> str:
-    """A hash over all of ``meta`` but the seal itself."""
+def meta_seal(meta: dict[str, str]) -> str:
+    """A hash over all entries of ``meta`` except the seal itself."""
     digest = hashlib.blake2b(digest_size=16)
     for key in sorted(meta.keys() - {"seal"}):
         digest.update(f"{key}\0{meta[key]}\0".encode())
@@ -93,51 +93,52 @@ def seal_of(meta: dict[str, str]) -> str:
 
 
 def read_meta(db: sqlite3.Connection) -> dict[str, str]:
-    """All of ``meta``."""
+    """All entries of ``meta``."""
     return {str(key): str(value) for key, value in db.execute("SELECT key, value FROM meta")}
 
 
 def write_meta(db: sqlite3.Connection, **values: object) -> None:
-    """Change some of ``meta`` and seal it, in the caller's transaction."""
+    """Change entries of ``meta`` and its seal, in the caller's transaction."""
     meta = {**read_meta(db), **{key: str(value) for key, value in values.items()}}
-    meta["seal"] = seal_of(meta)
+    meta["seal"] = meta_seal(meta)
     db.executemany(
         "INSERT INTO meta VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value",
         [(key, meta[key]) for key in (*values, "seal")],
     )
 
 
-def blob(value: object) -> bytes:
-    """A column that holds bytes, as such. (``bytes`` of a number would be that many zeros: a
-    bit flipped in a row's header could ask for all memory there is.)
+def require_bytes(value: object) -> bytes:
+    """The value of a column that contains bytes. (``bytes(number)`` would be that many zeros: a
+    flipped bit in a row's header could request all memory.)
 
     Raises:
-        sqlite3.DatabaseError: it is something else.
+        sqlite3.DatabaseError: the value is not ``bytes``.
     """
     if not isinstance(value, bytes):
-        raise sqlite3.DatabaseError(f"a row holds {type(value).__name__} where bytes belong")
+        raise sqlite3.DatabaseError(f"a row has {type(value).__name__} instead of bytes")
     return value
 
 
 def anchor(meta: dict[str, str], table: str) -> tuple[int, bytes]:
-    """Number and hash of the row before the first one that is there."""
+    """Number and hash of the row before the first remaining one."""
     number, _, chain = meta.get(f"{table}_anchor", "0:").partition(":")
     return int(number), bytes.fromhex(chain)
 
 
 def set_anchor(db: sqlite3.Connection, table: str, number: int, chain: bytes) -> None:
+    """Set number and hash of the row before the first remaining one."""
     write_meta(db, **{f"{table}_anchor": f"{number}:{chain.hex()}"})
 
 
 # -- writing ---------------------------------------------------------------------------------
 
 STEPS = (64, 8, 1)
-"""Rows of one INSERT."""
+"""Rows of one INSERT statement."""
 
 
 def insert(db: sqlite3.Connection, table: str, rows: list[tuple[Any, ...]]) -> None:
-    """Insert rows, many at a step. Each step gives up the interpreter's lock, and with a busy
-    loop beside it each return costs 5 ms: row by row that would be 200 events a second."""
+    """Insert rows, many per statement. Each statement releases the interpreter's lock, and beside
+    a busy loop each return costs 5 ms: single rows would allow 200 events a second."""
     at = 0
     for size in STEPS:
         while len(rows) - at >= size:
@@ -169,7 +170,7 @@ def connect(path: Path, synchronous: str = "FULL") -> sqlite3.Connection:
 
 
 def read_only(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing.
+    """A read-only connection.
 
     Raises:
         JournalError: there is no such file, or it is no journal of this version.
@@ -190,25 +191,25 @@ def read_only(path: Path) -> sqlite3.Connection:
             db.close()
             raise
     except sqlite3.Error as error:
-        raise JournalError(f"{path}: cannot be read: {error}{no_room(path)}") from None
+        raise JournalError(f"{path}: cannot be read: {error}{disk_full_note(path)}") from None
     return db
 
 
-def no_room(path: Path) -> str:
-    """That there is no room beside a file, for an error; empty when there is some. SQLite needs
-    a little beside a journal also to read it, and says only "disk I/O error"."""
+def disk_full_note(path: Path) -> str:
+    """A note for an error message when the disk of a file is full; empty otherwise. SQLite needs
+    some space even to read a journal, and reports only "disk I/O error"."""
     try:
         free = shutil.disk_usage(path.absolute().parent).free
     except OSError:
         return ""
-    return "" if free > LEAST_ROOM else f"; the disk is full ({free // 1024} kB free)"
+    return "" if free > LEAST_FREE_BYTES else f"; the disk is full ({free // 1024} kB free)"
 
 
 def check_version(path: Path, db: sqlite3.Connection, version: int) -> None:
-    """Refuse what is not ours, or newer than this program.
+    """Refuse a file of another program or of a newer version.
 
     Raises:
-        JournalError: so it is.
+        JournalError: it is such a file.
     """
     if version > SCHEMA_VERSION:
         raise JournalError(
@@ -219,8 +220,8 @@ def check_version(path: Path, db: sqlite3.Connection, version: int) -> None:
         raise JournalError(f"{path}: an SQLite file of another program. Choose another path.")
 
 
-def make(db: sqlite3.Connection, **meta: object) -> None:
-    """Make the tables of an empty file."""
+def create(db: sqlite3.Connection, **meta: object) -> None:
+    """Create the tables of an empty file."""
     db.executescript(
         f"BEGIN; {SCHEMA} PRAGMA application_id={APPLICATION_ID}; "
         f"PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
@@ -240,7 +241,7 @@ def make(db: sqlite3.Connection, **meta: object) -> None:
 
 
 def migrate(path: Path, db: sqlite3.Connection, version: int) -> str:
-    """Bring an older file up to date, after a whole copy beside it; returns what was done.
+    """Upgrade an older file, after a complete copy beside it; returns a note about it.
 
     Raises:
         JournalError: the copy cannot be written; nothing was changed.
@@ -283,15 +284,15 @@ _MIGRATIONS = {1: _to_2}
 
 
 def stamp() -> str:
-    """This moment in a file's name."""
+    """The current time for a file's name."""
     return time.strftime("%Y%m%dT%H%M%S", time.gmtime())
 
 
 def backup(db: sqlite3.Connection, target: Path) -> None:
-    """A whole copy under its name only once it is complete and on disk.
+    """Copy the file to ``target``, which appears only once it is complete and on disk.
 
     Raises:
-        sqlite3.Error, OSError: it cannot be written.
+        sqlite3.Error, OSError: the copy cannot be written.
     """
     part = target.with_name(target.name + ".part")
     part.unlink(missing_ok=True)
@@ -315,11 +316,11 @@ def backup(db: sqlite3.Connection, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-# -- what is in it ------------------------------------------------------------------------
+# -- contents -----------------------------------------------------------------------------
 
 
 def used_bytes(db: sqlite3.Connection) -> int:
-    """Size of what the file holds, free pages not counted."""
+    """Size of the contents in bytes, without free pages."""
     size, pages, free = (
         int(db.execute(f"PRAGMA {name}").fetchone()[0])
         for name in ("page_size", "page_count", "freelist_count")
@@ -338,11 +339,11 @@ def ledger_events(db: sqlite3.Connection, until: int) -> list[bytes]:
         f"WHERE type IN {LEDGER_TYPES!r}) WHERE seq <= ? ORDER BY seq DESC LIMIT ?",
         (until, LEDGER_EVENTS),
     ).fetchall()
-    return [blob(row[0]) for row in reversed(rows)]
+    return [require_bytes(row[0]) for row in reversed(rows)]
 
 
-def gaps(meta: dict[str, str]) -> list[tuple[int, int]]:
-    """Runs of events that are known to be missing since a salvage: first and last number."""
+def known_gaps(meta: dict[str, str]) -> list[tuple[int, int]]:
+    """Runs of events that are missing since a salvage: first and last number of each."""
     found: list[tuple[int, int]] = []
     for text in meta.get("gaps", "").split():
         first, _, last = text.partition("-")
@@ -350,8 +351,8 @@ def gaps(meta: dict[str, str]) -> list[tuple[int, int]]:
     return found
 
 
-def row_of_status(db: sqlite3.Connection) -> dict[str, Any]:
-    """What a journal holds, in numbers."""
+def journal_status(db: sqlite3.Connection) -> dict[str, Any]:
+    """Counts, bounds and size of a journal."""
     meta = read_meta(db)
     count, first, last, begin, end = db.execute(
         "SELECT count(*), min(seq), max(seq), min(at), max(at) FROM ev"

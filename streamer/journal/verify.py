@@ -1,8 +1,8 @@
-"""``mt5dash journal verify``: what in a journal is not what was written, by name.
+"""``mt5dash journal verify``: names everything in a journal that was changed or damaged.
 
-Four looks: SQLite's own integrity check (pages, indexes), the statements that the tables are
-made of, the log's checksums, and the hash chains with the seal of the names. What none of them
-sees is where nothing is stored.
+Four checks: SQLite's own integrity check (pages, indexes), the definitions of the tables, the
+checksums of the write-ahead log, and the hash chains with the seal of ``meta``. Only bytes that
+store nothing are not covered.
 """
 
 from __future__ import annotations
@@ -17,21 +17,27 @@ from pathlib import Path
 from typing import Any
 
 from ..protocol.codec import decode
-from . import schema as file
-from .integrity import look_of, strange
+from . import schema
+from .integrity import changed_definitions, definitions_of
 from .wal import read_wal
 
-PAGE = 5000
+PAGE_ROWS = 5000
 MAX_FINDINGS = 100
 _UNREADABLE = (sqlite3.Error, ValueError, TypeError, UnicodeDecodeError)
 
 
 @dataclass(slots=True)
 class VerifyReport:
-    """``findings`` are what is wrong, one line each, and ``notes`` what is only worth knowing.
+    """The result of a verification.
 
-    ``head`` is number and hash of the newest event: kept elsewhere, it proves later that none
-    was cut off.
+    Attributes:
+        events: Number of events.
+        samples: Number of samples.
+        kept: Number of events that outlived pruning.
+        head: Number and hash of the newest event. Stored elsewhere, it proves later that no
+            event was cut off.
+        findings: What is wrong, one line each.
+        notes: What is worth knowing but not wrong.
     """
 
     events: int = 0
@@ -43,15 +49,16 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
+        """Whether nothing is wrong."""
         return not self.findings
 
-    def say(self, text: str) -> None:
+    def add_finding(self, text: str) -> None:
         if len(self.findings) < MAX_FINDINGS:
             self.findings.append(text)
 
 
 def verify(path: Path) -> VerifyReport:
-    """Look at everything; the file is only read, and may be in use.
+    """Check everything. The file is only read, and may be in use.
 
     Raises:
         JournalError: there is no such file, or it is no journal of this version.
@@ -59,55 +66,55 @@ def verify(path: Path) -> VerifyReport:
     found = VerifyReport()
     wal = read_wal(path)
     if wal.bad_frame is not None:
-        found.say(
+        found.add_finding(
             f"log {path.name}-wal: frame {wal.bad_frame} is damaged; up to "
             f"{max(1, wal.lost_commits)} commits from there on are lost"
         )
     try:
-        db = file.read_only(path)
-    except file.JournalError as error:
+        db = schema.read_only(path)
+    except schema.JournalError as error:
         if not path.is_file():
             raise
-        found.say(str(error))
+        found.add_finding(str(error))
         return found
     try:
         _header(path, found)
         _integrity(db, found)
-        _look(db, found)
-        meta = file.read_meta(db)
-        if meta.get("seal") != file.seal_of(meta):
-            found.say("table meta: a name or an anchor is not what was written")
+        _definitions(db, found)
+        meta = schema.read_meta(db)
+        if meta.get("seal") != schema.meta_seal(meta):
+            found.add_finding("table meta: an entry is not what was written")
         _numbers(db, found)
-        for look in (_events, _samples, _kept, _indexes):
+        for check in (_events, _samples, _kept, _indexes):
             try:
-                look(db, meta, found)
+                check(db, meta, found)
             except _UNREADABLE as error:
-                found.say(f"cannot be read further: {error}")
+                found.add_finding(f"cannot be read further: {error}")
         if meta.get("gaps"):
             found.notes.append(f"events missing since a salvage: {meta['gaps']}")
     except _UNREADABLE as error:
-        found.say(f"cannot be read further: {error}")
+        found.add_finding(f"cannot be read further: {error}")
     finally:
         db.close()
     return found
 
 
 def _header(path: Path, found: VerifyReport) -> None:
-    """What SQLite takes as it stands of the first 100 bytes (file format, section 1.3): with
-    another write version, say, the file reads well and cannot be written."""
+    """Check the fields that SQLite does not check of the first 100 bytes (file format, section
+    1.3). With another write version, for example, the file can be read but not written."""
     with path.open("rb") as opened:
         head = opened.read(100)
     numbers = struct.unpack(">25I", head)
-    right = {
+    as_written = {
         "read and write version": head[18:20] in (b"\1\1", b"\2\2"),
         "schema format": numbers[11] == 4,
         "text encoding": numbers[14] == 1,
         "kind of vacuum": numbers[16] in (0, 1),
         "reserved bytes": not any(head[72:92]),
     }
-    for name, fits in right.items():
+    for name, fits in as_written.items():
         if not fits:
-            found.say(f"file: its {name} in the header is not what was written")
+            found.add_finding(f"file: its {name} in the header is not what was written")
 
 
 def _integrity(db: sqlite3.Connection, found: VerifyReport) -> None:
@@ -115,62 +122,64 @@ def _integrity(db: sqlite3.Connection, found: VerifyReport) -> None:
         for (text,) in db.execute("PRAGMA integrity_check(20)"):
             if text != "ok":
                 for line in str(text).splitlines():
-                    found.say(f"file: {line}")
+                    found.add_finding(f"file: {line}")
     except sqlite3.DatabaseError as error:
-        found.say(f"file: {error}")
+        found.add_finding(f"file: {error}")
 
 
-def _look(db: sqlite3.Connection, found: VerifyReport) -> None:
-    for kind, name, there in strange(db):
+def _definitions(db: sqlite3.Connection, found: VerifyReport) -> None:
+    for kind, name, there in changed_definitions(db):
         if kind == "index" and there is None:
-            found.notes.append(f"index {name} is missing; the program makes it again")
+            found.notes.append(f"index {name} is missing; the program creates it again")
         else:
-            found.say(f"file: {kind} {name} is not what was made")
+            found.add_finding(f"file: {kind} {name} differs from its definition")
 
 
-# What the program asks of each index whose key is the row's own number: SQLite's check does not
-# see such a key that is wrong.
-_ASKED = {
-    "ev_ledger": f"seq FROM ev INDEXED BY ev_ledger WHERE type IN {file.LEDGER_TYPES!r}",
+# The program's query of each index whose key is the row's own number: SQLite's check does not
+# detect a wrong key of this kind.
+_INDEX_QUERIES = {
+    "ev_ledger": f"seq FROM ev INDEXED BY ev_ledger WHERE type IN {schema.LEDGER_TYPES!r}",
     "ev_audit": "seq FROM ev INDEXED BY ev_audit WHERE type = 'COMMAND_AUDIT'",
     "sample_whole": "seq, id FROM sample INDEXED BY sample_whole WHERE whole = 1",
 }
 
 
 def _indexes(db: sqlite3.Connection, _: dict[str, str], found: VerifyReport) -> None:
-    there = {name for kind, name in look_of(db) if kind == "index"}
-    for name, asked in _ASKED.items():
+    there = {name for kind, name in definitions_of(db) if kind == "index"}
+    for name, query in _INDEX_QUERIES.items():
         if name not in there:
             continue
         last = "seq DESC, id DESC" if name == "sample_whole" else "seq DESC"
-        plain = asked.replace(f"INDEXED BY {name}", "NOT INDEXED")
+        plain = query.replace(f"INDEXED BY {name}", "NOT INDEXED")
         try:
-            rows = db.execute(f"SELECT {asked} AND seq <= ? ORDER BY {last}", (1 << 62,))
+            rows = db.execute(f"SELECT {query} AND seq <= ? ORDER BY {last}", (1 << 62,))
             true = db.execute(f"SELECT {plain} ORDER BY {last}")
             same = all(one == other for one, other in zip_longest(rows, true))
         except sqlite3.DatabaseError:
             same = False
         if not same:
-            found.say(f"file: index {name} does not fit its table")
+            found.add_finding(f"file: index {name} does not fit its table")
 
 
 def _numbers(db: sqlite3.Connection, found: VerifyReport) -> None:
     number = int(db.execute("PRAGMA application_id").fetchone()[0])
-    if number not in (file.APPLICATION_ID, 0):
-        found.say(f"file: its application_id is {number:#x}, not {file.APPLICATION_ID:#x}")
+    if number not in (schema.APPLICATION_ID, 0):
+        found.add_finding(
+            f"file: its application_id is {number:#x}, not {schema.APPLICATION_ID:#x}"
+        )
 
 
 def _pages(db: sqlite3.Connection, table: str, key: str) -> Iterator[tuple[Any, ...]]:
-    """All rows in order, in short reads: a program that writes is not held up.
+    """All rows in order, in short reads that do not delay a program that writes.
 
     Raises:
-        sqlite3.DatabaseError: they are not in order. Asked for what comes after such a row, a
-            damaged table would give the same ones for ever.
+        sqlite3.DatabaseError: they are not in order. A query for the rows after such a row
+            could return the same ones for ever.
     """
     last = -(1 << 62)
     while True:
         rows = db.execute(
-            f"SELECT * FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT ?", (last, PAGE)
+            f"SELECT * FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT ?", (last, PAGE_ROWS)
         ).fetchall()
         if not rows:
             return
@@ -192,23 +201,23 @@ def _chain(
     gaps: set[int],
     found: VerifyReport,
 ) -> tuple[int, tuple[int, bytes]]:
-    """Follow a chain; each row that does not fit is named once, then it goes on from there."""
+    """Check a chain; each wrong row is reported once, and the check continues from its hash."""
     count, (number, chain) = 0, start
     doubt: tuple[tuple[Any, ...], bytes] | None = None
     for row in rows:
         count += 1
         if row[0] != number + 1 and number + 1 not in gaps:
-            found.say(f"{name(row)}: {number + 1} to {row[0] - 1} are missing before it")
+            found.add_finding(f"{name(row)}: {number + 1} to {row[0] - 1} are missing before it")
         stored = row[-1] if isinstance(row[-1], bytes) else b""
         try:
             made = link(chain, row)
         except (TypeError, AttributeError, struct.error):
-            made = b""  # not even of the right kind
+            made = b""  # a column has another type
         if doubt is not None:
-            # Which of the row before was changed, its content or its hash?
+            # Which part of the row before was changed, its content or its hash?
             same = bool(doubt[1]) and link(doubt[1], row) == stored
             what = "its hash was changed" if same else _CHANGED
-            found.say(f"{name(doubt[0])}: {what}")
+            found.add_finding(f"{name(doubt[0])}: {what}")
             if what != _CHANGED:
                 made = stored
             doubt = None
@@ -216,7 +225,7 @@ def _chain(
             doubt = (row, made)
         number, chain = int(row[0]), stored
     if doubt is not None:
-        found.say(f"{name(doubt[0])}: {_CHANGED}")
+        found.add_finding(f"{name(doubt[0])}: {_CHANGED}")
     return count, (number, chain)
 
 
@@ -236,8 +245,8 @@ def _events(db: sqlite3.Connection, meta: dict[str, str], found: VerifyReport) -
     def link(previous: bytes, row: tuple[Any, ...]) -> bytes:
         seq, at, kind, body, _ = row
         if seq <= old_until:
-            return file.old_link_hash(previous, seq, body)
-        return file.link_hash(previous, seq, at, kind, body)
+            return schema.event_hash_v1(previous, seq, body)
+        return schema.event_hash(previous, seq, at, kind, body)
 
     def checked() -> Iterator[tuple[Any, ...]]:
         for row in _pages(db, "ev", "seq"):
@@ -247,30 +256,30 @@ def _events(db: sqlite3.Connection, meta: dict[str, str], found: VerifyReport) -
 
     found.events, (last, chain) = _chain(
         checked(),
-        file.anchor(meta, "ev"),
+        schema.anchor(meta, "ev"),
         link,
         lambda row: f"event {row[0]} ({row[2]}, {_when(row[1])})",
-        {first for first, _ in file.gaps(meta)},
+        {first for first, _ in schema.known_gaps(meta)},
         found,
     )
     found.head = f"{last}:{chain.hex()}"
 
 
 def _old_row(row: tuple[Any, ...], found: VerifyReport) -> None:
-    """Schema 1 did not hash the type; it stands in the body, too."""
+    """Schema 1 did not hash the type, which the body has as well."""
     try:
         same = decode(row[3])["type"] == row[2]
     except (ValueError, KeyError, TypeError):
-        return  # the hash tells
+        return  # the hash does not fit then
     if not same:
-        found.say(f"event {row[0]}: its type is not what was written")
+        found.add_finding(f"event {row[0]}: its type is not what was written")
 
 
 def _samples(db: sqlite3.Connection, meta: dict[str, str], found: VerifyReport) -> None:
     found.samples, _ = _chain(
         _pages(db, "sample", "id"),
-        file.anchor(meta, "sample"),
-        lambda previous, row: file.sample_hash(previous, *row[:-1]),
+        schema.anchor(meta, "sample"),
+        lambda previous, row: schema.sample_hash(previous, *row[:-1]),
         lambda row: f"sample {row[0]} ({_when(row[1])})",
         set(),
         found,
@@ -282,10 +291,10 @@ def _kept(db: sqlite3.Connection, _: dict[str, str], found: VerifyReport) -> Non
         found.kept += 1
         try:
             made = (
-                file.link_hash(before, seq, at, kind, body),
-                file.old_link_hash(before, seq, body),
+                schema.event_hash(before, seq, at, kind, body),
+                schema.event_hash_v1(before, seq, body),
             )
         except (TypeError, AttributeError, struct.error):
             made = (b"", b"")
         if chain not in made:
-            found.say(f"kept event {seq} ({kind}, {_when(at)}): {_CHANGED}")
+            found.add_finding(f"kept event {seq} ({kind}, {_when(at)}): {_CHANGED}")

@@ -1,4 +1,4 @@
-"""Reads what is left of a damaged SQLite file: its pages, rows and log, without SQLite.
+"""Reads the pages, rows and write-ahead log of a damaged SQLite file, without SQLite.
 
 Format: https://www.sqlite.org/fileformat2.html (sections 1.6, 2.1 and 4).
 """
@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any
 
 Row = tuple[int, list[Any]]
-WAL_DEADLINE_S = 1.0
 _LEAF = 0x0D
 
 
 class Wal:
-    """The frames of a write-ahead log, as far as their checksums hold.
+    """The frames of a write-ahead log up to the first wrong checksum.
 
     Attributes:
         pages: Newest committed content by page number.
-        bad_frame: The first frame (from 1) whose checksum does not fit although commits of the
-            same run of the log come after it; ``None``: there is none.
-        lost_commits: How many such commits there are.
+        bad_frame: The first frame (from 1) with a wrong checksum that is followed by commits of
+            the same run of the log; ``None``: there is none.
+        lost_commits: The number of such commits.
     """
 
     def __init__(self, data: bytes, deadline_s: float | None = None) -> None:
@@ -34,7 +33,7 @@ class Wal:
             return
         magic, _, size = struct.unpack(">III", data[:12])
         if magic & ~1 != 0x377F0682 or size < 512 or size & (size - 1):
-            if any(data[:4]):  # SQLite leaves no log that begins otherwise
+            if any(data[:4]):  # SQLite writes no log with another beginning
                 self.bad_frame = 0
             return
         order = ">" if magic & 1 else "<"
@@ -84,7 +83,7 @@ def _checksum(order: str, data: bytes, start: tuple[int, int]) -> tuple[int, int
 
 
 def read_wal(path: Path, deadline_s: float | None = None) -> Wal:
-    """The log of the database ``path``; an empty one when there is none."""
+    """The log of the database ``path``; empty when there is none."""
     try:
         data = path.with_name(path.name + "-wal").read_bytes()
     except FileNotFoundError:
@@ -93,7 +92,7 @@ def read_wal(path: Path, deadline_s: float | None = None) -> Wal:
 
 
 class Pages:
-    """The pages of a file with its log laid over it."""
+    """The pages of a file, with those of its log on top."""
 
     def __init__(self, path: Path) -> None:
         self._log = read_wal(path).pages
@@ -106,7 +105,7 @@ class Pages:
         self.count = max(self._file.tell() // self.size, *self._log, 0)
 
     def get(self, number: int) -> bytes:
-        """Page ``number`` (from 1); empty when there is none."""
+        """The content of page ``number`` (from 1); empty when there is none."""
         logged = self._log.get(number)
         if logged is not None:
             return logged
@@ -120,10 +119,10 @@ class Pages:
 
 
 def rows(path: Path) -> Iterator[Row]:
-    """Every row that can be read from any table page, in no order: row number and values.
+    """All readable rows of all table pages, unordered: row number and values.
 
-    Rows of pages that are not in use any more come too, and a damaged row may come with wrong
-    values: the caller checks them.
+    Rows of unused pages are among them, and a damaged row may have wrong values: the caller
+    checks them.
     """
     pages = Pages(path)
     try:
@@ -159,7 +158,7 @@ def _row(pages: Pages, page: bytes, at: int) -> Row:
         while len(payload) < size:
             more = pages.get(follow)
             if len(more) < pages.size:
-                raise ValueError("the row's rest is gone")
+                raise ValueError("an overflow page is missing")
             follow = int.from_bytes(more[:4], "big")
             payload += more[4 : 4 + size - len(payload)]
     if len(payload) != size:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from streamer.feed.feed import Feed
+from streamer.journal.limits import JournalLimits
 from streamer.journal.writer import Journal
 from streamer.server.tokens import TokenStore
 from streamer.settings import FeedSettings
@@ -21,11 +22,13 @@ async def open_feed(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Fee
     """Start feeds: ``await open_feed(journal="a.db", port=..., ...)``; all closed at the end."""
     feeds: list[Feed] = []
 
-    async def open_one(journal: str | None = None, **settings: Any) -> Feed:
+    async def open_one(
+        journal: str | None = None, limits: JournalLimits | None = None, **settings: Any
+    ) -> Feed:
         settings.setdefault("port", 0)
         settings.setdefault("tokens_file", tmp_path / "private" / "tokens.json")
         made = FeedSettings(**settings)
-        kept = Journal(tmp_path / journal) if journal is not None else None
+        kept = Journal(tmp_path / journal, limits=limits) if journal is not None else None
         feed = Feed(made, kept, version="test", tokens=TokenStore(made.tokens_file))
         await feed.start()
         feeds.append(feed)

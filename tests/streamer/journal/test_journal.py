@@ -16,7 +16,7 @@ import pytest
 from support.feed_kit import OpenFeed, frame, frame_of, join, until
 
 from streamer.feed.feed import Feed
-from streamer.journal.schema import SCHEMA_VERSION, anchor, link_hash, old_link_hash, read_meta
+from streamer.journal.schema import SCHEMA_VERSION, anchor, event_hash, event_hash_v1, read_meta
 from streamer.journal.verify import verify
 from streamer.journal.writer import Journal, JournalError, JournalLocked
 from streamer.protocol.messages import (
@@ -275,7 +275,7 @@ def old_journal(path: Path, count: int) -> None:
     chain = b"abc"
     for seq in range(1, count + 1):
         body = b'{"type":"X","n":%d,"seq":%d}' % (seq, seq)
-        chain = old_link_hash(chain, seq, body)
+        chain = event_hash_v1(chain, seq, body)
         db.execute("INSERT INTO ev VALUES(?,?,?,?,?)", (seq, 1e9 + seq, "X", body, chain))
     db.commit()
     db.close()
@@ -346,7 +346,7 @@ async def test_each_row_is_chained_to_the_one_before(open_feed: OpenFeed, tmp_pa
     db = sqlite3.connect(tmp_path / "j.db")
     chain = anchor(read_meta(db), "ev")[1]
     for seq, at, kind, body, link in db.execute("SELECT * FROM ev ORDER BY seq"):
-        chain = link_hash(chain, seq, at, kind, body)
+        chain = event_hash(chain, seq, at, kind, body)
         assert link == chain
     db.close()
     assert seq == 21

@@ -12,8 +12,8 @@ from support.journal_kit import everything, fill
 
 from streamer.feed.feed import Feed
 from streamer.journal import export
-from streamer.journal import integrity as journal_check
 from streamer.journal import schema as file
+from streamer.journal.limits import JournalLimits
 from streamer.journal.replay import Replay
 from streamer.journal.verify import verify
 from streamer.journal.writer import Journal
@@ -31,7 +31,7 @@ async def test_a_bit_flipped_in_a_tables_statement_is_named_and_salvaged(tmp_pat
     assert data.count(b"type TEXT NOT NULL, body BLOB NOT NULL,\n    chain BLOB") == 1
     at = data.index(b"body BLOB NOT NULL,\n    chain BLOB")
     path.write_bytes(data[:at] + b"c" + data[at + 1 :])
-    assert verify(path).findings == ["file: table ev is not what was made"]
+    assert verify(path).findings == ["file: table ev differs from its definition"]
     feed = Feed(FeedSettings(port=0), Journal(path))
     await feed.start()
     await until(lambda: any(e.get("code") == "JOURNAL" for e in feed.state.events))
@@ -132,12 +132,11 @@ async def test_rows_out_of_order_are_named_and_hold_nobody_for_ever(tmp_path: Pa
 
 @pytest.mark.parametrize("where", ["newest", "oldest"])
 async def test_a_file_too_large_for_the_start_is_looked_at_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    tmp_path: Path, where: str
 ) -> None:
     path = tmp_path / "j.db"
     await fill(path, [600.0 - n for n in range(40)])
-    monkeypatch.setattr(journal_check, "QUICK_CHECK_BYTES", 0)
-    monkeypatch.setattr(journal_check, "NEWEST", 30)
+    limits = JournalLimits(quick_check_bytes=0, newest_events=30)
     db = sqlite3.connect(path)
     if where == "newest":  # in a row: only its hash tells
         db.execute("UPDATE ev SET body = replace(body, 'BUY', 'SEL') WHERE seq = 118")
@@ -148,7 +147,7 @@ async def test_a_file_too_large_for_the_start_is_looked_at_all_the_same(
         data = bytearray(path.read_bytes())
         data[(root - 1) * PAGE] = 0xA5
         path.write_bytes(bytes(data))
-    feed = Feed(FeedSettings(port=0), Journal(path))
+    feed = Feed(FeedSettings(port=0), Journal(path, limits=limits))
     await feed.start()
     try:
         await until(lambda: any(e.get("code") == "JOURNAL" for e in feed.state.events))
@@ -164,15 +163,14 @@ async def test_a_file_too_large_for_the_start_is_looked_at_all_the_same(
 
 
 async def test_a_large_file_that_is_whole_is_not_complained_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "j.db"
     await fill(path, [600.0 - n for n in range(10)])
-    monkeypatch.setattr(journal_check, "QUICK_CHECK_BYTES", 0)
     caplog.set_level("INFO", "mt5dash.journal")
-    feed = Feed(FeedSettings(port=0), Journal(path))
+    feed = Feed(FeedSettings(port=0), Journal(path, limits=JournalLimits(quick_check_bytes=0)))
     await feed.start()
-    await until(lambda: "j.db was looked at whole" in caplog.text)
+    await until(lambda: "j.db was checked completely" in caplog.text)
     assert feed.state.seq == 30
     assert not any(e.get("code") == "JOURNAL" for e in feed.state.events)
     await feed.close()

@@ -168,7 +168,7 @@ async def test_prune_gives_the_space_back(tmp_path: Path) -> None:
     assert after < 1_200_000 < before
     held = Feed(FeedSettings(port=0), Journal(path))
     await held.start()
-    with pytest.raises(file.JournalLocked, match="prunes by itself"):
+    with pytest.raises(file.JournalLocked, match="prunes its journal itself"):
         prune_file(path, JournalSettings(), NOW)
     await held.close()
 

@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection
 
 from streamer.client.feed_client import FeedClient
 from streamer.feed.feed import Feed
+from streamer.journal.limits import JournalLimits
 from streamer.journal.writer import Journal
 from streamer.server.tokens import AccessError
 from streamer.settings import FeedSettings
@@ -294,10 +295,10 @@ async def test_every_bot_is_restored_after_a_restart_as_it_was(open_feed: OpenFe
 
 
 async def test_a_quiet_bots_log_is_there_after_a_loud_ones_and_a_restart(
-    open_feed: OpenFeed, monkeypatch: pytest.MonkeyPatch
+    open_feed: OpenFeed,
 ) -> None:
-    monkeypatch.setattr("streamer.journal.writer.TAIL_EVENTS", 300)
-    feed = await open_feed("j.db")
+    limits = JournalLimits(tail_events=300)
+    feed = await open_feed("j.db", limits)
     feed.publish({"type": "QUIET", "n": 1}, bot="beta")
     feed.publish({"type": "TRADE_EXECUTION", "symbol": "X"}, bot="beta")
     for n in range(500):
@@ -307,7 +308,7 @@ async def test_a_quiet_bots_log_is_there_after_a_loud_ones_and_a_restart(
         told = (await frame(ws))["data"]["bots"]["beta"]["events"]
     assert [e["type"] for e in told] == ["QUIET", "TRADE_EXECUTION"]
     await feed.close()
-    again = await open_feed("j.db")
+    again = await open_feed("j.db", limits)
     async with await join(again) as ws:
         data = (await frame(ws))["data"]
     assert data["bots"]["beta"]["events"] == told
