@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from streamer.state.reducer import epoch_seconds
+from streamer.protocol.codec import epoch_seconds
 from streamer.state.trades import Ledger
 
 from ..api import constants as c

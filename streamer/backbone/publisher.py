@@ -118,11 +118,11 @@ class BackbonePublisher:
         }
         if snapshots.path is not None:
             head["path"] = snapshots.path
-        body = snapshots.body(None, None)
+        body = snapshots.encode_data(None, None)
         return state.seq, encode(head)[:-1] + b',"data":' + body + b"}"
 
     def _latest_state(self, kind: str, bot: str | None) -> bytes | None:
-        item = self._feed.snapshots.fresh(kind, bot or "")
+        item = self._feed.snapshots.latest_event(kind, bot or "")
         return item.raw if item is not None else None
 
     # -- reports --------------------------------------------------------------------------

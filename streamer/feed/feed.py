@@ -82,7 +82,9 @@ class Feed:
         self.ring = Ring(self.settings.ring_events, self.settings.ring_bytes)
         self.snapshots = Snapshots(self.state, self.ring, self._stamp)
         self.heartbeats = Heartbeats(self)
-        self.hub = Fanout(self.settings, self.ring, self.snapshots.fresh, self.heartbeats.one)
+        self.hub = Fanout(
+            self.settings, self.ring, self.snapshots.latest_event, self.heartbeats.one
+        )
         self.bots = Bots(self.settings, self.state, self.hub.choose)
         self.hub.choose(self.bots.chosen)
         self.server = Endpoint(self, self.hub, self.access)

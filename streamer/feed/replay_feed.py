@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from ..journal.recorder import Moment
 from ..journal.replay import Replay
 from ..protocol.codec import EventRefused, decode, encode, iso
+from ..protocol.sections import EQUITY_STEP_S
 from ..settings import FeedSettings
-from ..state.reducer import EQUITY_STEP_S, FeedState, bot_of
+from ..state.reducer import FeedState, bot_of
 from ..state.ring import Item, symbol_of
 from ..state.source import Link, Wire
 from ..state.trades import Ledger
@@ -63,7 +64,7 @@ class ReplayFeed(Feed):
             if kind == "ACCOUNT_UPDATE":
                 self._account(name)
                 continue
-            item = self.snapshots.fresh(kind, name)
+            item = self.snapshots.latest_event(kind, name)
             if item is not None:
                 self.hub.push(item)
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ..journal.recorder import Moment
 from ..journal.writer import Journal
 from ..protocol.codec import EventRefused, decode
+from ..protocol.sections import Kind
 from ..state.bots import Bot
 from ..state.reducer import FeedState, bot_of
 from ..state.ring import Item, symbol_of
+from ..state.sections import CARRIED, SECTIONS, VALUES
 
 if TYPE_CHECKING:
     from .feed import Feed
@@ -73,7 +76,9 @@ async def restore(feed: Feed, journal: Journal, at: float) -> tuple[int, list[st
     state.seq = restored.seq
     for bot in (feed.bots.speaker, *feed.bots):
         bot.state.epoch = restored.epoch
-        bot.state.bot = bot.state.terminal = None
+        for section in SECTIONS:
+            if section.declared.kind is Kind.LAST_EVENT:
+                bot.state.put(section, None)
         if moment is not None:
             _history(bot, moment)
             if feed.keeps_values:
@@ -89,30 +94,48 @@ def _before(moment: Moment | None, first: int) -> list[tuple[int, bytes]]:
 
 
 def _history(bot: Bot, moment: Moment) -> None:
+    """Take over what reaches further back than the log events that were applied."""
     past = moment.state.of(bot.name)
     if past is None:
         if moment.state.name:
             return
         past = moment.state  # of before events named their bot
-    state = bot.state
-    state.equity = past.equity
-    state.scan_summary = past.scan_summary or state.scan_summary
-    if len(past.recent_trades) > len(state.recent_trades):
-        state.recent_trades = past.recent_trades
+    for section in SECTIONS:
+        now, then = getattr(bot.state, section.key), getattr(past, section.key)
+        if _RESTORED[section.declared.kind](now, then):
+            bot.state.put(section, then)
     bot.ledger.marks = moment.marks.get(past.name, {})
 
 
+_RESTORED: dict[Kind, Callable[[Any, Any], bool]] = {
+    # By samples only.
+    Kind.CURVE: lambda now, then: True,
+    # By log events, of which the newest may be further back than those that were applied.
+    Kind.LAST_FIELDS: lambda now, then: bool(then),
+    Kind.NEWEST: lambda now, then: len(then) > len(now),
+    Kind.LOG: lambda now, then: False,
+    # The bot and its terminal report anew.
+    Kind.LAST_EVENT: lambda now, then: False,
+    # Read anew, or restored with their age: see ``_values``.
+    Kind.OBJECT: lambda now, then: False,
+    Kind.ROWS: lambda now, then: False,
+    Kind.BY_NAME: lambda now, then: False,
+    Kind.VALUE: lambda now, then: False,
+}
+"""Whether a section takes over what the journal's last moment has, by its kind."""
+
+
 def _values(state: FeedState, past: FeedState | None, at: float) -> None:
-    """Take over what was known at the end, and how old it is."""
+    """Restore the last account, positions, orders and quotes with their age."""
     if past is None:
         return
     now = time.monotonic()
-    for section in ("account", "positions", "orders", "quotes"):
-        if section in past.updated:
-            setattr(state, section, getattr(past, section))
-            state.updated[section] = now - max(0.0, at - past.updated[section])
-            state.revisions[section] += 1
-    state.server_time, state.speed = past.server_time, past.speed
+    for section in CARRIED.values():
+        if section.name in past.updated:
+            age = max(0.0, at - past.updated[section.name])
+            state.put(section, getattr(past, section.key), now - age)
+    for section in VALUES:
+        state.put(section, getattr(past, section.key))
     state.revision += 1
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..protocol.codec import decode, encode
-from ..state.reducer import MAX_EVENTS
+from ..protocol.sections import MAX_EVENTS
 from . import schema as file
 from .recorder import open_body, pack_body, rebuild, whole_sample
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..protocol.codec import decode, encode
-from ..state.reducer import MAX_EQUITY, MAX_EVENTS, SECTIONS, FeedState, bot_of
+from ..protocol.sections import MAX_EVENTS
+from ..state.reducer import FeedState, bot_of
+from ..state.sections import CARRIED, COUNTED, LOG, SAMPLED, VALUES
 
 EVERY_S = 1.0
 WHOLE_EVERY = 120
@@ -22,12 +24,6 @@ WHOLE_EVERY = 120
 EVENTS_WITHOUT_SAMPLE = 2000
 """A journal without samples is read from so many events before the moment asked for."""
 
-_WIRE = {
-    "account": "ACCOUNT_UPDATE",
-    "positions": "POSITION_UPDATE",
-    "orders": "ORDERS_UPDATE",
-    "quotes": "QUOTE_UPDATE",
-}
 Marks = dict[int, tuple[float, float]]
 """Ticket -> lowest and highest profit seen so far."""
 
@@ -48,7 +44,7 @@ class Recorder:
     def __init__(self, state: FeedState) -> None:
         self._state = state
         self._left = 0
-        self._told: dict[str, _Told] = {}
+        self._recorded: dict[str, _Recorded] = {}
 
     def start_anew(self) -> None:
         """The next sample is a whole one: those before it may not have been written."""
@@ -67,8 +63,8 @@ class Recorder:
         found: dict[str, dict[str, Any]] = {}
         changed = False
         for state in self._state.each():
-            told = self._told.setdefault(state.name, _Told())
-            data = told.changes(state, marks.get(state.name, {}), whole=whole)
+            recorded = self._recorded.setdefault(state.name, _Recorded())
+            data = recorded.changes(state, marks.get(state.name, {}), whole=whole)
             changed = changed or data is not None
             found[state.name] = data or {}
         if not changed:
@@ -95,72 +91,61 @@ def _numbers(state: FeedState) -> list[int]:
     return [event["seq"] for event in state.events if type(event.get("seq")) is int]
 
 
-class _Told:
-    """What the samples so far have told of one bot."""
+class _Recorded:
+    """What the samples so far hold of one bot."""
 
-    __slots__ = ("market", "marks", "quotes", "revisions", "since")
+    __slots__ = ("extremes", "marks", "revisions", "values")
 
     def __init__(self) -> None:
         self.revisions: dict[str, int] = {}
-        self.quotes: dict[str, dict[str, Any]] = {}
-        self.since: int | None = None
-        self.market: tuple[str | None, float] | None = None
-        self.marks: Marks = {}
+        self.marks: dict[str, Any] = {}
+        """By section: where its changes since the last sample begin."""
+        self.values: dict[str, Any] = {}
+        self.extremes: Marks = {}
 
-    def changes(self, state: FeedState, marks: Marks, *, whole: bool) -> dict[str, Any] | None:
+    def changes(self, state: FeedState, extremes: Marks, *, whole: bool) -> dict[str, Any] | None:
         """Its part of the next sample; ``None`` when nothing changed since the last."""
         old, now = self.revisions, dict(state.revisions)
-        market = (state.server_time, state.speed)
-        same = old == now and market == self.market and marks == self.marks
+        values = {section.key: getattr(state, section.key) for section in VALUES}
+        same = old == now and values == self.values and extremes == self.extremes
         if same and not whole:
             return None
         if whole:
-            data = state.sections()
-            del data["events"]
-            data["marks"] = _marks(marks)
+            data = _without_log(state.sections())
+            data["marks"] = _marks(extremes)
         else:
             data = {
-                name: getattr(state, name)
-                for name in ("account", "positions", "orders")
-                if old.get(name) != now[name]
+                section.key: section.changes(
+                    getattr(state, section.key), self.marks.get(section.name)
+                )
+                for section in SAMPLED
+                if old.get(section.name) != now[section.name]
             }
-            if old.get("quotes") != now["quotes"]:
-                # The reducer puts a new dict where a quote changed.
-                before = self.quotes
-                data["quotes"] = {k: q for k, q in state.quotes.items() if before.get(k) is not q}
-            if old.get("equity") != now["equity"]:
-                data["equity"] = _tail(state.equity, self.since)
-            if market != self.market:
-                data["server_time"], data["speed"] = market
-            if marks != self.marks:
-                data["marks"] = _marks(marks)
-        self.revisions, self.quotes, self.market = now, state.quotes, market
-        self.marks = dict(marks)
-        times = state.equity["time"]
-        self.since = times[-1] if times else None
+            if values != self.values:
+                data |= values
+            if extremes != self.extremes:
+                data["marks"] = _marks(extremes)
+        self.revisions, self.values, self.extremes = now, values, dict(extremes)
+        self.marks = {s.name: s.mark(getattr(state, s.key)) for s in SAMPLED}
         return None if same else data
+
+
+def _without_log(data: dict[str, Any]) -> dict[str, Any]:
+    """The journal has the log events themselves."""
+    del data[LOG.key]
+    return data
 
 
 def whole_sample(moment: Moment) -> dict[str, Any]:
     """The content of a whole sample of a moment."""
     data = moment.state.snapshot()
     for name, part in ((moment.state.name, data), *data["bots"].items()):
-        del part["events"]
-        part["marks"] = _marks(moment.marks.get(name, {}))
+        _without_log(part)["marks"] = _marks(moment.marks.get(name, {}))
     return data
 
 
 def _marks(marks: Marks) -> dict[str, tuple[float, float]]:
     return {str(ticket): pair for ticket, pair in marks.items()}
-
-
-def _tail(equity: Mapping[str, list[Any]], since: int | None) -> dict[str, list[Any]]:
-    times, at = equity["time"], 0
-    if since is not None:
-        at = len(times)
-        while at and times[at - 1] >= since:
-            at -= 1
-    return {"time": times[at:], "value": equity["value"][at:]}
 
 
 def pack_body(raw: bytes) -> bytes:
@@ -198,7 +183,7 @@ def apply_sample(
         state.revision += 1
         told = [(kind, state.name) for kind in _change(state, data, now)]
         for name, part in data.get("bots", {}).items():
-            bot = state.meet(name)
+            bot = state.get_or_add(name)
             if bot is not None and isinstance(part, dict):
                 bot.revision += 1
                 told += [(kind, name) for kind in _change(bot, part, now)]
@@ -209,30 +194,27 @@ def apply_sample(
     for bot in state.each():
         events, updated = known.get(bot.name, ([], {}))
         bot.events.extend(events)
-        # A section that was not told yet when the program began has no age.
-        for section in SECTIONS:
-            empty = not getattr(bot, _ATTRIBUTE.get(section, section))
-            if empty and section not in updated:
-                bot.updated.pop(section, None)
-    return [(kind, bot.name) for bot in state.each() for kind in _WIRE.values()]
+        # A section without an update when the program began has no age.
+        for section in COUNTED:
+            if not getattr(bot, section.key) and section.name not in updated:
+                bot.updated.pop(section.name, None)
+    return [(kind, bot.name) for bot in state.each() for kind in CARRIED]
 
 
 def _change(state: FeedState, data: Mapping[str, Any], now: float) -> list[str]:
-    told = []
-    for section, kind in _WIRE.items():
-        value = data.get(section)
-        if value is None:
+    """Put the changes in a sample into one bot's state; the types of state events in them."""
+    kinds = []
+    for section in SAMPLED:
+        changes = data.get(section.key)
+        if changes is None:
             continue
-        setattr(state, section, {**state.quotes, **value} if section == "quotes" else value)
-        _touch(state, section, now)
-        told.append(kind)
-    equity = data.get("equity")
-    if equity is not None:
-        _extend(state.equity, equity)
-        _touch(state, "equity", now)
-    if "server_time" in data:
-        state.server_time, state.speed = data["server_time"], data["speed"]
-    return told
+        state.put(section, section.replay(getattr(state, section.key), changes), now)
+        if section.declared.carried:
+            kinds.append(section.event)
+    for value in VALUES:
+        if value.key in data:
+            state.put(value, data[value.key])
+    return kinds
 
 
 def marks_of(data: Mapping[str, Any], name: str) -> dict[str, Marks]:
@@ -242,24 +224,6 @@ def marks_of(data: Mapping[str, Any], name: str) -> dict[str, Marks]:
         if isinstance(part, dict) and isinstance(part.get("marks"), dict):
             found[bot] = {int(k): (v[0], v[1]) for k, v in part["marks"].items()}
     return found
-
-
-_ATTRIBUTE = {"scan": "scan_summary", "trades": "recent_trades"}
-
-
-def _touch(state: FeedState, section: str, now: float) -> None:
-    state.revisions[section] += 1
-    state.updated[section] = now
-
-
-def _extend(equity: dict[str, list[Any]], new: Mapping[str, list[Any]]) -> None:
-    times, values = equity["time"], equity["value"]
-    if new["time"]:
-        while times and times[-1] >= new["time"][0]:
-            del times[-1], values[-1]
-    times += new["time"]
-    values += new["value"]
-    del times[:-MAX_EQUITY], values[:-MAX_EQUITY]
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from typing import Any
 from ..protocol.codec import decode
 from ..protocol.messages import CommandError, CommandResult
 from ..state.reducer import FeedState
+from ..state.sections import CARRIED
 from ..state.source import NO_CAPABILITIES, Link, Wire
 from ..state.watchers import Watchers
 from . import schema as file
@@ -34,12 +35,6 @@ SLICE_S = 0.005
 LONGEST_PAUSE_S = 5.0
 """Seconds of nothing (the program was off) that are waited through; more is skipped."""
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
-_SECTION = {
-    "ACCOUNT_UPDATE": "account",
-    "POSITION_UPDATE": "positions",
-    "ORDERS_UPDATE": "orders",
-    "QUOTE_UPDATE": "quotes",
-}
 
 
 class Row:
@@ -318,8 +313,7 @@ class Replay:
             if self.on_sample is not None:
                 self.on_sample(kinds)
             for kind, name in kinds:
-                state = self.state.of(name) or self.state
-                event = {"type": kind, _SECTION[kind]: getattr(state, _SECTION[kind])}
+                event = (self.state.of(name) or self.state).carried_event(CARRIED[kind])
                 self._watchers.notify({**event, "bot": name} if name else event)
             return
         self._shown = (row.seq, self._shown[1])

@@ -152,6 +152,19 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()
 
 
+def epoch_seconds(text: Any) -> int | None:
+    """Whole seconds since 1970 of an ISO 8601 time; one without a zone is UTC."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() // 1)
+
+
 def pack(event: Event | Mapping[str, Any]) -> bytes:
     """Copy an event into JSON bytes. Safe from any thread; does not look at its content.
 

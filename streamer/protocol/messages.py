@@ -37,11 +37,6 @@ from .payloads import ScanDetail as ScanDetail
 PROTOCOL_VERSION = 1
 SUBPROTOCOL = "mt5dash.v1"
 
-STATE_TYPES = frozenset(
-    {"ACCOUNT_UPDATE", "POSITION_UPDATE", "ORDERS_UPDATE", "QUOTE_UPDATE", "HEARTBEAT"}
-)
-"""Latest value wins; never numbered, never in the rolling log."""
-
 LEGACY_STATE_TYPES = frozenset({"ACCOUNT_UPDATE", "POSITION_UPDATE"})
 """The state events that a client without the subprotocol is sent."""
 
@@ -72,19 +67,24 @@ class Event(Received, kw_only=True, tag_field="type"):
     via: str | UnsetType = UNSET
 
 
-class AccountUpdate(Event, tag="ACCOUNT_UPDATE"):
+class StateEvent(Event):
+    """Base of the events of which only the newest counts: they are not numbered, and a client
+    that is slow is sent the newest one of each type."""
+
+
+class AccountUpdate(StateEvent, tag="ACCOUNT_UPDATE"):
     account: Sent[Account]
 
 
-class PositionUpdate(Event, tag="POSITION_UPDATE"):
+class PositionUpdate(StateEvent, tag="POSITION_UPDATE"):
     positions: Sent[list[Position]]
 
 
-class OrdersUpdate(Event, tag="ORDERS_UPDATE"):
+class OrdersUpdate(StateEvent, tag="ORDERS_UPDATE"):
     orders: Sent[list[PendingOrder]]
 
 
-class QuoteUpdate(Event, tag="QUOTE_UPDATE"):
+class QuoteUpdate(StateEvent, tag="QUOTE_UPDATE"):
     """``server_time`` is the market's own clock, ``speed`` how fast it runs (replay)."""
 
     quotes: Sent[dict[str, Quote]]
@@ -92,7 +92,7 @@ class QuoteUpdate(Event, tag="QUOTE_UPDATE"):
     speed: float = 1.0
 
 
-class Heartbeat(Event, tag="HEARTBEAT"):
+class Heartbeat(StateEvent, tag="HEARTBEAT"):
     seq: Sent[int]  # type: ignore[assignment]
     epoch: Sent[str]
     sent: Sent[int]
@@ -289,8 +289,15 @@ class CommandAudit(Event, tag="COMMAND_AUDIT"):
     error: CommandError | UnsetType | None = UNSET
 
 
-EVENTS: tuple[type[Event], ...] = tuple(Event.__subclasses__())
+EVENTS: tuple[type[Event], ...] = (
+    *StateEvent.__subclasses__(),
+    *(struct for struct in Event.__subclasses__() if struct is not StateEvent),
+)
 EVENT_TYPES: dict[str, type[Event]] = {cls.__struct_config__.tag: cls for cls in EVENTS}  # type: ignore[misc]
+STATE_TYPES = frozenset(
+    kind for kind, struct in EVENT_TYPES.items() if issubclass(struct, StateEvent)
+)
+"""Latest value wins; never numbered, never in the rolling log."""
 
 
 # -- replies ------------------------------------------------------------------------------

@@ -19,33 +19,12 @@ from .messages import (
     CommandResult,
     ErrorReply,
 )
+from .sections import SECTIONS
 
 REPLIES: tuple[type[msgspec.Struct], ...] = (CommandResult, ErrorReply)
 CLIENT_MESSAGES: tuple[type[msgspec.Struct], ...] = get_args(ClientMessage)
 
-_SECTIONS: dict[str, Any] = {
-    "account": {"$ref": "#/$defs/Account"},
-    "positions": {"type": "array", "items": {"$ref": "#/$defs/Position"}},
-    "scan_summary": {"type": "object"},
-    "recent_trades": {"type": "array", "maxItems": 50, "items": {"type": "object"}},
-    "events": {"type": "array", "maxItems": 200, "items": {"type": "object"}},
-    "orders": {"type": "array", "items": {"$ref": "#/$defs/PendingOrder"}},
-    "quotes": {
-        "type": "object",
-        "additionalProperties": {"$ref": "#/$defs/Quote"},
-    },
-    "bot": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/BotStatus"}]},
-    "terminal": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/TerminalStatus"}]},
-    "equity": {
-        "type": "object",
-        "properties": {
-            "time": {"type": "array", "items": {"type": "integer"}},
-            "value": {"type": "array", "items": {"type": "number"}},
-        },
-    },
-    "server_time": {"type": ["string", "null"]},
-    "speed": {"type": "number"},
-}
+_SECTIONS: dict[str, Any] = {section.key: section.schema() for section in SECTIONS}
 _SNAPSHOT: dict[str, Any] = {
     "title": "StateSnapshot",
     "type": "object",

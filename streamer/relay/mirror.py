@@ -7,16 +7,18 @@ history from before the relay's start is put before the relay's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ..protocol.codec import iso
-from ..state.reducer import MAX_EQUITY, MAX_TRADES, FeedState
+from ..protocol.sections import Kind
+from ..state.reducer import FeedState
+from ..state.sections import CARRIED, SECTIONS, VALUES, StateSection
 from ..state.source import Wire
 from .offsets import event_ref
 
-STATUS = {"BOT_STATUS": "bot", "TERMINAL_STATUS": "terminal"}
+STATUS = {s.event: s.key for s in SECTIONS if s.declared.kind is Kind.LAST_EVENT}
 """Log events that also are a state, and the section of a snapshot that has the last one."""
 
 _BOOKKEEPING = ("seq", "timestamp", "origin", "via", "bot")
@@ -36,8 +38,12 @@ def _content(status: Mapping[str, Any]) -> dict[str, Any]:
 def copied(state: FeedState) -> Wire:
     """The current data of one bot, as a snapshot has it."""
     part = state.sections()
-    curve = {name: list(values) for name, values in state.equity.items()}
-    return {**part, "recent_trades": list(state.recent_trades), "equity": curve}
+    for section in SECTIONS:  # these change in place
+        if section.declared.kind is Kind.CURVE:
+            part[section.key] = {name: list(values) for name, values in part[section.key].items()}
+        elif section.declared.kind is Kind.NEWEST:
+            part[section.key] = list(part[section.key])
+    return part
 
 
 def differences(state: FeedState, data: Mapping[str, Any]) -> Iterator[Wire]:
@@ -46,25 +52,31 @@ def differences(state: FeedState, data: Mapping[str, Any]) -> Iterator[Wire]:
     A feed without an account does not know its positions and orders yet: its empty lists are
     not taken for "no position".
     """
-    account, quotes = data.get("account"), data.get("quotes")
-    if isinstance(quotes, dict):
-        new = {key: quote for key, quote in quotes.items() if state.quotes.get(key) != quote}
-        clock = {key: data.get(key) for key in ("server_time", "speed") if data.get(key)}
-        if new:
-            yield {"type": "QUOTE_UPDATE", "quotes": new, **clock}
-    if not isinstance(account, dict) or not account:
-        return
-    if any(state.account.get(key) != value for key, value in account.items()):
-        yield {"type": "ACCOUNT_UPDATE", "account": account, **_account_time(data.get("equity"))}
-    for section, kind in (("positions", "POSITION_UPDATE"), ("orders", "ORDERS_UPDATE")):
-        rows = data.get(section)
-        known = getattr(state, section)
-        if isinstance(rows, list) and (rows != known or section not in state.updated):
-            yield {"type": kind, section: rows}
+    account = data.get("account")
+    account_known = isinstance(account, dict) and bool(account)
+    for section in sorted(CARRIED.values(), key=lambda s: _ORDER.index(s.declared.kind)):
+        shown = data.get(section.key)
+        if section.declared.kind is Kind.ROWS and not account_known:
+            continue
+        known = section.name in state.updated
+        new = section.difference(getattr(state, section.key), shown, known=known)
+        if new is not None:
+            values = {
+                v.key: data[v.key] for v in VALUES if v.event == section.event and data.get(v.key)
+            }
+            yield {"type": section.event, section.key: new, **values, **_curve_end(section, data)}
 
 
-def _account_time(curve: Any) -> dict[str, str]:
-    """The time of the newest account, as the event's timestamp: the equity curve ends there."""
+_ORDER = (Kind.BY_NAME, Kind.OBJECT, Kind.ROWS)
+"""Quotes are published before the account and its positions."""
+
+_CURVES = tuple(s for s in SECTIONS if s.declared.kind is Kind.CURVE)
+
+
+def _curve_end(section: StateSection, data: Mapping[str, Any]) -> dict[str, str]:
+    """The time of a section's newest content, as the event's timestamp: a curve that is made
+    from the same events ends there."""
+    curve = next((data.get(c.key) for c in _CURVES if c.event == section.event), None)
     times = curve.get("time") if isinstance(curve, dict) else None
     if not isinstance(times, list) or not times or type(times[-1]) is not int:
         return {}
@@ -83,56 +95,73 @@ def fill_history(state: FeedState, data: Mapping[str, Any], epoch: str) -> bool:
         data: The ``data`` of a snapshot.
         epoch: Epoch of the snapshot's feed.
     """
-    touched = []
-    if _fill_equity(state, data.get("equity")):
-        touched.append("equity")
-    if _fill_trades(state, data.get("recent_trades"), epoch):
-        touched.append("trades")
-    scan = data.get("scan_summary")
-    if isinstance(scan, dict) and str(scan.get("timestamp") or "") > str(
-        state.scan_summary.get("timestamp") or ""
-    ):
-        state.scan_summary = dict(scan)
-        touched.append("scan")
-    for section in touched:
-        state.revisions[section] += 1
-    if touched:
+    changed = False
+    for section in SECTIONS:
+        fill = _FILL[section.declared.kind]
+        if fill is None:
+            continue
+        filled = fill(section, getattr(state, section.key), data.get(section.key), epoch)
+        if filled is not None:
+            state.put(section, filled)
+            changed = True
+    if changed:
         state.revision += 1
-    return bool(touched)
+    return changed
 
 
-def _fill_equity(state: FeedState, curve: Any) -> bool:
-    if not isinstance(curve, dict):
-        return False
-    times, values = curve.get("time"), curve.get("value")
+def _fill_curve(section: StateSection, value: Any, shown: Any, epoch: str) -> Any:
+    if not isinstance(shown, dict):
+        return None
+    times, values = shown.get("time"), shown.get("value")
     if not isinstance(times, list) or not isinstance(values, list) or len(times) != len(values):
-        return False
-    own = dict(zip(state.equity["time"], state.equity["value"], strict=True))
+        return None
+    own = dict(zip(value["time"], value["value"], strict=True))
     whole = {**{t: v for t, v in zip(times, values, strict=True) if type(t) is int}, **own}
     if len(whole) == len(own):
-        return False
-    kept = sorted(whole)[-MAX_EQUITY:]
-    state.equity = {"time": kept, "value": [whole[t] for t in kept]}
-    return True
+        return None
+    kept = sorted(whole)[-section.declared.limit :]
+    return {"time": kept, "value": [whole[t] for t in kept]}
 
 
-def _fill_trades(state: FeedState, trades: Any, epoch: str) -> bool:
-    if not isinstance(trades, list):
-        return False
-    held = {event_ref(trade.get("origin")) for trade in state.recent_trades}
+def _fill_newest(section: StateSection, value: Any, shown: Any, epoch: str) -> Any:
+    if not isinstance(shown, list):
+        return None
+    held = {event_ref(event.get("origin")) for event in value}
     older = []
-    for trade in trades:
-        if not isinstance(trade, dict):
+    for event in shown:
+        if not isinstance(event, dict):
             continue
-        line = dict(trade)
+        line = dict(event)
         seq = line.pop("seq", None)
         if "origin" not in line and type(seq) is int:
             line["origin"] = f"{epoch}:{seq}"
         if event_ref(line.get("origin")) not in held:
             older.append(line)
     if not older:
-        return False
-    rows = [*state.recent_trades, *older]
-    rows.sort(key=lambda trade: str(trade.get("timestamp") or ""), reverse=True)
-    state.recent_trades = rows[:MAX_TRADES]
-    return True
+        return None
+    rows = [*value, *older]
+    rows.sort(key=lambda event: str(event.get("timestamp") or ""), reverse=True)
+    return rows[: section.declared.limit]
+
+
+def _fill_last(section: StateSection, value: Any, shown: Any, epoch: str) -> Any:
+    if not isinstance(shown, dict):
+        return None
+    newer = str(shown.get("timestamp") or "") > str(value.get("timestamp") or "")
+    return dict(shown) if newer else None
+
+
+_FILL: dict[Kind, Callable[[StateSection, Any, Any, str], Any] | None] = {
+    Kind.CURVE: _fill_curve,
+    Kind.NEWEST: _fill_newest,
+    Kind.LAST_FIELDS: _fill_last,
+    # Published as events: log events as they are, the last event of a type by ``STATUS``, the
+    # others by ``differences``.
+    Kind.LOG: None,
+    Kind.LAST_EVENT: None,
+    Kind.OBJECT: None,
+    Kind.ROWS: None,
+    Kind.BY_NAME: None,
+    Kind.VALUE: None,
+}
+"""By kind: what a section becomes with a snapshot's older content; ``None``: it stays."""

@@ -14,8 +14,8 @@ import msgspec
 from ..journal.export import ledgers_of
 from ..journal.recorder import open_body
 from ..journal.schema import JournalError
-from ..protocol.codec import decode
-from ..state.reducer import bot_of, epoch_seconds
+from ..protocol.codec import decode, epoch_seconds
+from ..state.reducer import bot_of
 from ..state.trades import Ledger, Trade
 
 CURVE_S = 55 * 60

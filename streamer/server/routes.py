@@ -269,8 +269,8 @@ class Routes:
     def _whole_state(self, query: Query) -> Answer:
         snapshots = self._feed.snapshots
         if query.get("bot", [""])[-1] == EVERY:
-            return 200, JSON, snapshots.body(None, None)
-        return 200, JSON, snapshots.body(self._bot(query).state.name)
+            return 200, JSON, snapshots.encode_data(None, None)
+        return 200, JSON, snapshots.encode_data(self._bot(query).state.name)
 
     def _root(self) -> Answer:
         return self._json(

@@ -119,7 +119,9 @@ class Bots:
         self._bots: dict[str, Bot] = {}
         state.name = settings.legacy_bot or settings.bot
         name = settings.bot
-        self.speaker = Bot(name, state.meet(name) or state, settings.publish_per_s, own=bool(name))
+        self.speaker = Bot(
+            name, state.get_or_add(name) or state, settings.publish_per_s, own=bool(name)
+        )
         """Whose events those are that name no bot: the own bot's, or the feed's itself."""
         if name:
             self._bots[name] = self.speaker
@@ -164,7 +166,7 @@ class Bots:
         if len(self._bots) >= most:
             raise EventRefused(f"this feed takes {most} bots and has them (setting feed.max_bots)")
         first = not self._state.name
-        state = self._state.meet(name)
+        state = self._state.get_or_add(name)
         assert state is not None
         bot = self._bots[name] = Bot(name, state, self._settings.publish_per_s)
         if first or name == self._state.name:

@@ -8,8 +8,10 @@ from typing import Any
 from ..protocol.codec import encode, now_iso
 from ..protocol.frames import deflated_frame, text_frame
 from ..protocol.messages import PROTOCOL_VERSION
-from .reducer import MAX_EVENTS, FeedState
+from ..protocol.sections import MAX_EVENTS
+from .reducer import FeedState
 from .ring import RECENT_BYTES, Item, Ring
+from .sections import CARRIED, LOG, SECTIONS
 
 EVENTS_MAX_BYTES = RECENT_BYTES
 """A snapshot stops at fewer than 200 events when they are larger than this together."""
@@ -19,13 +21,6 @@ FRAMES_MAX = 256
 
 Wanted = tuple[str, ...] | None
 """Names of bots; ``None`` for all."""
-
-_SECTION_OF = {
-    "ACCOUNT_UPDATE": "account",
-    "POSITION_UPDATE": "positions",
-    "ORDERS_UPDATE": "orders",
-    "QUOTE_UPDATE": "quotes",
-}
 
 
 class Snapshots:
@@ -52,7 +47,7 @@ class Snapshots:
         self._parts: dict[tuple[str, str], tuple[int, bytes]] = {}
         self._revision = -1
         self._bodies: dict[tuple[str, Wanted], bytes] = {}
-        self._fresh: dict[tuple[str, str], tuple[int, Item]] = {}
+        self._latest: dict[tuple[str, str], tuple[int, Item]] = {}
         self._frames: dict[tuple[Any, ...], bytes] = {}
 
     def _part(self, state: FeedState, section: str, value: Any) -> bytes:
@@ -68,36 +63,19 @@ class Snapshots:
         """The sections of one bot, without their braces."""
         bots = (state.name, "") if state is self._state and state.name else (state.name,)
         events = b",".join(item.raw for item in self._ring.newest(MAX_EVENTS, max_bytes, bots))
-        return b"".join(
-            (
-                b'"account":',
-                self._part(state, "account", state.account),
-                b',"positions":',
-                self._part(state, "positions", state.positions),
-                b',"scan_summary":',
-                self._part(state, "scan", state.scan_summary),
-                b',"recent_trades":',
-                self._part(state, "trades", state.recent_trades),
-                b',"events":[',
-                events,
-                b'],"orders":',
-                self._part(state, "orders", state.orders),
-                b',"quotes":',
-                self._part(state, "quotes", state.quotes),
-                b',"bot":',
-                self._part(state, "bot", state.bot),
-                b',"terminal":',
-                self._part(state, "terminal", state.terminal),
-                b',"equity":',
-                self._part(state, "equity", state.equity),
-                b',"server_time":',
-                encode(state.server_time),
-                b',"speed":',
-                encode(state.speed),
-            )
-        )
+        parts = []
+        for section in SECTIONS:
+            value = getattr(state, section.key)
+            if section is LOG:
+                content = b"[" + events + b"]"
+            elif section.counted:
+                content = self._part(state, section.name, value)
+            else:
+                content = encode(value)
+            parts.append(section.label + content)
+        return b",".join(parts)
 
-    def body(self, top: str | None = None, others: Wanted = ()) -> bytes:
+    def encode_data(self, top: str | None = None, others: Wanted = ()) -> bytes:
         """The ``data`` of the snapshot as JSON.
 
         Args:
@@ -146,7 +124,7 @@ class Snapshots:
             alone: Without the bots beside the first, which a legacy client does not know of.
         """
         others = () if alone else None if bots is None else bots[1:]
-        body = self.body(bots[0] if bots else None, others)
+        body = self.encode_data(bots[0] if bots else None, others)
         key = (resumed, deflate, role, bots, alone, self.path)
         made = self._frames.get(key)
         if made is None:
@@ -167,26 +145,23 @@ class Snapshots:
             self._frames[key] = made
         return made
 
-    def fresh(self, kind: str, bot: str = "") -> Item | None:
+    def latest_event(self, kind: str, bot: str = "") -> Item | None:
         """The newest whole event of a state type, for clients that missed some of them.
 
         Args:
             kind: The type.
-            bot: Whose; empty for the feed's own voice, or the chosen one.
+            bot: Its bot; empty for events that name none, which count for the chosen bot.
 
         ``None`` before the first one.
         """
         state = self._state.of(bot) if bot else self._state
-        section = _SECTION_OF.get(kind)
-        if state is None or section is None or not state.revisions[section]:
+        section = CARRIED.get(kind)
+        if state is None or section is None or not state.revisions[section.name]:
             return None
-        known = self._fresh.get((kind, bot))
-        if known is None or known[0] != state.revisions[section]:
-            event: dict[str, Any] = {"type": kind, section: getattr(state, section)}
-            if section == "quotes":
-                event |= {"server_time": state.server_time, "speed": state.speed}
-            event["timestamp"] = self.stamp()
+        known = self._latest.get((kind, bot))
+        if known is None or known[0] != state.revisions[section.name]:
+            event = {**state.carried_event(section), "timestamp": self.stamp()}
             raw = encode(event)[:-1] + self._mark(bot) + b"}"
-            known = (state.revisions[section], Item(kind, raw, bot=bot))
-            self._fresh[kind, bot] = known
+            known = (state.revisions[section.name], Item(kind, raw, bot=bot))
+            self._latest[kind, bot] = known
         return known[1]

@@ -25,11 +25,14 @@ from ..protocol.messages import (
     TerminalStatus,
     TradeExecution,
 )
+from ..protocol.payloads import Received
+from ..protocol.sections import SECTIONS
 
 if TYPE_CHECKING:
     from .reducer import FeedState
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Received)
 
 
 class TypedState:
@@ -48,70 +51,69 @@ class TypedState:
     @property
     def account(self) -> Account | None:
         """The account, merged from its updates; ``None`` before the first."""
-        return self._section("account", self._state.account, lambda raw: _or_none(raw, Account))
+        return self._one("account", Account)
 
     @property
     def positions(self) -> tuple[Position, ...]:
         """Open positions, in the order of ``FeedState.positions``. Empty also before the first
         update: ``"positions" in state.updated`` tells the two apart."""
-        return self._section(
-            "positions", self._state.positions, lambda raw: read_list(raw, Position)
-        )
+        return self._rows("positions", Position)
 
     @property
     def orders(self) -> tuple[PendingOrder, ...]:
         """Pending orders, in the order of ``FeedState.orders``."""
-        return self._section("orders", self._state.orders, lambda raw: read_list(raw, PendingOrder))
+        return self._rows("orders", PendingOrder)
 
     @property
     def quotes(self) -> Mapping[str, Quote]:
         """The last quote by symbol."""
-        return self._section("quotes", self._state.quotes, lambda raw: read_map(raw, Quote))
+        return self._by_name("quotes", Quote)
 
     @property
     def scan(self) -> Scan | None:
         """The last scan; ``None`` before the first."""
-        return self._section("scan", self._state.scan_summary, lambda raw: _or_none(raw, Scan))
+        return self._one("scan", Scan)
 
     @property
     def trades(self) -> tuple[TradeExecution, ...]:
         """Deals that opened or enlarged a position, newest first, at most 50."""
-        return self._section(
-            "trades", self._state.recent_trades, lambda raw: read_list(raw, TradeExecution)
-        )
+        return self._rows("trades", TradeExecution)
 
     @property
     def bot(self) -> BotStatus | None:
         """The bot's last status; ``None`` before the first."""
-        return self._section("bot", self._state.bot, lambda raw: _or_none(raw, BotStatus))
+        return self._one("bot", BotStatus)
 
     @property
     def terminal(self) -> TerminalStatus | None:
         """The terminal's last status; ``None`` before the first."""
-        return self._section(
-            "terminal", self._state.terminal, lambda raw: _or_none(raw, TerminalStatus)
-        )
+        return self._one("terminal", TerminalStatus)
 
     @property
     def equity(self) -> Curve:
         """The equity curve, one point for each five seconds of the last hour."""
-        return self._section("equity", self._state.equity, _curve)
+        return self._section("equity", _curve)
 
-    def _section(self, name: str, raw: Any, make: Callable[[Any], T]) -> T:
-        revision = self._state.revisions[name]
+    def _one(self, name: str, struct: type[R]) -> R | None:
+        return self._section(name, lambda raw: read(raw, struct) if raw else None)
+
+    def _rows(self, name: str, struct: type[R]) -> tuple[R, ...]:
+        return self._section(name, lambda raw: read_list(raw, struct))
+
+    def _by_name(self, name: str, struct: type[R]) -> Mapping[str, R]:
+        return self._section(name, lambda raw: read_map(raw, struct))
+
+    def _section(self, name: str, make: Callable[[Any], T]) -> T:
+        raw, revision = getattr(self._state, _KEYS[name]), self._state.revisions[name]
         known = self._made.get(name)
-        # A section changes by a new object, or (the curve) in place with a new revision.
+        # A section changes by a new object, or in place with a new revision.
         if known is None or known[0] != revision or known[1] is not raw:
             known = self._made[name] = (revision, raw, make(raw))
         made: T = known[2]
         return made
 
 
-S = TypeVar("S", Account, Scan, BotStatus, TerminalStatus)
-
-
-def _or_none(raw: Any, struct: type[S]) -> S | None:
-    return read(raw, struct) if raw else None
+_KEYS = {section.name: section.key for section in SECTIONS}
 
 
 def _curve(raw: Mapping[str, Any]) -> Curve:

@@ -1,29 +1,20 @@
 // @ts-check
 /**
- * The one reducer, as in streamer/state/reducer.py: what the page shows is a pure function of the events.
- * Both pass the vectors in tests/streamer/state/vectors.
+ * The one reducer, as in streamer/state: what the page shows is a pure function of the events. The
+ * sections stand in sections.json, which is generated from streamer/protocol/sections.py. Python and
+ * the page pass the same vectors, tests/streamer/state/vectors.
  */
+
+import table from './sections.json' with { type: 'json' };
 
 /** @typedef {Record<string, any>} Wire an event or a part of one, as it stands on the wire */
 
-export const MAX_TRADES = 50;
-export const MAX_EVENTS = 200;
-export const MAX_EQUITY = 720;
-export const EQUITY_STEP_S = 5;
 export const MAX_BOTS = 64;
 /** A bot's name on the wire. */
 const BOT_NAME = /^[A-Za-z0-9][A-Za-z0-9._@:[\]-]{0,95}$/;
 
-export const STATE_TYPES = new Set([
-  'ACCOUNT_UPDATE', 'POSITION_UPDATE', 'ORDERS_UPDATE', 'QUOTE_UPDATE', 'HEARTBEAT',
-]);
+export const STATE_TYPES = new Set(table.stateTypes);
 
-export const SECTIONS = /** @type {const} */ ([
-  'account', 'positions', 'orders', 'quotes', 'scan', 'trades', 'events', 'bot', 'terminal',
-  'equity',
-]);
-
-const SCAN_KEYS = ['symbols', 'timestamp', 'count', 'candidates', 'details'];
 const ISO = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)(Z|[+-]\d\d:?\d\d)?)?$/;
 
 /**
@@ -53,147 +44,190 @@ const objectsIn = (value) =>
 export const botOf = ({ bot }) => (typeof bot === 'string' && BOT_NAME.test(bot) ? bot : '');
 
 /**
+ * @typedef {{name: string, key: string, kind: string, event?: string, limit?: number, step_s?: number,
+ *   source?: string[], not_in_log?: string[], fields?: Record<string, {} | null>,
+ *   empty?: string | number | null}} Section one line of sections.json
+ * @typedef {{empty: (section: Section) => any,
+ *   reduce: (section: Section, value: any, event: Wire) => any,
+ *   load: (section: Section, raw: any) => any}} Rules undefined from `reduce`: nothing changes
+ */
+
+const SECTIONS = /** @type {Section[]} */ (table.sections);
+
+/** Fields of a log event that its line in the log is kept without, by type. @type {Map<string, string[]>} */
+const NOT_IN_LOG = new Map();
+for (const { event, not_in_log } of SECTIONS) if (event && not_in_log) NOT_IN_LOG.set(event, not_in_log);
+
+/** How the sections of each kind are merged, as in streamer/state/sections.py. @type {Record<string, Rules>} */
+const RULES = {
+  object: {
+    empty: () => ({}),
+    reduce: ({ key }, value, event) => (isObject(event[key]) ? { ...value, ...event[key] } : undefined),
+    load: (_, raw) => object(raw),
+  },
+  rows: {
+    empty: () => [],
+    reduce: ({ key }, _, event) => (Array.isArray(event[key]) ? objects(event[key]) : undefined),
+    load: (_, raw) => objects(raw),
+  },
+  by_name: {
+    empty: () => ({}),
+    reduce: ({ key }, value, event) =>
+      isObject(event[key]) ? { ...value, ...objectsIn(event[key]) } : undefined,
+    load: (_, raw) => objectsIn(object(raw)),
+  },
+  last_event: {
+    empty: () => null,
+    reduce: (_, __, event) => ({ ...event }),
+    load: (_, raw) => (isObject(raw) ? raw : null),
+  },
+  last_fields: {
+    empty: () => ({}),
+    reduce: ({ fields = {} }, _, event) =>
+      Object.fromEntries(
+        Object.entries(fields).map(([key, empty]) => [
+          key,
+          empty === null ? (event[key] ?? null) : object(event[key]),
+        ]),
+      ),
+    load: (_, raw) => object(raw),
+  },
+  newest: {
+    empty: () => [],
+    reduce: ({ limit }, value, { type, ...event }) => [event, ...value].slice(0, limit),
+    load: ({ limit }, raw) => objects(raw).slice(0, limit),
+  },
+  log: {
+    empty: () => [],
+    reduce: ({ limit = 0 }, value, event) => {
+      const line = { ...event };
+      for (const key of NOT_IN_LOG.get(event.type) ?? []) delete line[key];
+      value.push(line);
+      if (value.length > limit) value.shift();
+      return value;
+    },
+    load: ({ limit = 0 }, raw) => objects(raw).slice(-limit),
+  },
+  curve: {
+    empty: () => ({ time: [], value: [] }),
+    reduce: ({ limit = 0, step_s = 1, source: [part = '', field = ''] = [] }, curve, event) => {
+      const point = isObject(event[part]) ? event[part][field] : undefined;
+      const exact = epoch(event.timestamp);
+      if (exact === null || typeof point !== 'number') return undefined;
+      const at = Math.floor(exact);
+      const { time, value } = curve;
+      const last = time[time.length - 1];
+      if (last !== undefined && at < last) return undefined;
+      if (last !== undefined && Math.floor(at / step_s) === Math.floor(last / step_s)) {
+        value[value.length - 1] = point;
+      } else {
+        time.push(at);
+        value.push(point);
+        if (time.length > limit) {
+          time.shift();
+          value.shift();
+        }
+      }
+      return curve;
+    },
+    load: ({ limit = 0 }, raw) => {
+      const { time, value } = object(raw);
+      if (!Array.isArray(time) || !Array.isArray(value) || time.length !== value.length) {
+        return { time: [], value: [] };
+      }
+      return { time: time.slice(-limit), value: value.slice(-limit) };
+    },
+  },
+  value: {
+    empty: ({ empty }) => empty,
+    reduce: (section, _, event) => (fits(section, event[section.key]) ? event[section.key] : undefined),
+    load: (section, raw) => (fits(section, raw) ? raw : section.empty),
+  },
+};
+
+/** Whether a value is what its section holds: a number or a text. @param {Section} section @param {unknown} raw */
+const fits = ({ empty }, raw) => typeof raw === (typeof empty === 'number' ? 'number' : 'string');
+
+/** @param {Section} section */
+const rules = ({ kind }) => /** @type {Rules} */ (RULES[kind]);
+
+/** The sections that a log event of any type, and an event of each type, change. */
+const LOG = SECTIONS.filter(({ event }) => !event);
+/** @type {Map<string, Section[]>} */
+const BY_EVENT = new Map();
+for (const section of SECTIONS) {
+  if (section.event) BY_EVENT.set(section.event, [...(BY_EVENT.get(section.event) ?? []), section]);
+}
+
+/**
  * Everything that a snapshot holds, changed by `apply` only. It is about one bot, `name`, the one
  * that the feed has chosen; the others have a state each in `bots`. An event that names no bot is
  * about the feed itself and counts for the chosen one.
  */
 export class FeedState {
+  /** @type {Wire} */ account = {};
+  /** @type {Wire[]} */ positions = [];
+  /** @type {Wire[]} */ orders = [];
+  /** @type {Record<string, Wire>} */ quotes = {};
+  /** @type {Wire} */ scan_summary = {};
+  /** @type {Wire[]} */ recent_trades = [];
+  /** @type {Wire[]} */ events = [];
+  /** @type {Wire | null} */ bot = null;
+  /** @type {Wire | null} */ terminal = null;
+  /** @type {{time: number[], value: number[]}} */ equity = { time: [], value: [] };
+  /** @type {string | null} */ server_time = null;
+  speed = 1;
+  seq = 0;
+  revision = 0;
+  /** By section. @type {Record<string, number>} */ revisions = {};
+  /** @type {Record<string, number>} */ updated = {};
+  /** @type {Map<string, FeedState>} */ bots = new Map();
+
   constructor(epoch = '', name = '') {
     this.epoch = epoch;
     this.name = name;
-    /** @type {Map<string, FeedState>} */ this.bots = new Map();
-    this.revision = 0;
-    /** @type {Record<string, number>} */
-    this.revisions = Object.fromEntries(SECTIONS.map((name) => [name, 0]));
-    /** @type {Record<string, number>} */
-    this.updated = {};
-    this.clear();
-  }
-
-  clear() {
-    /** @type {Wire} */ this.account = {};
-    /** @type {Wire[]} */ this.positions = [];
-    /** @type {Wire[]} */ this.orders = [];
-    /** @type {Record<string, Wire>} */ this.quotes = {};
-    /** @type {Wire} */ this.scan_summary = {};
-    /** @type {Wire[]} */ this.recent_trades = [];
-    /** @type {Wire[]} */ this.events = [];
-    /** @type {Wire | null} */ this.bot = null;
-    /** @type {Wire | null} */ this.terminal = null;
-    /** @type {{time: number[], value: number[]}} */ this.equity = { time: [], value: [] };
-    /** @type {string | null} */ this.server_time = null;
-    this.speed = 1;
-    this.seq = 0;
+    for (const section of SECTIONS) {
+      /** @type {Wire} */ (this)[section.key] = rules(section).empty(section);
+      if (section.kind !== 'value') this.revisions[section.name] = 0;
+    }
   }
 
   /**
-   * Take one event in. An event that is malformed changes nothing it should not.
+   * Apply one event. Malformed fields are ignored.
    * @param {Wire} event
    * @param {number} [now] the moment for `updated`, on a clock of the caller's choice
    */
   apply(event, now) {
     this.revision += 1;
+    const isLog = !STATE_TYPES.has(event.type);
     if (event.bot !== undefined && event.bot !== null && event.bot !== this.name) {
-      const whose = this.meet(botOf(event));
-      if (whose !== this) {
-        if (!STATE_TYPES.has(event.type) && Number.isInteger(event.seq)) this.seq = event.seq;
-        whose?.apply(event, now);
+      const state = this.getOrAdd(botOf(event));
+      if (state !== this) {
+        if (isLog && Number.isInteger(event.seq)) this.seq = event.seq;
+        state?.apply(event, now);
         return;
       }
     }
-    if (STATE_TYPES.has(event.type)) {
-      this.applyState(event, now);
-      return;
+    if (isLog) {
+      for (const section of LOG) this.reduce(section, event, now);
+      if (Number.isInteger(event.seq)) this.seq = event.seq;
     }
-    this.touch('events', now);
-    // Only the newest scan's numbers are kept (in scan_summary), as in streamer/state/reducer.py.
-    const line = { ...event };
-    if (event.type === 'SCAN_SUMMARY') delete line.details;
-    this.events.push(line);
-    if (this.events.length > MAX_EVENTS) this.events.shift();
-    if (Number.isInteger(event.seq)) this.seq = event.seq;
-    switch (event.type) {
-      case 'SCAN_SUMMARY':
-        this.scan_summary = Object.fromEntries(SCAN_KEYS.map((key) => [key, event[key] ?? null]));
-        if (!isObject(this.scan_summary.symbols)) this.scan_summary.symbols = {};
-        if (!isObject(this.scan_summary.details)) this.scan_summary.details = {};
-        this.touch('scan', now);
-        break;
-      case 'TRADE_EXECUTION': {
-        const { type, ...trade } = event;
-        this.recent_trades = [trade, ...this.recent_trades].slice(0, MAX_TRADES);
-        this.touch('trades', now);
-        break;
-      }
-      case 'BOT_STATUS':
-        this.bot = { ...event };
-        this.touch('bot', now);
-        break;
-      case 'TERMINAL_STATUS':
-        this.terminal = { ...event };
-        this.touch('terminal', now);
-        break;
-    }
+    for (const section of BY_EVENT.get(event.type) ?? []) this.reduce(section, event, now);
   }
 
-  /** @param {Wire} event @param {number} [now] */
-  applyState(event, now) {
-    switch (event.type) {
-      case 'ACCOUNT_UPDATE':
-        if (isObject(event.account)) {
-          this.account = { ...this.account, ...event.account };
-          this.touch('account', now);
-          this.addEquity(event.timestamp, event.account.equity, now);
-        }
-        break;
-      case 'POSITION_UPDATE':
-        if (Array.isArray(event.positions)) {
-          this.positions = objects(event.positions);
-          this.touch('positions', now);
-        }
-        break;
-      case 'ORDERS_UPDATE':
-        if (Array.isArray(event.orders)) {
-          this.orders = objects(event.orders);
-          this.touch('orders', now);
-        }
-        break;
-      case 'QUOTE_UPDATE':
-        if (isObject(event.quotes)) {
-          this.quotes = { ...this.quotes, ...objectsIn(event.quotes) };
-          this.touch('quotes', now);
-        }
-        if (typeof event.server_time === 'string') this.server_time = event.server_time;
-        if (typeof event.speed === 'number') this.speed = event.speed;
-        break;
-    }
+  /** @param {Section} section @param {Wire} event @param {number} [now] */
+  reduce(section, event, now) {
+    const held = /** @type {Wire} */ (this)[section.key];
+    const value = rules(section).reduce(section, held, event);
+    if (value !== undefined) this.put(section, value, now);
   }
 
-  /** @param {unknown} timestamp @param {unknown} value @param {number} [now] */
-  addEquity(timestamp, value, now) {
-    const exact = epoch(timestamp);
-    if (exact === null || typeof value !== 'number') return;
-    const at = Math.floor(exact);
-    const { time, value: values } = this.equity;
-    const last = time[time.length - 1];
-    if (last !== undefined && at < last) return;
-    if (last !== undefined && Math.floor(at / EQUITY_STEP_S) === Math.floor(last / EQUITY_STEP_S)) {
-      values[values.length - 1] = value;
-    } else {
-      time.push(at);
-      values.push(value);
-      if (time.length > MAX_EQUITY) {
-        time.shift();
-        values.shift();
-      }
-    }
-    this.touch('equity', now);
-  }
-
-  /** @param {string} section @param {number} [now] */
-  touch(section, now) {
-    this.revisions[section] += 1;
-    if (now !== undefined) this.updated[section] = now;
+  /** Set the content of one section. @param {Section} section @param {any} value @param {number} [now] */
+  put(section, value, now) {
+    /** @type {Wire} */ (this)[section.key] = value;
+    if (section.kind === 'value') return;
+    this.revisions[section.name] = (this.revisions[section.name] ?? 0) + 1;
+    if (now !== undefined) this.updated[section.name] = now;
   }
 
   /** The state of one bot; undefined for one that was never heard of. @param {string} name */
@@ -206,7 +240,7 @@ export class FeedState {
    * null when there are too many.
    * @param {string} name @returns {FeedState | null}
    */
-  meet(name) {
+  getOrAdd(name) {
     if (!name || name === this.name) return this;
     if (!this.name) {
       this.name = name;
@@ -226,22 +260,9 @@ export class FeedState {
     return { bot_name: this.name, ...this.sections(), bots: Object.fromEntries(bots) };
   }
 
-  /** What a snapshot holds of one bot. */
+  /** What a snapshot holds of one bot. @returns {Wire} */
   sections() {
-    return {
-      account: this.account,
-      positions: this.positions,
-      scan_summary: this.scan_summary,
-      recent_trades: this.recent_trades,
-      events: this.events,
-      orders: this.orders,
-      quotes: this.quotes,
-      bot: this.bot,
-      terminal: this.terminal,
-      equity: this.equity,
-      server_time: this.server_time,
-      speed: this.speed,
-    };
+    return Object.fromEntries(SECTIONS.map(({ key }) => [key, /** @type {Wire} */ (this)[key]]));
   }
 
   /**
@@ -252,7 +273,6 @@ export class FeedState {
    */
   load(snapshot, now) {
     const data = 'data' in snapshot ? object(snapshot.data) : snapshot;
-    this.clear();
     this.epoch = typeof snapshot.epoch === 'string' ? snapshot.epoch : '';
     this.seq = Number.isInteger(snapshot.seq) ? snapshot.seq : 0;
     this.name = botOf({ bot: data.bot_name });
@@ -265,22 +285,7 @@ export class FeedState {
       const whole = { ...object(part), bot_name: name, bots: {} };
       state.load({ data: whole, epoch: this.epoch, seq: this.seq }, now);
     }
-    this.account = object(data.account);
-    this.positions = objects(data.positions);
-    this.orders = objects(data.orders);
-    this.quotes = objectsIn(object(data.quotes));
-    this.scan_summary = object(data.scan_summary);
-    this.recent_trades = objects(data.recent_trades).slice(0, MAX_TRADES);
-    this.events = objects(data.events).slice(-MAX_EVENTS);
-    this.bot = isObject(data.bot) ? data.bot : null;
-    this.terminal = isObject(data.terminal) ? data.terminal : null;
-    const { time, value } = object(data.equity);
-    if (Array.isArray(time) && Array.isArray(value) && time.length === value.length) {
-      this.equity = { time: time.slice(-MAX_EQUITY), value: value.slice(-MAX_EQUITY) };
-    }
-    this.server_time = typeof data.server_time === 'string' ? data.server_time : null;
-    if (typeof data.speed === 'number') this.speed = data.speed;
+    for (const section of SECTIONS) this.put(section, rules(section).load(section, data[section.key]), now);
     this.revision += 1;
-    for (const section of SECTIONS) this.touch(section, now);
   }
 }

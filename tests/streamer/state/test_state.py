@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamer.protocol.messages import EVENT_TYPES
-from streamer.state.reducer import SECTIONS, FeedState
+from streamer.state.reducer import FeedState
+from streamer.state.sections import NAMES
 
 VECTORS = sorted((Path(__file__).parent / "vectors").glob("*.json"))
 
@@ -57,7 +58,7 @@ def test_only_the_section_that_changed_gets_a_new_revision() -> None:
     state = FeedState()
     before = dict(state.revisions)
     state.apply({"type": "POSITION_UPDATE", "positions": []}, now=7.0)
-    changed = {name for name in SECTIONS if state.revisions[name] != before[name]}
+    changed = {name for name in NAMES if state.revisions[name] != before[name]}
     assert changed == {"positions"}
     assert state.updated == {"positions": 7.0}
 
