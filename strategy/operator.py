@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from execution.account.observer import Observer
 from execution.api.structs import TradeOrder, TradePosition
+from execution.orders.kinds import BUY_TYPES
 from execution.orders.orders import OrderOutcome, Orders
-from execution.orders.symbol_rules import BUY_KINDS
 from execution.transport.client import TerminalClient
 from streamer.protocol.commands import (
     Args,
@@ -171,7 +171,7 @@ def different(expect: Expect, found: TradePosition | TradeOrder) -> str:
     """How ``found`` differs from what is expected, in words; empty when it does not."""
     volume = found.volume if isinstance(found, TradePosition) else found.volume_current
     words = []
-    side = "BUY" if found.type in BUY_KINDS else "SELL"
+    side = "BUY" if found.type in BUY_TYPES else "SELL"
     if expect.side not in (None, side):
         words.append(f"{side}, expected {expect.side}")
     if expect.symbol not in (None, found.symbol):

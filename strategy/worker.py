@@ -47,10 +47,10 @@ from streamer.protocol.messages import (
 from streamer.protocol.sanitise import clean
 
 from .base import Setup, Strategy
-from .base import load as build_strategy
 from .ml.model_gate import Judge
 from .ml.trainer import Trainer
 from .operator import OperatorOrders, check
+from .registry import load as build_strategy
 from .risk import account
 from .risk.risk_limits import RiskLimits
 from .scan.gate_context import AccountView, Block

@@ -29,7 +29,7 @@ from execution.paper.market.replay import ReplayMarket
 from execution.paper.opening import account_config
 from execution.settings import PaperSettings
 from strategy.backtest.backtest import BacktestReport, run
-from strategy.base import load
+from strategy.registry import load
 from strategy.settings import RiskSettings, StrategySettings
 
 BEGIN, END = "<!-- figures: benchmarks/scan/evaluate_strategy.py -->", "<!-- end of the second -->"

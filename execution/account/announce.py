@@ -17,6 +17,7 @@ from streamer.protocol.messages import (
 from ..api import constants as c
 from ..api.structs import TradeDeal, TradeOrder, TradePosition
 from ..orders.intents import Intent, by_of, id_in
+from ..orders.kinds import KINDS
 from ..transport.clock import ServerClock
 from . import shapes
 from .lifecycle import Change, CloseReason, Life, close_reason, moment
@@ -65,7 +66,7 @@ class Announcer:
         """``ORDER_UPDATE`` of pending orders."""
         for step in steps:
             order = step.order
-            kind, direction = shapes.KINDS[order.type]
+            kind, direction = KINDS[order.type]
             done = round(order.volume_initial - order.volume_current, 8)
             self._publish(
                 OrderUpdate(

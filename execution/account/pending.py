@@ -8,7 +8,7 @@ from typing import Literal
 
 from ..api import constants as c
 from ..api.structs import TradeOrder
-from ..orders.symbol_rules import MARKET_KINDS
+from ..orders.kinds import PENDING_TYPES
 
 Status = Literal["placed", "partial", "filled", "cancelled", "expired", "rejected"]
 
@@ -46,11 +46,11 @@ class PendingBook:
 
     def load(self, orders: Iterable[TradeOrder]) -> None:
         """The first reading: nothing is told."""
-        self.orders = {order.ticket: order for order in orders if order.type not in MARKET_KINDS}
+        self.orders = {order.ticket: order for order in orders if order.type in PENDING_TYPES}
 
     def read(self, orders: Iterable[TradeOrder]) -> list[OrderStep]:
         """Compare with the last reading. What is gone moves to ``leaving``."""
-        now = {order.ticket: order for order in orders if order.type not in MARKET_KINDS}
+        now = {order.ticket: order for order in orders if order.type in PENDING_TYPES}
         steps: list[OrderStep] = []
         for ticket, order in now.items():
             old = self.orders.get(ticket)
@@ -70,7 +70,7 @@ class PendingBook:
         """The order as the history shows it; ``None`` when its end is no news."""
         self.leaving.discard(order.ticket)
         status = ENDS.get(order.state)
-        if order.type in MARKET_KINDS or status is None or order.ticket in self.ended:
+        if order.type not in PENDING_TYPES or status is None or order.ticket in self.ended:
             return None
         if order.ticket in self.orders:
             return None  # still pending in the list we read: the next reading tells

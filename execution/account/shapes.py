@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from streamer.protocol.messages import Account, Direction, PendingOrder, Position, Quote
 
 from ..api import constants as c
 from ..api.structs import AccountInfo, TerminalInfo, Tick, TradeOrder, TradePosition
+from ..orders.kinds import KINDS
 from ..transport.clock import ServerClock
 from .lifecycle import Life
-
-Kind = Literal["market", "limit", "stop", "stop_limit"]
 
 MARGIN_MODES = {
     c.ACCOUNT_MARGIN_MODE_RETAIL_NETTING: "netting",
     c.ACCOUNT_MARGIN_MODE_EXCHANGE: "exchange",
     c.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING: "hedging",
-}
-
-KINDS: dict[int, tuple[Kind, Direction]] = {
-    c.ORDER_TYPE_BUY: ("market", "BUY"),
-    c.ORDER_TYPE_SELL: ("market", "SELL"),
-    c.ORDER_TYPE_BUY_LIMIT: ("limit", "BUY"),
-    c.ORDER_TYPE_SELL_LIMIT: ("limit", "SELL"),
-    c.ORDER_TYPE_BUY_STOP: ("stop", "BUY"),
-    c.ORDER_TYPE_SELL_STOP: ("stop", "SELL"),
-    c.ORDER_TYPE_BUY_STOP_LIMIT: ("stop_limit", "BUY"),
-    c.ORDER_TYPE_SELL_STOP_LIMIT: ("stop_limit", "SELL"),
 }
 
 

@@ -114,7 +114,7 @@ class CallRefused(TerminalError):
     """A call that never reached the terminal, so that it certainly had no effect."""
 
 
-class OutcomeUnknown(Exception):
+class OutcomeUnknown(Mt5dashError):
     """An order was handed over and its answer was lost: it may stand or not.
 
     It must never be sent again; the observer finds it by its id (in the comment) and magic.

@@ -23,6 +23,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
 
+from streamer.errors import Mt5dashError
+
 log = logging.getLogger(__name__)
 
 Mark = tuple[int, int]
@@ -96,7 +98,7 @@ class Intent:
         return self.state not in {"sent", "unknown"}
 
 
-class IntentsError(Exception):
+class IntentsError(Mt5dashError):
     """The intent could not be written down, so the order must not be sent."""
 
 

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from streamer.protocol.messages import Direction, Event
 
@@ -24,24 +24,12 @@ from ..settings import TerminalSettings
 from ..transport.client import TerminalClient
 from . import symbol_rules as rules
 from .intents import By, Intent, Intents, IntentsError, comment_of, id_for, new_id
+from .kinds import MARKET_TYPES, TYPES, Kind
 from .sender import OrderOutcome, Sender
 
 __all__ = ["OrderOutcome", "Orders"]
 
 log = logging.getLogger(__name__)
-
-Kind = Literal["market", "limit", "stop", "stop_limit"]
-
-TYPES: dict[tuple[str, Direction], int] = {
-    ("market", "BUY"): c.ORDER_TYPE_BUY,
-    ("market", "SELL"): c.ORDER_TYPE_SELL,
-    ("limit", "BUY"): c.ORDER_TYPE_BUY_LIMIT,
-    ("limit", "SELL"): c.ORDER_TYPE_SELL_LIMIT,
-    ("stop", "BUY"): c.ORDER_TYPE_BUY_STOP,
-    ("stop", "SELL"): c.ORDER_TYPE_SELL_STOP,
-    ("stop_limit", "BUY"): c.ORDER_TYPE_BUY_STOP_LIMIT,
-    ("stop_limit", "SELL"): c.ORDER_TYPE_SELL_STOP_LIMIT,
-}
 
 
 class Orders:
@@ -269,7 +257,7 @@ class Orders:
     ) -> dict[str, Any]:
         lots = rules.volume(info, draft.volume)
         sl, tp = rules.price(info, draft.sl), rules.price(info, draft.tp)
-        market = type_ in rules.MARKET_KINDS
+        market = type_ in MARKET_TYPES
         if market:
             at = info.ask if draft.direction == "BUY" else info.bid
         else:

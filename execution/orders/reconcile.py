@@ -15,19 +15,10 @@ from ..api import constants as c
 from ..api.structs import TradeDeal, TradeOrder
 from ..transport.client import TerminalClient
 from .intents import Intent, id_in
+from .kinds import type_of
 
 LATEST = 2**31 - 86_400
 """The module's dates are 32 bits."""
-
-MARKET_TYPES = {"BUY": c.ORDER_TYPE_BUY, "SELL": c.ORDER_TYPE_SELL}
-PENDING_TYPES = {
-    ("limit", "BUY"): c.ORDER_TYPE_BUY_LIMIT,
-    ("limit", "SELL"): c.ORDER_TYPE_SELL_LIMIT,
-    ("stop", "BUY"): c.ORDER_TYPE_BUY_STOP,
-    ("stop", "SELL"): c.ORDER_TYPE_SELL_STOP,
-    ("stop_limit", "BUY"): c.ORDER_TYPE_BUY_STOP_LIMIT,
-    ("stop_limit", "SELL"): c.ORDER_TYPE_SELL_STOP_LIMIT,
-}
 
 ENDED: dict[int, Literal["cancelled", "expired", "rejected"]] = {
     c.ORDER_STATE_CANCELED: "cancelled",
@@ -96,7 +87,7 @@ def candidates(
         for order in orders
         if order.magic == intent.magic
         and order.symbol == intent.symbol
-        and order.type in types(intent)
+        and order.type == type_of(intent.kind, intent.direction)
         and abs(order.volume_initial - intent.volume) < 1e-9
         and (intent.kind != "close" or order.position_id == intent.position)
         and (intent.sent_server is None or order.time_setup >= int(intent.sent_server) - 2)
@@ -104,12 +95,6 @@ def candidates(
         and order.ticket not in claimed
     }
     return [("magic, volume and time", fits.pop())] if len(fits) == 1 else []
-
-
-def types(intent: Intent) -> tuple[int, ...]:
-    """Order types that the intent's order may have."""
-    pending = PENDING_TYPES.get((intent.kind, intent.direction))
-    return (MARKET_TYPES[intent.direction],) if pending is None else (pending,)
 
 
 def judge(

@@ -20,6 +20,7 @@ from ..settings import TerminalSettings
 from ..transport.client import TerminalClient
 from . import symbol_rules as rules
 from .intents import Intent, Intents, IntentsError
+from .kinds import BUY_TYPES
 from .reconcile import Finding, look_for
 
 log = logging.getLogger(__name__)
@@ -171,7 +172,7 @@ class Sender:
         moved = None
         if result.retcode in MOVED:
             tick = await self._client.symbol_info_tick(info.name)
-            moved = (tick.ask if request["type"] in rules.BUY_KINDS else tick.bid) or None
+            moved = (tick.ask if request["type"] in BUY_TYPES else tick.bid) or None
         return result.retcode, words(result.retcode, result.comment), moved
 
     async def _answered(self, intent: Intent, result: OrderSendResult) -> OrderOutcome:

@@ -8,31 +8,16 @@ from __future__ import annotations
 
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
+from streamer.errors import Mt5dashError
+
 from ..api import constants as c
 from ..api.structs import SymbolInfo
-
-BUY_KINDS = frozenset(
-    {
-        c.ORDER_TYPE_BUY,
-        c.ORDER_TYPE_BUY_LIMIT,
-        c.ORDER_TYPE_BUY_STOP,
-        c.ORDER_TYPE_BUY_STOP_LIMIT,
-    }
-)
-LIMIT_KINDS = frozenset(
-    {
-        c.ORDER_TYPE_BUY_LIMIT,
-        c.ORDER_TYPE_SELL_LIMIT,
-        c.ORDER_TYPE_BUY_STOP_LIMIT,
-        c.ORDER_TYPE_SELL_STOP_LIMIT,
-    }
-)
-MARKET_KINDS = frozenset({c.ORDER_TYPE_BUY, c.ORDER_TYPE_SELL})
+from .kinds import BUY_TYPES, LIMIT_TYPES, MARKET_TYPES
 
 FOK, IOC, RETURN = c.ORDER_FILLING_FOK, c.ORDER_FILLING_IOC, c.ORDER_FILLING_RETURN
 
 
-class RuleError(Exception):
+class RuleError(Mt5dashError):
     """An order that the symbol's rules do not allow."""
 
     def __init__(self, retcode: int, text: str) -> None:
@@ -50,7 +35,7 @@ def fillings(info: SymbolInfo, kind: int) -> list[int]:
     flagged = [policy for bit, policy in ((1, FOK), (2, IOC)) if info.filling_mode & bit]
     exchange = info.trade_exemode == c.SYMBOL_TRADE_EXECUTION_EXCHANGE
     market = info.trade_exemode == c.SYMBOL_TRADE_EXECUTION_MARKET
-    if kind not in MARKET_KINDS and (exchange or (market and kind in LIMIT_KINDS)):
+    if kind not in MARKET_TYPES and (exchange or (market and kind in LIMIT_TYPES)):
         order = [RETURN, *flagged]
     elif exchange:
         order = [*flagged, RETURN]
@@ -108,8 +93,8 @@ def check_stops(info: SymbolInfo, kind: int, at: float, sl: float, tp: float) ->
     Raises:
         RuleError: 10016, in points.
     """
-    buy = kind in BUY_KINDS
-    base = at if kind not in MARKET_KINDS else (info.bid if buy else info.ask)
+    buy = kind in BUY_TYPES
+    base = at if kind not in MARKET_TYPES else (info.bid if buy else info.ask)
     if base <= 0:
         raise RuleError(c.TRADE_RETCODE_PRICE_OFF, f"{info.name} has no price now")
     least = max(info.trade_stops_level, 1)
@@ -131,7 +116,7 @@ def check_stops(info: SymbolInfo, kind: int, at: float, sl: float, tp: float) ->
 
 def check_pending(info: SymbolInfo, kind: int, at: float) -> None:
     """A pending order's price against the market. Raises :class:`RuleError` 10015."""
-    buy = kind in BUY_KINDS
+    buy = kind in BUY_TYPES
     market = info.ask if buy else info.bid
     if market <= 0:
         raise RuleError(c.TRADE_RETCODE_PRICE_OFF, f"{info.name} has no price now")

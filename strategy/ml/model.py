@@ -18,6 +18,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from streamer.errors import Mt5dashError
+
 from ..base import Bools, Floats, Ints
 
 FORMAT = 1
@@ -27,7 +29,7 @@ CLIP = 8.0
 """Standard deviations beyond which a feature is cut."""
 
 
-class ModelError(Exception):
+class ModelError(Mt5dashError):
     """A file that is no model of ours; the text says what to do."""
 
 

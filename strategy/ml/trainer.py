@@ -27,6 +27,7 @@ from execution.api.structs import SymbolInfo
 from execution.api.terminal import TerminalError
 from execution.transport.client import TerminalClient
 from streamer import floors
+from streamer.errors import Mt5dashError
 from streamer.protocol.messages import (
     Event,
     ModelSwapped,
@@ -61,7 +62,7 @@ else:
     APART = {"start_new_session": True}
 
 
-class TrainingFailed(Exception):
+class TrainingFailed(Mt5dashError):
     """A try came to no verdict; the text says why."""
 
 

@@ -22,7 +22,8 @@ import numpy as np
 
 from execution.api.structs import SymbolInfo
 
-from ..base import Bars, load
+from ..base import Bars
+from ..registry import load
 from ..settings import TIMEFRAME_SECONDS, StrategySettings
 from .fit import Verdict, fit, judge, walk_forward, with_drift
 from .model import Model, ModelError

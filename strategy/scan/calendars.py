@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from streamer.errors import Mt5dashError
 from streamer.protocol.sanitise import clean
 
 IMPACTS = ("low", "medium", "high")
@@ -24,7 +25,7 @@ COLUMNS = {
 """Names under which a field may stand in CSV and JSON."""
 
 
-class CalendarError(Exception):
+class CalendarError(Mt5dashError):
     """A calendar that cannot be understood; says where and what to do."""
 
 

@@ -8,6 +8,7 @@ dashboards tell them apart ("session", "spread", "news", "Exec Block", ...); pro
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -17,6 +18,8 @@ from typing import TypeAlias
 from execution.api import constants as c
 
 from .gate_context import Block, GateInput
+
+log = logging.getLogger(__name__)
 
 Gate: TypeAlias = Callable[[GateInput], Block | None]
 
@@ -316,12 +319,19 @@ Observing is no gate: a candidate is shown as one, and the worker sends no order
 """
 
 
+_logged: set[tuple[str, type[Exception]]] = set()
+"""Failures of gates that are in the log already: they repeat for each symbol of each scan."""
+
+
 def first_block(case: GateInput, gates: Iterable[Gate] = GATES) -> Block | None:
-    """The first gate that stops the case. A gate that fails stops it too."""
+    """The first gate that blocks. A gate that raises blocks too; its error is logged once."""
     for gate in gates:
         try:
             block = gate(case)
         except (LookupError, ArithmeticError, ValueError, TypeError, AttributeError) as error:
+            if (gate.__name__, type(error)) not in _logged:
+                _logged.add((gate.__name__, type(error)))
+                log.exception("gate %s, symbol %s", gate.__name__, case.symbol)
             block = Block("ERROR", f"Error: gate {gate.__name__}: {type(error).__name__}: {error}")
         if block is not None:
             return Block(block.code, block.text, gate.__name__, block.value, block.limit)

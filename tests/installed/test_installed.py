@@ -127,7 +127,7 @@ def test_a_strategy_file_may_import_the_bots_modules(
 ) -> None:
     code = (
         "import mt5dash; mt5dash.pin()\n"
-        "from strategy.base import load\n"
+        "from strategy.registry import load\n"
         "from strategy.settings import StrategySettings\n"
         "import strategy.signals, execution.orders\n"
         "print(load(StrategySettings(name='rules.py:Rules')).name)\n"

@@ -19,7 +19,8 @@ from execution.paper.opening import account_config
 from execution.paper.server.terminal import PaperTerminal
 from execution.settings import PaperSettings, TerminalSettings
 from strategy.backtest.backtest import Direct, DirectClient
-from strategy.base import Setup, load
+from strategy.base import Setup
+from strategy.registry import load
 from strategy.scan.gate_context import AccountView, GateInput
 from strategy.scan.worker_thread import Inline
 from strategy.settings import RiskSettings, StrategySettings

@@ -12,7 +12,7 @@ from execution.paper import open_paper
 from execution.settings import PaperSettings, TerminalSettings
 from execution.transport.backend import InProcess
 from execution.transport.client import TerminalClient
-from strategy.base import load
+from strategy.registry import load
 from strategy.settings import RiskSettings, StrategySettings
 from strategy.worker import Worker
 

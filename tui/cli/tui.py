@@ -51,7 +51,8 @@ def tui(
     require_token: RequireToken = None,
     mode: Annotated[str | None, typer.Option(help="observe, paper or live.")] = None,
     backend: Annotated[
-        str | None, typer.Option(help="Terminal: paper, native, agent or rpyc [paper].")
+        str | None,
+        typer.Option(help="Terminal: paper, native, agent, rpyc or an installed one [paper]."),
     ] = None,
     symbols: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="Symbols to watch and trade [all].")

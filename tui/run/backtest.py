@@ -13,7 +13,7 @@ from execution.paper.market.clock import SteppedClock
 from execution.paper.market.replay import ReplayMarket
 from execution.paper.opening import moment
 from strategy.backtest.backtest import BacktestReport, run
-from strategy.base import load
+from strategy.registry import load
 from streamer.errors import USAGE, Mt5dashError
 
 from ..settings import Settings
@@ -64,7 +64,7 @@ async def run_backtest(
     Raises:
         BacktestError: hours, end or symbols do not fit the market.
         execution.paper.MarketError: the market cannot be opened.
-        strategy.base.StrategyNotFound: there is no such strategy.
+        strategy.registry.StrategyNotFound: there is no such strategy.
         execution.terminal.TerminalError: the terminal cannot be opened.
     """
     end = moment(to)

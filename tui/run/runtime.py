@@ -108,7 +108,7 @@ class Runtime:
             streamer.server.tokens.AccessError: The settings would open the feed to everybody.
             streamer.backbone.model.BackboneError: The backbone's address cannot be used.
             execution.transport.registry.BackendError: There is no such terminal here.
-            strategy.base.StrategyNotFound: There is no such strategy.
+            strategy.registry.StrategyNotFound: There is no such strategy.
         """
         settings, steps = self.settings, self.steps
         quotes = None

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite
 
+from streamer.errors import Mt5dashError
+
 from ...api import constants as mt5
 from ...api.structs import TradeRequest
 from ..market.symbols import FILL_BOC, FILL_FOK, FILL_IOC, Spec
@@ -36,7 +38,7 @@ _OPENING = {
 }
 
 
-class Refused(Exception):
+class Refused(Mt5dashError):
     """A request that the server refuses, with its return code."""
 
     def __init__(self, retcode: int) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from math import ceil, inf
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from streamer.errors import Mt5dashError
+
 from ...api import constants as mt5
 from ...api.structs import AccountInfo, BookInfo, SymbolInfo, TerminalInfo, Tick
 from ..account.ledger import AccountConfig, Ledger
@@ -35,7 +37,7 @@ _SUCCESS = (mt5.RES_S_OK, "Success")
 _KEEP_S = 2.0
 
 
-class Failed(Exception):
+class Failed(Mt5dashError):
     """A call that the terminal does not carry out."""
 
     def __init__(self, code: int, text: str) -> None:

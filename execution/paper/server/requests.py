@@ -11,6 +11,8 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
+from streamer.errors import Mt5dashError
+
 from ...api.structs import TradeRequest
 
 NAME_LIMIT = 29
@@ -34,7 +36,7 @@ _UNSIGNED = {
 _STRINGS = ("symbol", "comment")
 
 
-class BadArgument(Exception):
+class BadArgument(Mt5dashError):
     """An argument the package refuses; its text goes to ``last_error()`` with -2."""
 
 

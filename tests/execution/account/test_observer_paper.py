@@ -11,6 +11,7 @@ import pytest
 from support.told import Told, until
 
 from execution.account.observer import Observer
+from execution.api import constants as c
 from execution.orders.orders import Orders
 from execution.paper import PaperTerminal, open_paper
 from execution.settings import PaperSettings, TerminalSettings
@@ -94,5 +95,39 @@ async def test_the_money_told_of_all_trades_is_the_change_of_the_balance(
     assert not told.of("RISK_ALERT")
     reasons = {event.close_reason for event in told.of("POSITION_CLOSED")}
     assert reasons <= {"sl", "strategy", "operator"}
+    await orders.stop()
+    await client.close()
+
+
+async def test_a_position_that_is_closed_by_another_is_told_and_watching_goes_on() -> None:
+    told = Told()
+    client = TerminalClient(
+        InProcess(lambda: open_paper(PaperSettings(start="2026-03-03T10:00"))),
+        settings=SETTINGS,
+        on_status=told.append,
+    )
+    await client.start()
+    assert await client.wait_connected(30)
+    orders = Orders(client, told.append, SETTINGS)
+    observer = Observer(client, told.append, settings=SETTINGS, mode="paper", sent=orders.sent)
+    assert await observer.refresh() is not None
+    for direction in ("BUY", "SELL"):
+        assert (await orders.open("EURUSD", direction, 0.1)).ok  # type: ignore[arg-type]
+    for _ in range(2):
+        await observer.refresh()
+    one, other = (p.ticket for p in await client.positions_get())
+    answer = await client.order_send(
+        {
+            "action": c.TRADE_ACTION_CLOSE_BY,
+            "position": one,
+            "position_by": other,
+            "magic": SETTINGS.magic,
+        }
+    )
+    assert answer.retcode == c.TRADE_RETCODE_DONE
+    seen = await observer.refresh()
+    assert seen is not None
+    assert seen.positions == ()
+    assert {event.ticket for event in told.of("POSITION_CLOSED")} == {one, other}
     await orders.stop()
     await client.close()

@@ -14,8 +14,9 @@ from execution.paper.market.generator import GeneratedMarket
 from execution.paper.opening import account_config
 from execution.settings import PaperSettings
 from strategy.backtest.backtest import BacktestReport, run
-from strategy.base import Context, Setup, load
+from strategy.base import Context, Setup
 from strategy.institutional.strategy import InstitutionalStrategy
+from strategy.registry import load
 from strategy.settings import RiskSettings, StrategySettings
 
 START = 1_763_470_800.0

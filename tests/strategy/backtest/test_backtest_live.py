@@ -22,7 +22,7 @@ from execution.settings import PaperSettings, TerminalSettings
 from execution.transport.backend import InProcess
 from execution.transport.client import TerminalClient
 from strategy.backtest.backtest import BacktestReport, run
-from strategy.base import load
+from strategy.registry import load
 from strategy.settings import RiskSettings, StrategySettings
 from strategy.trade.trade_history import ClosedTrade
 from strategy.worker import Worker

@@ -308,13 +308,20 @@ def test_every_gate_is_in_the_table_of_what_is_unknown() -> None:
     assert set(UNKNOWN) | YES_OR_NO | RISK_LIMITS == {gate.__name__ for gate in GATES}
 
 
-def test_a_gate_that_fails_stops_the_case(case) -> None:
+def test_a_gate_that_fails_blocks_and_its_error_is_logged_once_with_its_place(
+    case, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(_: Any) -> None:
         raise ZeroDivisionError("oh")
 
-    block = first_block(case(), (broken,))
-    assert block is not None
-    assert (block.code, block.gate) == ("ERROR", "broken")
+    for _ in range(3):
+        block = first_block(case(), (broken,))
+        assert block is not None
+        assert (block.code, block.gate) == ("ERROR", "broken")
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert "gate broken, symbol EURUSD" in caplog.text
+    assert 'raise ZeroDivisionError("oh")' in caplog.text
 
 
 def test_the_first_gate_in_the_declared_order_gives_the_reason(case) -> None:
