@@ -1,4 +1,4 @@
-"""A lock file that one process holds; it is free again when that process ends, however."""
+"""A lock file for one process at a time; the system releases it when that process ends."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class FileLock:
         """Take the lock at once.
 
         Raises:
-            FileLocked: somebody else has it.
-            OSError: the file cannot be made.
+            FileLocked: another process holds it.
+            OSError: the file cannot be created.
         """
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -43,7 +43,7 @@ class FileLock:
                 ) from None
             if self._still_there(descriptor):
                 break
-            os.close(descriptor)  # deleted by the one who held it: not a lock any more
+            os.close(descriptor)  # its former holder has deleted the file
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, str(os.getpid()).encode())
@@ -56,7 +56,7 @@ class FileLock:
             return False
 
     def release(self, *, delete: bool = False) -> None:
-        """Give the lock back; ``delete`` removes the file as well."""
+        """Release the lock; ``delete`` removes the file as well."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
@@ -80,7 +80,7 @@ def _read(descriptor: int) -> str:
 if sys.platform == "win32":
     import msvcrt
 
-    _FAR = 1 << 30  # the id at the start of the file stays readable for others
+    _FAR = 1 << 30  # the id at the start of the file stays readable for other processes
 
     def _lock(descriptor: int) -> None:
         os.lseek(descriptor, _FAR, os.SEEK_SET)

@@ -70,7 +70,7 @@ def write_incident(source: Path, target: Path, begin: float, end: float) -> dict
     """Copy what happened from ``begin`` to ``end`` (epoch seconds), redacted.
 
     Returns:
-        What the file holds (``journal_file.journal_status``), with its ``head``.
+        What the file holds (``schema.journal_status``), with its ``head``.
 
     Raises:
         JournalError: nothing happened then, or a file cannot be read or written.

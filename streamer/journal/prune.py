@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from ..filelock import FileLock, FileLocked
 from ..settings import JournalSettings
 from . import schema
+from .lock import locked
 
 PRUNE_ROWS = 1000
 """Rows that one transaction deletes; it delays the writer by a few milliseconds."""
 VACUUM_PAGES = 500
+RUNNING_PRUNES = "A running program prunes its journal itself, by its [journal] settings."
 
 
 def prune_step(db: sqlite3.Connection, settings: JournalSettings, now: float) -> int:
@@ -97,26 +98,18 @@ def prune_file(path: Path, settings: JournalSettings, now: float) -> tuple[int, 
         JournalError: it cannot be read or written.
     """
     schema.read_only(path).close()
-    lock = FileLock(path.with_name(path.name + ".lock"))
-    try:
-        lock.acquire()
-    except FileLocked as error:
-        raise schema.JournalLocked(
-            f"{error} A running program prunes its journal itself, by its [journal] settings."
-        ) from None
-    try:
-        before = path.stat().st_size
-        db = schema.connect(path)
+    with locked(path, RUNNING_PRUNES):
         try:
-            rows = 0
-            while gone := prune_step(db, settings, now):
-                rows += gone
-            db.execute("VACUUM")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            db.close()
-        return rows, before, path.stat().st_size
-    except (sqlite3.Error, OSError) as error:
-        raise schema.JournalError(f"{path}: cannot be pruned: {error}") from None
-    finally:
-        lock.release(delete=True)
+            before = path.stat().st_size
+            db = schema.connect(path)
+            try:
+                rows = 0
+                while gone := prune_step(db, settings, now):
+                    rows += gone
+                db.execute("VACUUM")
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                db.close()
+            return rows, before, path.stat().st_size
+        except (sqlite3.Error, OSError) as error:
+            raise schema.JournalError(f"{path}: cannot be pruned: {error}") from None

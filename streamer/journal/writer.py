@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..backoff import Backoff
-from ..filelock import FileLock, FileLocked
+from ..filelock import FileLocked
 from ..futures import settle_threadsafe
 from ..settings import JournalSettings
 from . import schema
 from .integrity import check_in_background, open_checked
 from .limits import JournalLimits
+from .lock import lock_of, locked
 from .prune import prune_step
 from .recorder import Moment, Sample, pack_body, rebuild
 from .salvage import salvage
@@ -106,7 +107,7 @@ class Journal:
         self.last_commit: float | None = None
         self.commits = 0
         self.samples_dropped = 0
-        self._lock = FileLock(self.path.with_name(self.path.name + ".lock"))
+        self._lock = lock_of(self.path)
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -133,16 +134,9 @@ class Journal:
             JournalLocked: a running process has it open.
             OSError: it cannot be deleted.
         """
-        lock = FileLock(path.with_name(path.name + ".lock"))
-        try:
-            lock.acquire()
-        except FileLocked as error:
-            raise JournalLocked(str(error)) from None
-        try:
+        with locked(path):
             for suffix in ("", "-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
-        finally:
-            lock.release(delete=True)
 
     # -- on the loop ----------------------------------------------------------------------
 
