@@ -8,7 +8,6 @@ hundred times a second. Each connection has a thread of its own.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import queue
 import sqlite3
@@ -19,7 +18,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from ..errors import Mt5dashError
 from ..filelock import FileLock, FileLocked
+from ..futures import settle_threadsafe
 from .model import (
     READ_EVENTS,
     STATES_KEPT,
@@ -78,28 +79,18 @@ class SqliteStore:
     # -- the loop's side ------------------------------------------------------------------
 
     async def _ask(self, job: Callable[[], T], limit: float = DISK_S) -> T:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
-
-        def settle(value: T | None, error: Exception | None) -> None:
-            if answer.done():
-                return
-            if error is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(value)  # type: ignore[arg-type]
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         def work() -> None:
-            value, error = None, None
+            found: T | Mt5dashError
             try:
-                value = job()
-            except (sqlite3.Error, OSError) as failed:
+                found = job()
+            except (sqlite3.Error, OSError) as error:
                 self._disconnect()
-                error = StoreUnavailable(f"{self.where}: {failed}")
-            except (StoreUnavailable, StreamTaken, StreamLost) as failed:
-                error = failed  # type: ignore[assignment]
-            with contextlib.suppress(RuntimeError):  # the loop is gone
-                loop.call_soon_threadsafe(settle, value, error)
+                found = StoreUnavailable(f"{self.where}: {error}")
+            except (StoreUnavailable, StreamTaken, StreamLost) as error:
+                found = error
+            settle_threadsafe(answer, found)
 
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="backbone", daemon=True)
