@@ -141,7 +141,7 @@ class FeedSettings(BaseModel):
 
 
 class JournalSettings(BaseModel):
-    """Where log events are kept, and for how long."""
+    """The journal's file, and how long it keeps events and samples."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -156,17 +156,17 @@ class JournalSettings(BaseModel):
     keep_bytes: int = Field(
         default=2 << 30,
         ge=1 << 20,
-        description="Size above which the oldest samples go, then the oldest events.",
+        description="Size in bytes above which the oldest samples are pruned, then the oldest events.",
     )
     samples: bool = Field(
         default=True,
-        description="Keep the state once a second too, so that every moment can be replayed.",
+        description="Keep a sample of the state once a second, so that every moment can be replayed.",
     )
     keep_samples_days: float = Field(
-        default=14.0, gt=0, description="Days after which those are pruned."
+        default=14.0, gt=0, description="Days after which samples are pruned."
     )
     waiting_events: int = Field(
         default=10_000,
         ge=100,
-        description="Log events that may wait while the journal cannot write; more are refused.",
+        description="Log events that may wait while the journal cannot write; further ones are refused.",
     )

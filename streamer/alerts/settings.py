@@ -1,4 +1,4 @@
-"""Settings of the alerts that leave the program: what is told, when, and where to."""
+"""Settings of the alerts: which events cause one, when it is sent, and through which channels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class WebhookSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: SecretStr = Field(default=SecretStr(""), description="Where to POST; empty: nowhere.")
+    url: SecretStr = Field(
+        default=SecretStr(""), description="Address of the POST; empty: no webhook."
+    )
     secret: SecretStr = Field(
         default=SecretStr(""),
         description="Key of the HMAC-SHA256 over the body, sent as X-Mt5dash-Signature.",
@@ -35,12 +37,12 @@ class WebhookSettings(BaseModel):
 
 
 class TelegramSettings(BaseModel):
-    """A message of a Telegram bot."""
+    """A message from a Telegram bot."""
 
     model_config = ConfigDict(extra="forbid")
 
     token: SecretStr = Field(
-        default=SecretStr(""), description="The bot's token, from @BotFather; empty: nowhere."
+        default=SecretStr(""), description="The bot's token, from @BotFather; empty: no Telegram."
     )
     chat: str = Field(default="", description="The chat's id, or @channel.")
     api: str = Field(default="https://api.telegram.org", description="Address of the Bot API.")
@@ -51,24 +53,25 @@ class EmailSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    host: str = Field(default="", description="SMTP server; empty: nowhere.")
+    host: str = Field(default="", description="SMTP server; empty: no e-mail.")
     port: int = Field(default=587, ge=1, le=65535, description="Its port.")
     tls: Literal["starttls", "tls", "none"] = Field(
         default="starttls", description="How the connection is protected."
     )
-    user: str = Field(default="", description="Name to log in with; empty: no login.")
+    user: str = Field(default="", description="User name; empty: no login.")
     password: SecretStr = Field(default=SecretStr(""), description="Its password.")
     sender: str = Field(default="", description="From: address.")
     to: list[str] = Field(default_factory=list, description="To: addresses.")
 
 
 class DeadManSettings(BaseModel):
-    """A ping while all is well: its absence is what somebody else notices."""
+    """A ping while everything is well, so that another service notices its absence."""
 
     model_config = ConfigDict(extra="forbid")
 
     url: SecretStr = Field(
-        default=SecretStr(""), description="Address to GET while all is well; empty: none."
+        default=SecretStr(""),
+        description="Address to GET while everything is well; empty: no ping.",
     )
     every_s: float = Field(default=60.0, ge=1, description="Seconds between pings.")
 
@@ -76,45 +79,53 @@ class DeadManSettings(BaseModel):
 
 
 class AlertSettings(BaseModel):
-    """What is told to people who do not look at the screen."""
+    """The alerts to people who do not watch the screen."""
 
     model_config = ConfigDict(extra="forbid")
 
-    trades: bool = Field(default=True, description="Tell of opened and closed positions.")
+    trades: bool = Field(
+        default=True, description="Send an alert for each opened and closed position."
+    )
     limit_near_pct: float | None = Field(
         default=80.0,
         gt=0,
         le=100,
-        description="Tell when so much of a risk limit is used up; empty: never.",
+        description="Send an alert when this share of a risk limit is used up, in percent; empty: "
+        "never.",
     )
     stale_s: float | None = Field(
         default=60.0,
         ge=5,
-        description="Tell when the terminal, or news of the account, is missing for so many "
-        "seconds; empty: never.",
+        description="Send an alert when the terminal is disconnected, or the account is not updated, "
+        "for this many seconds; empty: never.",
     )
-    halted: bool = Field(default=True, description="Tell when the bot is halted, or goes on.")
+    halted: bool = Field(
+        default=True, description="Send an alert when the bot is halted, or released."
+    )
     errors: bool = Field(
         default=True,
-        description="Tell of errors: the bot's, rejected or unknown orders, risk alerts, a "
-        "journal that cannot be written.",
+        description="Send an alert for errors of the bot, rejected or unknown orders, risk alerts, "
+        "and a journal that cannot be written.",
     )
     quiet: str = Field(
         default="",
-        description="Quiet hours such as 22:00-07:00: only what is critical is told at once, the "
-        "rest in one message after them. Empty: none.",
+        description="Quiet hours such as 22:00-07:00: critical alerts are sent at once, the others "
+        "in one message afterwards. Empty: none.",
     )
     quiet_zone: str = Field(
-        default="", description="Their time zone, such as Europe/Berlin; empty: this machine's."
+        default="",
+        description="Time zone of the quiet hours, such as Europe/Berlin; empty: this machine's.",
     )
     repeat_s: float = Field(
         default=300.0,
         ge=0,
-        description="The same alert is told once in so many seconds; how often it came is told "
-        "after them.",
+        description="The same alert is sent once in this many seconds; the number of its repeats "
+        "is sent afterwards.",
     )
-    hide_money: bool = Field(default=False, description="Leave amounts of money out.")
-    name: str = Field(default="mt5dash", description="Who speaks, at the start of each message.")
+    hide_money: bool = Field(default=False, description="Hide amounts of money.")
+    name: str = Field(
+        default="mt5dash", description="Name of the sender, at the start of each message."
+    )
     desktop: bool = Field(default=False, description="Notifications on this machine's desktop.")
     webhook: WebhookSettings = Field(default_factory=WebhookSettings)
     telegram: TelegramSettings = Field(default_factory=TelegramSettings)
