@@ -102,12 +102,12 @@ def _history(bot: Bot, moment: Moment) -> None:
         past = moment.state  # of before events named their bot
     for section in SECTIONS:
         now, then = getattr(bot.state, section.key), getattr(past, section.key)
-        if _RESTORED[section.declared.kind](now, then):
+        if RESTORED[section.declared.kind](now, then):
             bot.state.put(section, then)
     bot.ledger.marks = moment.marks.get(past.name, {})
 
 
-_RESTORED: dict[Kind, Callable[[Any, Any], bool]] = {
+RESTORED: dict[Kind, Callable[[Any, Any], bool]] = {
     # By samples only.
     Kind.CURVE: lambda now, then: True,
     # By log events, of which the newest may be further back than those that were applied.

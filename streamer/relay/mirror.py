@@ -97,7 +97,7 @@ def fill_history(state: FeedState, data: Mapping[str, Any], epoch: str) -> bool:
     """
     changed = False
     for section in SECTIONS:
-        fill = _FILL[section.declared.kind]
+        fill = FILLED[section.declared.kind]
         if fill is None:
             continue
         filled = fill(section, getattr(state, section.key), data.get(section.key), epoch)
@@ -151,7 +151,7 @@ def _fill_last(section: StateSection, value: Any, shown: Any, epoch: str) -> Any
     return dict(shown) if newer else None
 
 
-_FILL: dict[Kind, Callable[[StateSection, Any, Any, str], Any] | None] = {
+FILLED: dict[Kind, Callable[[StateSection, Any, Any, str], Any] | None] = {
     Kind.CURVE: _fill_curve,
     Kind.NEWEST: _fill_newest,
     Kind.LAST_FIELDS: _fill_last,

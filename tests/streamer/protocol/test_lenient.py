@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
+from support.wire_examples import whole
 
 from streamer.protocol.codec import decode, encode
 from streamer.protocol.lenient import INT_MAX, read, read_list, read_map, typed_event
@@ -46,32 +46,6 @@ HOSTILE: Any = st.recursive(
     ),
     max_leaves=8,
 )
-
-
-def plain(hint: Any) -> Any:
-    """A wire value that is right for a type."""
-    if get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
-    if get_origin(hint) in (Union, UnionType):
-        hint = next(k for k in get_args(hint) if k not in (NoneType, UnsetType))
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return args[0]
-    if origin is list:
-        return [plain(args[0])]
-    if origin is dict:
-        return {"k": plain(args[1])}
-    if isinstance(hint, type) and issubclass(hint, Received):
-        return whole(hint)
-    return {int: 7, float: 1.5, str: "text", bool: True}.get(hint, {"any": [1]})
-
-
-def whole(struct: type[Received]) -> dict[str, Any]:
-    """A wire object with every field that a struct declares."""
-    hints = get_type_hints(struct, include_extras=True)
-    tag = struct.__struct_config__.tag
-    named = {info.encode_name: plain(hints[info.name]) for info in msgspec.structs.fields(struct)}
-    return {"type": tag, **named} if tag else named
 
 
 def values(made: Any) -> dict[str, Any]:
