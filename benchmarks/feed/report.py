@@ -284,7 +284,7 @@ def page(rows: list[Row]) -> str:
         "CPU time for one message delivered to one client, making JSON from a dict included (not "
         "for raw sockets: their bytes are made before the clock starts). Every message is counted at "
         "the reader. All sockets have `TCP_NODELAY`. The next turn begins when nothing is buffered, "
-        "so that nobody gains by joining what waits. Events differ from each other as one scan from "
+        "so that no server gains by joining what waits. Events differ from each other as one scan from "
         "the next. Medians over rounds; ratios are taken inside a round.", "",
         "## Goals", "",
         "| | goal | measured | raw sockets | |", "|---|---|---|---|---|",
