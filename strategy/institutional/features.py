@@ -1,8 +1,8 @@
-"""What the shipped strategy knows of a series after each closed bar, and how it is kept current.
+"""Features of the shipped strategy after each closed bar, computed incrementally.
 
-A fold: the numbers of a bar come from the bar and from what the bars before have left, so that
-a new bar costs one step and not the whole window. Stepping and computing over all bars at once
-give the same numbers, to the last bit; tests hold it on real bars.
+The numbers of a bar follow from the bar and from a carry of fixed size that the bars before it
+leave, so a new bar costs one step and not the whole window. Steps and a computation over all bars
+at once give the same numbers, to the last bit; tests check it on real bars.
 """
 
 from __future__ import annotations
@@ -18,14 +18,22 @@ from ..base import Bars, Bools, Floats, Ints
 from ..settings import TIMEFRAME_SECONDS
 from .indicators import PERIOD, Smoothed, resumed, running_total, smoothed
 from .liquidity import KINDS, Periods, Pools, levels, periods
-from .structure import StructureCarry, analyse_incremental, context, delayed, forward_fill, pivots
+from .structure import (
+    STRUCTURE_ROWS,
+    StructureCarry,
+    analyse_incremental,
+    context,
+    delayed,
+    forward_fill,
+    pivots,
+)
 
 RANGE_SWING = 10
 """Bars on each side of the swings that the dealing range lies between."""
 CALM = 50
-"""Bars of the mean that the ATR is held against."""
+"""Bars of the mean that the ATR is compared with."""
 LEAST = 64
-"""Bars from which a series can be kept current by steps."""
+"""Bars from which a series can be continued incrementally."""
 
 Pair = tuple[float, float]
 
@@ -33,7 +41,7 @@ Pair = tuple[float, float]
 class Features(NamedTuple):
     """One series after its newest closed bar. Pairs are (bullish, bearish).
 
-    NaN where there is nothing; ages count bars since the newest one, 0 on the bar itself,
+    NaN where there is nothing. Ages count bars since the newest event: 0 on the bar itself,
     infinite where there was none.
     """
 
@@ -66,46 +74,89 @@ class Features(NamedTuple):
     """Sweeps of the extremes of weeks, days and sessions, by kind of ``KINDS``."""
     taken_at: tuple[Pair, ...]
     resting: tuple[Pair, ...]
-    """Those extremes that rest: the low, the high."""
+    """The extremes that no price has reached since: the low, the high."""
 
 
-ROWS = 6 + 2 * 14 + 3 * 2 * len(KINDS)
-"""Numbers of a bar as a column, in the order of :class:`Features`."""
+_K = len(KINDS)
+_SCALARS = ("atr", "adx", "rsi", "calm", "place", "trend")
+_BY_KIND = ("taken_age", "taken_at", "resting")
+_PAIRS = tuple(name for name in Features._fields if name not in ("time", *_SCALARS, *_BY_KIND))
+_COLUMN = (*_SCALARS, *_PAIRS, *_BY_KIND)
+"""The fields of :class:`Features` in the order in which a column holds them."""
+ROWS = len(_SCALARS) + 2 * len(_PAIRS) + 2 * _K * len(_BY_KIND)
+"""Numbers of a bar as a column."""
 
 
 class FeatureCarry(NamedTuple):
-    """What the bars so far leave to the next one, as (numbers, series)."""
+    """State carried from one bar to the next; arrays of shape (values, series)."""
 
     sums: Floats
+    """Wilder's sums of the indicators."""
     adx: Floats
     totals: Floats
     """Sums of all ATR up to each of the last ``CALM`` bars."""
     ends: Floats
     """High and low of the dealing range."""
-    trend: Floats
-    level: Floats
-    near: Floats
-    far: Floats
-    bear: Floats
-    swing: Floats
-    guard: Floats
-    pools: Floats
+    structure: StructureCarry
     broke: Floats
     """Newest break by side: how many bars ago (up to 0), displaced, against the trend."""
     swept: Floats
     """Newest sweep by side: how many bars ago, the wick, whether of a double."""
-    at: Floats
-    whole: Floats
-    high: Floats
-    low: Floats
+    periods: Periods
     level_pools: Floats
+    """:class:`Pools` of the extremes of weeks, days and sessions, packed."""
     taken: Floats
     """Newest sweep of each extreme: how many bars ago, the wick."""
 
+    def packed(self) -> Floats:
+        """All values in one array, (values, series), so that series can be put side by side."""
+        rows: list[Floats] = []
+        for (name, inner), _ in _LAYOUT:
+            value = getattr(self, name)
+            rows.append(value if inner is None else getattr(value, inner))
+        return np.concatenate(rows)
 
-_K = len(KINDS)
-_SIZES = (6, 1, CALM, 2, 1, 2, 6, 6, 6, 2, 2, 10, 6, 6, _K, _K, _K, _K, 10 * _K, 4 * _K)
-_ENDS = np.cumsum(_SIZES)[:-1]
+    @classmethod
+    def unpacked(cls, memory: Floats) -> FeatureCarry:
+        """The carry that was packed into ``memory``."""
+        parts = np.split(memory, _ENDS)
+        own: dict[str, Floats] = {}
+        structure: dict[str, Floats] = {}
+        stretch: dict[str, Floats] = {}
+        for ((name, inner), _), part in zip(_LAYOUT, parts, strict=True):
+            if inner is None:
+                own[name] = part
+            else:
+                (structure if name == "structure" else stretch)[inner] = part
+        return cls(structure=StructureCarry(**structure), periods=Periods(**stretch), **own)
+
+
+def _layout() -> list[tuple[tuple[str, str | None], int]]:
+    """The fields of a carry, those of its parts in their place, and the rows of each."""
+    rows: dict[str, int | dict[str, int]] = {
+        "sums": 6,
+        "adx": 1,
+        "totals": CALM,
+        "ends": 2,
+        "structure": STRUCTURE_ROWS,
+        "broke": 6,
+        "swept": 6,
+        "periods": dict.fromkeys(Periods._fields, _K),
+        "level_pools": 2 * _K * len(Pools._fields),
+        "taken": 4 * _K,
+    }
+    found: list[tuple[tuple[str, str | None], int]] = []
+    for name in FeatureCarry._fields:
+        size = rows[name]
+        if isinstance(size, int):
+            found.append(((name, None), size))
+        else:
+            found += [((name, inner), count) for inner, count in size.items()]
+    return found
+
+
+_LAYOUT = _layout()
+_ENDS = np.cumsum([count for _, count in _LAYOUT])[:-1]
 
 
 class Series(NamedTuple):
@@ -153,12 +204,18 @@ def look_back(k: int) -> int:
 def compute_chunk(
     s: Series, k: int, memory: Floats | None = None, tail: int = 1
 ) -> tuple[Floats, Floats | None]:
-    """Numbers of the last ``tail`` bars, (bars, ``ROWS``, series), and what is left to the next.
+    """Numbers of the last ``tail`` bars, (bars, ``ROWS``, series), and the packed carry.
 
-    With that as ``memory`` the first :func:`look_back` bars are known ones. Nothing is left while there are fewer than ``LEAST`` bars.
+    Args:
+        k: Bars on each side of a swing.
+        memory: The packed carry of the bars before; the first :func:`look_back` bars of ``s``
+            are then known ones, and the numbers are of those after them.
+
+    Returns:
+        The numbers, and the carry: ``None`` while there are fewer than ``LEAST`` bars.
     """
     series, skip = s.close.shape[1], 0 if memory is None else look_back(k)
-    left = None if memory is None else FeatureCarry(*np.split(memory, _ENDS))
+    left = None if memory is None else FeatureCarry.unpacked(memory)
     lead = 0 if left is None else skip - context(k)
     if left is None:
         w, sums = smoothed(s.high, s.low, s.close)
@@ -177,8 +234,8 @@ def compute_chunk(
         mean = (total[CALM:] - total[:-CALM]) / CALM
         atr = np.concatenate((np.full((skip - 1, series), np.nan), left.sums[:1], w.atr))
     o, h, low, c, ranges = (x[lead:] for x in (s.open, s.high, s.low, s.close, atr))
-    structure = None if left is None else StructureCarry(*left[4:12])
-    found, left_structure = analyse_incremental(o, h, low, c, ranges, k, structure, tail)
+    before = None if left is None else left.structure
+    found, structure = analyse_incremental(o, h, low, c, ranges, k, before, tail)
     top, bottom = np.full((2, series), np.nan) if left is None else left.ends
     own = slice(-tail, None)
     tops = _swings(s.high, skip, top, tail)
@@ -187,37 +244,55 @@ def compute_chunk(
     with np.errstate(invalid="ignore", divide="ignore"):
         place = np.where(span > 0, (s.close[skip:][own] - lows) / span, np.nan)
         calm = w.atr[own] / mean[own]
-    broke = _newest(
+    broke, next_broke = _newest(
         found.broke, (found.displaced, found.choch), None if left is None else left.broke, tail
     )
-    swept = _newest(
+    swept, next_swept = _newest(
         found.swept, (found.swept_at, found.swept_equal), None if left is None else left.swept, tail
     )
-    taken, resting, left_levels = _extremes(s, skip, atr, left, tail)
+    extremes = _extremes(s, skip, atr, left, tail)
     rows = len(place)
-    numbers = np.concatenate(
-        (
-            *(x[:, None] for x in (w.atr[own], w.adx[own], w.rsi[own], calm, place)),
-            found.trend[:, None].astype(np.float64),
-            *broke[0],
-            found.gap_near,
-            found.gap_far,
-            found.block_near,
-            found.block_far,
-            found.breaker_near,
-            found.breaker_far,
-            *swept[0],
-            found.swing,
-            found.guard,
-            *(x.reshape(rows, -1, series) for x in (*taken, resting)),
-        ),
-        axis=1,
-    )
+    columns: dict[str, Floats] = {
+        "atr": w.atr[own],
+        "adx": w.adx[own],
+        "rsi": w.rsi[own],
+        "calm": calm,
+        "place": place,
+        "trend": found.trend.astype(np.float64),
+        "broke_age": broke[0],
+        "displaced": broke[1],
+        "choch": broke[2],
+        "gap_near": found.gap_near,
+        "gap_far": found.gap_far,
+        "block_near": found.block_near,
+        "block_far": found.block_far,
+        "breaker_near": found.breaker_near,
+        "breaker_far": found.breaker_far,
+        "swept_age": swept[0],
+        "swept_at": swept[1],
+        "swept_equal": swept[2],
+        "swing": found.swing,
+        "guard": found.guard,
+        "taken_age": extremes.age,
+        "taken_at": extremes.at,
+        "resting": extremes.resting,
+    }
+    numbers = np.concatenate([columns[name].reshape(rows, -1, series) for name in _COLUMN], axis=1)
     if sums is None or (left is None and len(s.close) < LEAST):
         return numbers, None
-    ends = np.stack((tops[-1], lows[-1]))
-    after = (sums.sums, sums.adx[None], total[-CALM:], ends, *left_structure, broke[1], swept[1])
-    return numbers, np.concatenate((*after, *left_levels))
+    carry = FeatureCarry(
+        sums=sums.sums,
+        adx=sums.adx[None],
+        totals=total[-CALM:],
+        ends=np.stack((tops[-1], lows[-1])),
+        structure=structure,
+        broke=next_broke,
+        swept=next_swept,
+        periods=extremes.periods,
+        level_pools=extremes.pools,
+        taken=extremes.taken,
+    )
+    return numbers, carry.packed()
 
 
 def _swings(high: Floats, skip: int, before: Floats, tail: int) -> Floats:
@@ -230,7 +305,7 @@ def _newest(
     event: Bools, values: Sequence[Floats | Bools], left: Floats | None, tail: int
 ) -> tuple[list[Floats], Floats]:
     """Bars since the newest event and its values, for the last ``tail`` rows; and those of the
-    last row as they are left to the next bar. ``event`` has the series on its last axis."""
+    last row for the carry. ``event`` has the series on its last axis."""
     bars, series = len(event), event.shape[-1]
     rows = np.arange(bars, dtype=np.float64).reshape(-1, *(1,) * (event.ndim - 1))
     shape = (len(values) + 1, *event.shape[1:])
@@ -245,91 +320,68 @@ def _newest(
     return [rows[-tail:] - at, *held], after.reshape(-1, series)
 
 
-def _extremes(
-    s: Series, skip: int, atr: Floats, left: FeatureCarry | None, tail: int
-) -> tuple[list[Floats], Floats, tuple[Floats, ...]]:
-    """Sweeps of the extremes of weeks, days and sessions (age, wick) and those that rest, each
-    (bars, kinds, 2, series); NaN and infinite for series that are not ``leveled``."""
+class _Extremes(NamedTuple):
+    """Sweeps of the extremes of weeks, days and sessions (age, wick) and the extremes that rest,
+    each (bars, kinds, 2, series); and their part of the carry."""
+
+    age: Floats
+    at: Floats
+    resting: Floats
+    periods: Periods
+    pools: Floats
+    taken: Floats
+
+
+def _extremes(s: Series, skip: int, atr: Floats, left: FeatureCarry | None, tail: int) -> _Extremes:
+    """Extremes of the series that are ``leveled``; NaN and infinite for the others."""
     bars, series = min(len(s.close) - skip, tail), s.close.shape[1]
     wanted, some = s.leveled, len(s.leveled)
     shape = (bars, _K, 2, series)
     age, at, resting = np.full(shape, np.inf), np.full(shape, np.nan), np.full(shape, np.nan)
     if left is None:
-        parts = [*Periods.unknown(series), np.full((10 * _K, series), np.nan)]
+        stretch = Periods.unknown(series)
+        pools = Pools.empty(2 * _K * series).packed(series)
         taken = np.full((4 * _K, series), np.nan)
-        parts[4].reshape(5, -1)[3:] = 0.0
         taken[: 2 * _K] = -np.inf
     else:
-        parts, taken = [x.copy() for x in left[14:19]], left.taken.copy()
+        stretch = Periods(*(x.copy() for x in left.periods))
+        pools, taken = left.level_pools.copy(), left.taken.copy()
     if some:
         high, low, close = (x[skip:, wanted] for x in (s.high, s.low, s.close))
-        past = Periods(*(x[:, wanted] for x in parts[:4]))
-        pools = Pools(*parts[4][:, wanted].reshape(5, -1))
+        past = Periods(*(x[:, wanted] for x in stretch))
+        own = Pools.unpacked(pools[:, wanted])
         when = periods(s.time[skip:, wanted], s.seconds[wanted], s.utc_offset[wanted])
-        found, past, pools = levels(high, low, close, atr[skip:, wanted], when, past, pools, tail)
+        found, past, own = levels(high, low, close, atr[skip:, wanted], when, past, own, tail)
         (ages, wicks), newest = _newest(found.swept, (found.swept_at,), taken[:, wanted], tail)
         age[..., wanted], at[..., wanted], resting[..., wanted] = ages, wicks, found.resting
-        for part, now in zip(parts, (*past, np.stack(pools).reshape(-1, some)), strict=True):
+        for part, now in zip(stretch, past, strict=True):
             part[:, wanted] = now
+        pools[:, wanted] = own.packed(some)
         taken[:, wanted] = newest
-    return [age, at], resting, (*parts, taken)
+    return _Extremes(age, at, resting, stretch, pools, taken)
 
 
 def as_features(column: Floats, time: int) -> Features:
-    """A column of numbers by name."""
+    """The numbers of a bar by name, from a column of ``ROWS``."""
     v: list[float] = column.tolist()
-    pairs = [(v[i], v[i + 1]) for i in range(6, len(v), 2)]
-    taken_age, taken_at, resting = (tuple(pairs[i : i + _K]) for i in range(14, len(pairs), _K))
-    (
-        broke_age,
-        displaced,
-        choch,
-        gap_near,
-        gap_far,
-        block_near,
-        block_far,
-        breaker_near,
-        breaker_far,
-        swept_age,
-        swept_at,
-        swept_equal,
-        swing,
-        guard,
-    ) = pairs[:14]
+    single, double = len(_SCALARS), len(_PAIRS)
+    pairs = [(v[i], v[i + 1]) for i in range(single, len(v), 2)]
+    by_kind = (tuple(pairs[i : i + _K]) for i in range(double, len(pairs), _K))
     return Features(
         time=time,
-        atr=v[0],
-        adx=v[1],
-        rsi=v[2],
-        calm=v[3],
-        place=v[4],
-        trend=v[5],
-        broke_age=broke_age,
-        displaced=displaced,
-        choch=choch,
-        gap_near=gap_near,
-        gap_far=gap_far,
-        block_near=block_near,
-        block_far=block_far,
-        breaker_near=breaker_near,
-        breaker_far=breaker_far,
-        swept_age=swept_age,
-        swept_at=swept_at,
-        swept_equal=swept_equal,
-        swing=swing,
-        guard=guard,
-        taken_age=taken_age,
-        taken_at=taken_at,
-        resting=resting,
+        **dict(zip(_SCALARS, v, strict=False)),  # type: ignore[arg-type]
+        **dict(zip(_PAIRS, pairs, strict=False)),  # type: ignore[arg-type]
+        **dict(zip(_BY_KIND, by_kind, strict=True)),  # type: ignore[arg-type]
     )
 
 
 class IncrementalState(NamedTuple):
-    """Bars, their features, and what they leave to the next bar."""
+    """Bars, the features of the newest one, and the packed carry; ``None`` where the series
+    cannot be continued."""
 
     bars: Bars
     features: Features
-    left: Floats | None
+    carry: Floats | None
 
 
 def compute(series: Sequence[Bars], k: int, leveled: Sequence[bool]) -> list[IncrementalState]:
@@ -371,10 +423,10 @@ def compute(series: Sequence[Bars], k: int, leveled: Sequence[bool]) -> list[Inc
 def append_bars(
     known: Sequence[IncrementalState], bars: Sequence[Bars], k: int, leveled: Sequence[bool]
 ) -> list[IncrementalState]:
-    """Features of series that have grown by equally many bars, from what was known before."""
+    """Features of series to which equally many bars were appended, from their state before."""
     more = len(bars[0]) - len(known[0].bars)
     s = Series.of(bars, leveled, -more - look_back(k))
-    left = np.stack([each.left for each in known if each.left is not None], axis=1)
+    left = np.stack([each.carry for each in known if each.carry is not None], axis=1)
     numbers, after = compute_chunk(s, k, left)
     return [
         IncrementalState(
@@ -387,9 +439,9 @@ def append_bars(
 
 
 def bars_appended(known: IncrementalState | None, bars: Bars, most: int = 256) -> int:
-    """By how many bars the series has grown since it was known; 0 where it is another one, is
-    the same or cannot be stepped."""
-    if known is None or known.left is None:
+    """How many bars were appended to the series since ``known``; 0 where it is the same, is
+    another series, or cannot be continued. More than ``most`` bars count as another series."""
+    if known is None or known.carry is None:
         return 0
     old = known.bars
     count = len(old)

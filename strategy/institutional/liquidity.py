@@ -42,6 +42,15 @@ class Pools(NamedTuple):
         nan = np.full(width, np.nan)
         return cls(nan, nan.copy(), nan.copy(), np.zeros(width), np.zeros(width))
 
+    @classmethod
+    def unpacked(cls, rows: Floats) -> Pools:
+        """The pools that were packed into ``rows``."""
+        return cls(*rows.reshape(len(cls._fields), -1))
+
+    def packed(self, series: int) -> Floats:
+        """All columns as (values, series)."""
+        return np.stack(self).reshape(-1, series)
+
 
 class Sweeps(NamedTuple):
     """By bar and column: whether a level was swept, the wick's end (NaN: not), whether the

@@ -61,11 +61,11 @@ class Structure(NamedTuple):
 
 
 class StructureCarry(NamedTuple):
-    """What the bars so far leave to the next one, as (numbers, series); mirrored prices.
+    """State carried from one bar to the next; arrays of shape (values, series), prices mirrored.
 
     trend, level (of the next break), near and far (gap, block, breaker; both sides each), bear
     (the newest opposite candle: how many bars ago as a number up to 0, its high, its low),
-    swing, guard, pools (those of the swings).
+    swing, guard, pools (those of the swings, packed).
     """
 
     trend: Floats
@@ -79,13 +79,24 @@ class StructureCarry(NamedTuple):
 
     @classmethod
     def empty(cls, series: int) -> StructureCarry:
-        def nan(rows: int) -> Floats:
-            return np.full((rows, series), np.nan)
+        found = {name: np.full((rows, series), np.nan) for name, rows in STRUCTURE_ROWS.items()}
+        found["trend"][:] = 0.0
+        found["bear"][:2] = -np.inf
+        found["pools"] = Pools.empty(2 * series).packed(series)
+        return cls(**found)
 
-        bear = nan(6)
-        bear[:2] = -np.inf
-        pools = np.stack(Pools.empty(2 * series)).reshape(-1, series)
-        return cls(np.zeros((1, series)), nan(2), nan(6), nan(6), bear, nan(2), nan(2), pools)
+
+STRUCTURE_ROWS = {
+    "trend": 1,
+    "level": 2,
+    "near": 6,
+    "far": 6,
+    "bear": 6,
+    "swing": 2,
+    "guard": 2,
+    "pools": 2 * len(Pools._fields),
+}
+"""Values of a series in each field of :class:`StructureCarry`."""
 
 
 def context(k: int) -> int:
@@ -210,7 +221,7 @@ def analyse_incremental(
     two_before[2:] = h[:-2]
     # a level that the bar before has made known rests from this bar on
     rests, at, near_enough = (_later(x)[skip:] for x in (new_low, bottom, EQUAL_ATR * a))
-    pools = Pools(*past.pools.reshape(5, -1))
+    pools = Pools.unpacked(past.pools)
     swept, pools = sweeps(lo[skip:], c[skip:], rests == 1, at, a[skip:], near_enough, pools, 1)
     new_top, new_low, gap, kept = (x[skip:] for x in (new_top, new_low, gap, kept))
     top, bottom, two_before, o, h, lo, c = (
@@ -263,7 +274,7 @@ def analyse_incremental(
         bear=bear,
         swing=swing[-1].reshape(2, -1),
         guard=guard[-1].reshape(2, -1),
-        pools=np.stack(pools).reshape(10, -1),
+        pools=pools.packed(series),
     )
     return found, left
 

@@ -88,7 +88,7 @@ def test_steps_of_many_bars_over_series_side_by_side_are_the_same_as_each_alone(
             for each, bars, level in zip(known, series, leveled, strict=True):
                 alone = compute([cut(bars, 0, at)], 2, [level])[0]
                 assert same(each.features, alone.features)
-                np.testing.assert_array_equal(each.left, alone.left)
+                np.testing.assert_array_equal(each.carry, alone.carry)
 
 
 def test_series_of_many_lengths_are_computed_together_as_each_alone(real: Bars) -> None:
@@ -97,7 +97,7 @@ def test_series_of_many_lengths_are_computed_together_as_each_alone(real: Bars) 
     together = compute(series, 2, [True] * len(series))
     for each, bars in zip(together, series, strict=True):
         assert same(each.features, compute([bars], 2, [True])[0].features)
-        assert (each.left is None) == (len(bars) < LEAST)
+        assert (each.carry is None) == (len(bars) < LEAST)
 
 
 def test_a_prefix_of_real_bars_gives_the_prefix_of_the_features(real: Bars) -> None:
