@@ -188,9 +188,11 @@ async def trading(client: TerminalClient) -> Check:
     if info is None:
         return Check("trading", "skipped", "the terminal does not say")
     off = health.trading_off(info, await client.account_info())
-    if off is None or off[2] is None:
+    if off is None or off.reason is None:
         return Check("trading", "ok", "orders of a bot are allowed")
-    return Check("trading", "warning", "no order can be sent; watching works", off[2].text or "")
+    return Check(
+        "trading", "warning", "no order can be sent; watching works", off.reason.text or ""
+    )
 
 
 async def market(client: TerminalClient, terminal: TerminalSettings) -> AsyncIterator[Check]:

@@ -56,7 +56,7 @@ from .risk.risk_limits import RiskLimits
 from .scan.gate_context import AccountView, Block
 from .scan.gates import funnel
 from .scan.news import Calendar
-from .scan.scanner import Scan, Scanner, ScanRow
+from .scan.scanner import Scanner, ScanResult, ScanRow
 from .scan.worker_thread import Compute, Thread
 from .settings import RiskSettings, StrategySettings
 from .status import Mode, StatusPublisher, starting, state_of, stopped
@@ -315,7 +315,7 @@ class Worker:
             except TimeoutError:
                 pass
 
-    async def cycle(self) -> Scan | None:
+    async def cycle(self) -> ScanResult | None:
         """Scan once and trade the best candidates; ``None`` without symbols."""
         symbols = await self._universe()
         if not symbols:

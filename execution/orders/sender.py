@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from streamer.backoff import Backoff
 from streamer.protocol.messages import Event, OrderUpdate, RiskAlert
 
 from ..api import constants as c
@@ -221,7 +222,8 @@ class Sender:
 
     async def _find(self, intent: Intent) -> None:
         """Look for an order until it is found or ``reconcile_s`` of reading have passed."""
-        read_s, last, pause = 0.0, 0.0, 0.2
+        read_s, last = 0.0, 0.0
+        backoff = Backoff(0.2, 3.0, jitter=None, factor=1.5)
         while read_s < self._settings.reconcile_s:
             await self._client.wait_connected()
             try:
@@ -237,8 +239,7 @@ class Sender:
                 now = time.monotonic()
                 read_s += now - last if last else 0.0
                 last = now
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, 3.0)
+            await asyncio.sleep(backoff.next())
         text = (
             f"not found in {self._settings.reconcile_s:g} s of looking: most likely it never "
             "arrived; look in the terminal's Trade and History tabs before trading it again"

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from streamer.backoff import Backoff
 from streamer.protocol.messages import TerminalStatus
 from streamer.protocol.sanitise import clean
 
@@ -28,7 +28,7 @@ from ..settings import TerminalSettings
 from . import health
 from .backend import About, Backend, Reply
 from .clock import ServerClock, iso
-from .health import Status
+from .health import HealthVerdict, Status
 
 log = logging.getLogger(__name__)
 
@@ -107,14 +107,14 @@ class Connection:
         self._open = False
         self._closing = False
         self._connected = asyncio.Event()
-        self._judged: health.Verdict = health.STARTING
+        self._verdict: HealthVerdict = health.STARTING
         self._specs: dict[str, tuple[float, SymbolInfo]] = {}
         self._market_closed = False
         self._probed = 0.0
         self._flying = ""
         """The call in flight."""
         self._status = Status(
-            "disconnected", "starting", backend.name, time.time(), health.STARTING[2]
+            "disconnected", "starting", backend.name, time.time(), health.STARTING.reason
         )
 
     # -- life -------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ class Connection:
         self, function: str, work: Callable[[float], Any], priority: int | None = None
     ) -> Any:
         if not self._open:
-            reason = self._judged[2]
+            reason = self._verdict.reason
             raise CallRefused(
                 c.RES_E_INTERNAL_FAIL_CONNECT,
                 f"the terminal is not connected: {reason.text if reason else 'connecting'}",
@@ -241,15 +241,15 @@ class Connection:
             timer.cancel()
             self._flying = ""
         if loop.time() - began >= overdue:
-            self._tell(self._judged)  # it did answer
+            self._tell(self._verdict)  # it did answer
         return result
 
     async def _supervise(self) -> None:
-        pause = 0.1
+        backoff = Backoff(0.1, self.settings.backoff_max_s, jitter=(0.7, 1.0))
         while not self._closing:
             try:
                 await self._connect()
-                pause = 0.1
+                backoff.reset()
                 await self._serve()
             except TerminalError as error:
                 self._lose(health.failure(error))
@@ -263,14 +263,13 @@ class Connection:
             finally:
                 self._open = False
                 self._connected.clear()
-            await asyncio.sleep(pause * random.uniform(0.7, 1.0))
-            pause = min(pause * 2, self.settings.backoff_max_s)
+            await asyncio.sleep(backoff.next())
 
-    def _lose(self, judged: health.Verdict) -> None:
+    def _lose(self, verdict: HealthVerdict) -> None:
         self._open = False
-        self._judged = judged
-        self._tell(judged)
-        self._refuse_waiting((judged[2] and judged[2].text) or "connection lost")
+        self._verdict = verdict
+        self._tell(verdict)
+        self._refuse_waiting((verdict.reason and verdict.reason.text) or "connection lost")
         self.backend.kill()
 
     async def _connect(self) -> None:
@@ -320,10 +319,10 @@ class Connection:
             if reply.failed and reply.code in LOST:
                 raise TerminalError(reply.code, clean(reply.text), name)
         self.terminal = None if info.failed else cleaned(info.value)
-        judged = health.verdict(self.terminal, None if account.failed else account.value)
-        self._judged = health.CLOSED if judged is health.OK and self._market_closed else judged
+        verdict = health.verdict(self.terminal, None if account.failed else account.value)
+        self._verdict = health.CLOSED if verdict is health.OK and self._market_closed else verdict
         ping = self.terminal.ping_last / 1000 if self.terminal is not None else 0.0
-        self._tell(self._judged, ping or (self._probed - began) * 1000)
+        self._tell(self._verdict, ping or (self._probed - began) * 1000)
 
     async def _learn(self, about: About) -> None:
         self.about = about
@@ -340,9 +339,9 @@ class Connection:
                 job.answer.exception()  # the caller may be gone already
 
     def _tell(
-        self, judged: health.Verdict, ping_ms: float | None = None, *, force: bool = False
+        self, verdict: HealthVerdict, ping_ms: float | None = None, *, force: bool = False
     ) -> None:
-        state, condition, error = judged
+        state, condition, error = verdict.state, verdict.condition, verdict.reason
         old = self._status
         changed = (state, condition) != (old.state, old.condition) or (
             (error and error.text) != (old.error and old.error.text)

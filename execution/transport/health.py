@@ -1,7 +1,7 @@
-"""What state a terminal is in, in words, and what to do about it.
+"""The state of a terminal in words, and what to do about it.
 
-``state`` is what the feed tells (connected, stale, disconnected); ``condition`` is the finer
-word: starting, hung, logged out, no broker connection, trading off, market closed, ok.
+``state`` is published (connected, stale, disconnected); ``condition`` is the finer word:
+starting, hung, logged out, no broker connection, trading off, market closed, ok.
 """
 
 from __future__ import annotations
@@ -36,18 +36,25 @@ class Status:
         return self.state == "connected"
 
 
-Verdict = tuple[State, str, Reason | None]
+@dataclass(frozen=True, slots=True)
+class HealthVerdict:
+    """A judgement of a terminal: its state, the finer word, and the reason unless all is well."""
 
-STARTING: Verdict = ("disconnected", "starting", Reason(code="STARTING", text="connecting"))
-OK: Verdict = ("connected", "ok", None)
-CLOSED: Verdict = (
+    state: State
+    condition: str
+    reason: Reason | None = None
+
+
+STARTING = HealthVerdict("disconnected", "starting", Reason(code="STARTING", text="connecting"))
+OK = HealthVerdict("connected", "ok")
+CLOSED = HealthVerdict(
     "connected",
     "market closed",
     Reason(code="MARKET_CLOSED", text="no symbol has had a tick for five minutes"),
 )
 
 
-def verdict(info: TerminalInfo | None, account: AccountInfo | None) -> Verdict:
+def verdict(info: TerminalInfo | None, account: AccountInfo | None) -> HealthVerdict:
     """Judge a terminal that answers."""
     if info is None:
         return _bad("stale", "no answer", "NO_ANSWER", "the terminal does not say how it is")
@@ -70,7 +77,7 @@ def verdict(info: TerminalInfo | None, account: AccountInfo | None) -> Verdict:
     return trading_off(info, account) or OK
 
 
-def trading_off(info: TerminalInfo, account: AccountInfo) -> Verdict | None:
+def trading_off(info: TerminalInfo, account: AccountInfo) -> HealthVerdict | None:
     """Why no order can be sent, when a switch is off; reads work all the same."""
     if info.tradeapi_disabled:
         text = (
@@ -91,7 +98,7 @@ def trading_off(info: TerminalInfo, account: AccountInfo) -> Verdict | None:
     return _bad("connected", "trading off", "TRADING_OFF", text)
 
 
-def failure(error: TerminalError) -> Verdict:
+def failure(error: TerminalError) -> HealthVerdict:
     """Judge a connection that failed or broke."""
     code, text = error.code, error.text
     if code == c.RES_E_AUTH_FAILED:
@@ -126,10 +133,10 @@ def failure(error: TerminalError) -> Verdict:
     return _bad("disconnected", "lost", "LOST", f"{text} ({code}); trying again")
 
 
-def waiting(function: str, seconds: float) -> Verdict:
+def waiting(function: str, seconds: float) -> HealthVerdict:
     """A call is overdue but its deadline has not passed."""
     return _bad("stale", "hung", "NO_ANSWER", f"no answer to {function} for {seconds:.1f} s")
 
 
-def _bad(state: State, condition: str, code: str, text: str) -> Verdict:
-    return state, condition, Reason(code=code, text=text)
+def _bad(state: State, condition: str, code: str, text: str) -> HealthVerdict:
+    return HealthVerdict(state, condition, Reason(code=code, text=text))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..base import Bools, Floats, Ints
-from .sessions import session_days
+from ..sessions import session_days
 
 SWEEP_ATR = 0.05
 """Least reach of a wick beyond a level for a sweep, in ATR."""

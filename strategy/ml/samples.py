@@ -15,9 +15,9 @@ import numpy as np
 from execution.api.structs import SymbolInfo, Tick
 
 from ..base import Bars, Bools, Context, Floats, Ints, Strategy
-from ..institutional.sessions import sessions_at
 from ..scan.bar_cache import anchor
 from ..scan.scanner import MIN_BARS
+from ..sessions import sessions_at
 from ..settings import TIMEFRAME_SECONDS, StrategySettings
 from .labels import triple_barrier
 from .model_features import names, row, sign_of, table

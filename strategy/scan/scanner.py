@@ -20,7 +20,7 @@ from execution.api.terminal import TerminalError
 from streamer.protocol.messages import ScanDetail
 
 from ..base import Bars, Context, Setup, Strategy
-from ..institutional.sessions import sessions_at
+from ..sessions import sessions_at
 from ..settings import TIMEFRAME_SECONDS, StrategySettings
 from .bar_cache import BarCache
 from .gate_context import AccountView, Block, GateInput
@@ -82,7 +82,7 @@ class ScanRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class ScanResult:
     """All rows of a scan, in the order of the symbols, and how long it took."""
 
     rows: dict[str, ScanRow]
@@ -120,7 +120,7 @@ class Scanner:
         now: float | None,
         utc_offset: float | None,
         since_last_trade_s: Mapping[str, float],
-    ) -> Scan:
+    ) -> ScanResult:
         """Look at ``symbols``. ``now`` is server time, ``since_last_trade_s`` the seconds since the
         bot's last trade by symbol."""
         began = time.monotonic()
@@ -153,7 +153,7 @@ class Scanner:
                     for s, case in cases.items()
                 }
         rows = {symbol: ScanRow(cases[symbol], first_block(cases[symbol])) for symbol in symbols}
-        return Scan(rows, milliseconds(began))
+        return ScanResult(rows, milliseconds(began))
 
     def _with_news(self, case: GateInput) -> GateInput:
         if self.calendar is None or case.info is None:

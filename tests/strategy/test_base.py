@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from support.paths import ROOT
 
 from strategy.base import Bars
-from strategy.institutional.sessions import sessions_at
 from strategy.institutional.strategy import WEIGHTS, InstitutionalStrategy, regime_of
 from strategy.registry import StrategyNotFound, load
+from strategy.sessions import sessions_at
 from strategy.settings import PRESETS, RiskSettings, StrategySettings
 
 EXAMPLE = ROOT / "docs" / "examples" / "pullback.py"

@@ -31,7 +31,7 @@ def report(
     """Report on a day or a month: equity, drawdown, results by symbol, session, factor and gate."""
     import sqlite3
 
-    from strategy.institutional.sessions import sessions_at
+    from strategy.sessions import sessions_at
     from streamer.journal import schema
     from streamer.reports import report as reports
     from streamer.reports.html import as_html

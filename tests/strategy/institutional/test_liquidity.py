@@ -20,8 +20,8 @@ from strategy.institutional.liquidity import (
     levels,
     periods,
 )
-from strategy.institutional.sessions import SESSIONS, session_days, sessions_at
 from strategy.institutional.structure import BLOCK_REACH, analyse
+from strategy.sessions import SESSIONS, session_days, sessions_at
 
 Walk = Callable[..., tuple[Any, Any, Any, Any]]
 HOURS = {"tokyo": ("Asia/Tokyo", 9, 18), "london": ("Europe/London", 8, 17)}

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ..base import Ints
+from .base import Ints
 
 SESSIONS: dict[str, tuple[str, int, int]] = {
     "sydney": ("Australia/Sydney", 8, 17),
