@@ -1,1 +1,4 @@
-"""Room: the MetaTrader 5 API as it is: names, structs, constants, return codes."""
+"""The MetaTrader 5 API as it is: functions, structs, constants, return codes. Imports no room.
+
+Every room of execution and strategy may import from here.
+"""

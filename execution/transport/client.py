@@ -24,10 +24,10 @@ from ..api.structs import (
     TradePosition,
 )
 from ..api.terminal import Array, CallRefused, OutcomeUnknown, TerminalError, TerminalTimeout, When
-from ..api.values import expect, value
 from .backend import Backend, Call, InProcess, Reply
 from .connection import HISTORY, PRIORITY, READ, Connection
 from .health import Status
+from .values import expect, value
 
 NEVER_SENT = frozenset(
     {

@@ -23,12 +23,12 @@ from streamer.protocol.sanitise import clean
 from ..api import constants as c
 from ..api.structs import SymbolInfo, TerminalInfo
 from ..api.terminal import CallRefused, TerminalError
-from ..api.values import cleaned
 from ..settings import TerminalSettings
 from . import health
 from .backend import About, Backend, Reply
 from .clock import ServerClock, iso
 from .health import HealthVerdict, Status
+from .values import cleaned
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from streamer.protocol.sanitise import clean
 
-from ..transport.backend import Reply
-from . import constants as c
-from .terminal import TerminalError
+from ..api import constants as c
+from ..api.terminal import TerminalError
+from .backend import Reply
 
 T = TypeVar("T")
 
