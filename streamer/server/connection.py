@@ -1,7 +1,7 @@
 """One client's connection: websockets' own, with what a feed needs around it.
 
 What is used here beyond websockets' public interface (``transport``, ``paused``, the asyncio
-callbacks) is pinned by ``tests/streamer/test_websockets_seam.py``.
+callbacks) is pinned by ``tests/streamer/server/test_feed_transport.py``.
 """
 
 from __future__ import annotations
