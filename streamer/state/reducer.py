@@ -64,6 +64,8 @@ class FeedState:
         revision: Rises with every applied event.
         revisions: The same by section.
         updated: When each section last changed, on the caller's clock (``now``).
+        loaded: When a snapshot was last loaded, on that clock; ``None`` before the first. How old
+            the content of a snapshot is, the snapshot does not say.
         typed: The same content as structs of the protocol, for readers.
     """
 
@@ -88,6 +90,7 @@ class FeedState:
         self.revision = 0
         self.revisions: dict[str, int] = dict.fromkeys(NAMES, 0)
         self.updated: dict[str, float] = {}
+        self.loaded: float | None = None
         self.typed = TypedState(self)
         for section in SECTIONS:
             setattr(self, section.key, section.empty())
@@ -195,3 +198,4 @@ class FeedState:
         for section in SECTIONS:
             self.put(section, section.load(data.get(section.key)), now)
         self.revision += 1
+        self.loaded = now

@@ -13,6 +13,8 @@ LevelName = Literal["debug", "info", "warn", "error"]
 EventTone = Literal["quiet", "trade", "change", "result"]
 """What an event is about, for its colour: a trade, a change made to one, its result."""
 Tone = Literal["up", "warn", "info", "dim", "crit"]
+BadgeSource = Literal["terminal", "bot", "feed"]
+BadgeGrade = Literal["ok", "warn", "crit", "dim"]
 
 
 class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,6 +103,28 @@ class LimitShares(_Words, frozen=True):
     crit: float
 
 
+class Freshness(_Words, frozen=True):
+    """How old is old, in seconds. An account that does not change is sent every 5 s, and so is a
+    feed's heartbeat."""
+
+    account_live_s: float
+    account_slow_s: float
+    joining_s: float
+    """So long a terminal may take to answer for the first time."""
+    frame_live_s: float
+    frame_slow_s: float
+    late_cycles: float
+    """A bot is late after so many of its cycles and ``late_s`` without a scan."""
+    late_s: float
+
+
+class BadgeWords(_Words, frozen=True):
+    """The grade of a badge's word, and what it means where nothing else is known."""
+
+    grade: BadgeGrade
+    detail: str = ""
+
+
 class WordTable(_Words, frozen=True):
     """All of ``words.json``."""
 
@@ -115,6 +139,9 @@ class WordTable(_Words, frozen=True):
     modes: dict[str, str]
     limits: dict[str, LimitWords]
     limit_shares: LimitShares
+    freshness: Freshness
+    badges: dict[BadgeSource, dict[str, BadgeWords]]
+    """By what can fall silent and by its word. A word that is not here is ``ok``."""
 
 
 TABLE = msgspec.json.decode(PATH.read_bytes(), type=WordTable)

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..render import format as f
 from ..render.lines import Line, Part, bar
-from ..session import freshness
 from ..session.freshness import Badge
 from ..session.view import View, word
 from .base import LineView, Styled
@@ -141,7 +140,7 @@ def _market(view: View) -> Part:
 
 def header_line(view: View, cells: int, *, frozen: str = "", tabs: Line | None = None) -> Line:
     """The whole line. ``frozen`` stands as it is while the panels are held."""
-    terminal, bot, feed = freshness.badges(view.session)
+    terminal, bot, feed = view.session.badges()
     left = [Part((mode_badge(view),), 0)]
     if tabs:
         left.append(Part((tabs,), 0))

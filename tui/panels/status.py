@@ -10,7 +10,6 @@ from textual.message import Message
 from ..app.actions import ACTIONS, Action
 from ..render import format as f
 from ..render.lines import Line, Part, bar, clip, fit_line, pack, width
-from ..session import freshness
 from ..session.view import View, word
 from .base import LineView, Styled
 
@@ -44,7 +43,7 @@ WIDE = 100
 def quiet_line(view: View, cells: int) -> Line:
     """What the bot is doing and why, in a sentence."""
     session = view.session
-    badge = freshness.bot(session)
+    badge = session.bot_badge()
     status: Any = view.session.state.bot or {}
     left = session.next_scan()
     who = "Bot then: " if session.source.link.state == "replay" else "Bot: "

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from ..render import format as f
 from ..render.lines import Line, fit_line
-from ..session import freshness
 from ..session.view import View, word
 from .base import LineView, Styled
 from .header import mode_badge
@@ -17,8 +16,8 @@ def tiny_lines(view: View, cells: int) -> list[Line]:
     """Freshness, equity, floating, day, positions, the last alert."""
     session = view.session
     account = session.state.account
-    terminal = freshness.terminal(session)
-    bot = freshness.bot(session)
+    terminal = session.terminal_badge()
+    bot = session.bot_badge()
     alerts = session.open_alerts()
     positions = session.state.positions
     known = "positions" in session.state.updated or positions

@@ -18,7 +18,6 @@ from ..panels.status import message_line
 from ..render import format as f
 from ..render.lines import Line, clip, fit_line, line_width
 from ..render.theme import STYLE_CLASSES
-from ..session import freshness
 from ..session.view import View
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class SheetView(LineView, can_focus=True):
         shown += [[]] * (page - len(shown))
         title = [(f" {self.sheet.heading} ", "title")]
         # Mode and freshness stand on every page: what is read here may be old, or real money.
-        badge = freshness.terminal(view.session)
+        badge = view.session.terminal_badge()
         age = "" if badge.age is None else f" {f.age(badge.age)}"
         fresh = f" {badge.sign} {badge.word}{age} ", badge.grade
         if view.session.source.link.state == "replay":

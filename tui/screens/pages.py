@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
+from streamer.state.source import Source
 from streamer.words.stages import STAGES, stage_of
 
 from ..app.actions import ACTIONS
@@ -15,7 +16,6 @@ from ..panels.header import mode_badge
 from ..panels.scanner import stage
 from ..render import format as f
 from ..render.lines import Line, Piece, fit, fit_line, line_width, wrap
-from ..session import freshness
 from ..session.freshness import Badge
 from ..session.session import Session
 from ..session.view import View, word
@@ -93,7 +93,7 @@ class FunnelSheet(Sheet):
         scan = state.scan_summary
         texts = scan.get("symbols") or {}
         if not texts:
-            bot = freshness.bot(view.session)
+            bot = view.session.bot_badge()
             return [[("No scan yet. ", "text"), (f"The bot is {bot.word.lower()}", "dim"),
                      (f": {word(bot.detail, 200)}" if bot.detail else "", "dim")]]  # fmt: skip
         details = scan.get("details") or {}
@@ -152,9 +152,8 @@ class HealthSheet(Sheet):
         session = view.session
         state, link = session.state, session.source.link
         now = session.clock.mono()
-        lines: list[Line] = [_check(b) for b in freshness.badges(session)]
+        lines: list[Line] = [_check(b) for b in session.badges()]
         status: Any = state.terminal or {}
-        beat: Any = session.heartbeat or {}
         ping = f.known(status.get("ping_ms"))
         lines += [
             [],
@@ -169,7 +168,7 @@ class HealthSheet(Sheet):
             _fact("joined", f"{link.state}, for {f.age(now - link.since)}"
                   + (f" ({word(link.detail, 100)})" if link.detail else "")),
             _fact("clients", f.UNKNOWN if link.clients is None else str(link.clients)),
-            *self._told(session, beat),
+            *self._heartbeat(session),
             _fact("log events", f"{state.seq:,} in run {word(state.epoch, 40)}"),
         ]  # fmt: skip
         lines += self._local_checks(session.source)
@@ -191,10 +190,11 @@ class HealthSheet(Sheet):
         ]  # fmt: skip
         return lines
 
-    def _told(self, session: Session, beat: Any) -> list[Line]:
-        """What the feed's heartbeats say; a feed of this process is looked at by its checks."""
-        journal = session.journal_trouble() or beat.get("journal")
-        lag = f.known(beat.get("loop_lag_ms"))
+    def _heartbeat(self, session: Session) -> list[Line]:
+        """The content of the last heartbeat; a feed of this process has its checks instead."""
+        beat = session.heartbeat
+        journal = session.journal_trouble() or (beat and beat.journal)
+        lag = None if beat is None else beat.loop_lag_ms
         if session.source.link.state == "local" and not journal:
             return []
         return [
@@ -202,13 +202,12 @@ class HealthSheet(Sheet):
             _fact("loop lag", f.UNKNOWN if lag is None else f"{lag:g} ms"),
         ]
 
-    def _local_checks(self, source: Any) -> list[Line]:
+    def _local_checks(self, source: Source) -> list[Line]:
         """The feed's own evidence, where it runs in this process."""
-        health = getattr(source, "health", None)
-        report = getattr(health, "report", None)
-        if not callable(report):
+        health = source.capabilities.health
+        if health is None:
             return []
-        checks = report().get("checks", {})
+        checks = health.report().get("checks", {})
         lines: list[Line] = [[], [("Checks of the feed", "head")]]
         for name, check in checks.items():
             grade = {"ok": "ok", "degraded": "warn", "down": "crit"}.get(
@@ -340,7 +339,7 @@ class PortfolioSheet(Sheet):
 
     def _worst(self, session: Session) -> Piece:
         """The badge of what is least well; the terminal's when all is."""
-        terminal, bot, feed = freshness.badges(session)
+        terminal, bot, feed = session.badges()
         worst = next((b for b in (feed, terminal, bot) if b.grade != "ok"), terminal)
         return f"  {worst.sign} {worst.name} {worst.word}", worst.grade
 

@@ -37,9 +37,3 @@ def rows(url: str, token: str | None) -> list[dict[str, Any]] | None:
         log.debug("%s: %s", url, error)
         return None
     return [v for v in found if isinstance(v, dict)] if isinstance(found, list) else None
-
-
-def token_of(source: Source) -> str | None:
-    """The token this source was opened with."""
-    token = getattr(source, "token", None)
-    return token if isinstance(token, str) else None

@@ -1,43 +1,38 @@
-"""How fresh what the screen shows is: one badge for each thing that can fall silent.
+"""How fresh what the screen shows is: one badge for each thing that can fall silent. Pure.
 
 Each badge says it in a word (LIVE, SLOW, STALE, GONE) and in seconds; colour only repeats it.
+Words, grades and thresholds are those of ``streamer/web/words.json``; the page grades by the same
+rules (``streamer/web/fresh.js``) and passes the same vectors.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
+from streamer.protocol.messages import BotStatus, Reason, TerminalStatus
 from streamer.protocol.sanitise import clean
+from streamer.state.source import Link
+from streamer.words.figures import whole_age
+from streamer.words.table import TABLE, BadgeGrade, BadgeSource, BadgeWords
 
-from ..render import format as f
-
-if TYPE_CHECKING:
-    from .session import Session
-
-LIVE_S, SLOW_S = 7.0, 12.0
-"""An account that does not change is told again every 5 s: up to the first age it is live,
-then slow, and after the second one stale."""
-
-JOINING_S = 15.0
-"""So long may a terminal take to answer for the first time before it is an alert."""
-
-HEARTBEAT_LIVE_S, HEARTBEAT_SLOW_S = 12.0, 30.0
-"""A feed beats every 5 s."""
-
-SIGNS = {"ok": "●", "warn": "◐", "crit": "✕", "dim": "○"}
+SIGNS: dict[BadgeGrade, str] = {"ok": "●", "warn": "◐", "crit": "✕", "dim": "○"}
+DETAIL_MAX = 200
+FINE = BadgeWords(grade="ok")
 
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """``word`` in capitals, ``grade`` ok/warn/crit/dim, the age in seconds when there is one,
-    and ``detail`` in words."""
+    """``word`` in capitals, its grade, the age in seconds when there is one, and ``detail`` in
+    words."""
 
-    name: str
+    name: BadgeSource
     word: str
-    grade: str
     age: float | None = None
     detail: str = ""
+
+    @property
+    def grade(self) -> BadgeGrade:
+        return TABLE.badges[self.name].get(self.word, FINE).grade
 
     @property
     def sign(self) -> str:
@@ -48,91 +43,111 @@ class Badge:
         return self.grade == "crit"
 
 
-def _text(value: Any) -> str:
-    return str(value.get("text") or value.get("code") or "") if isinstance(value, dict) else ""
+def _badge(name: BadgeSource, word: str, age: float | None = None, detail: str = "") -> Badge:
+    return Badge(name, word, age, detail or TABLE.badges[name].get(word, FINE).detail)
 
 
-def section_age(session: Session, section: str) -> float | None:
-    """Seconds since the last event of a section of the state; ``None`` before the first."""
-    at = session.state.updated.get(section)
-    return None if at is None else max(0.0, session.clock.mono() - at)
+def _text(reason: Reason | None) -> str:
+    return "" if reason is None else reason.text or reason.code or ""
 
 
-def terminal(session: Session) -> Badge:
-    """The trading terminal: how old account, positions and quotes are."""
-    status = session.state.terminal
-    age = section_age(session, "account")
-    said = status.get("state") if isinstance(status, dict) else None
-    detail = _text(status.get("last_error")) if isinstance(status, dict) else ""
-    if session.lost is not None:
-        return Badge("terminal", "LOST", "crit", age, clean(session.lost, 200))
-    if said == "disconnected":
-        waited = section_age(session, "terminal")
-        if age is None and waited is not None and waited < JOINING_S:
-            return Badge("terminal", "JOINING", "warn", None, detail)
-        return Badge("terminal", "GONE", "crit", age, detail or "the terminal does not answer")
+def terminal(
+    status: TerminalStatus | None,
+    *,
+    known: bool,
+    age: float | None,
+    other_age: float | None = None,
+    status_age: float | None = None,
+    lost: str | None = None,
+) -> Badge:
+    """The trading terminal.
+
+    Args:
+        status: Its last status.
+        known: Whether there is an account.
+        age: Seconds since the account was read; ``None`` where that is unknown.
+        other_age: The same of positions and quotes, the newer of them.
+        status_age: Seconds since the status came.
+        lost: Why the bot cannot be reached, where the feed says so.
+    """
+    limits = TABLE.freshness
+    state = None if status is None else status.state
+    detail = "" if status is None else _text(status.last_error)
+    if lost is not None:
+        return _badge("terminal", "LOST", age, clean(lost, DETAIL_MAX))
+    if state == "disconnected":
+        if not known and status_age is not None and status_age < limits.joining_s:
+            return _badge("terminal", "JOINING", None, detail)
+        return _badge("terminal", "GONE", age, detail)
+    if not known:
+        return _badge("terminal", "WAITING")
     if age is None:
-        return Badge("terminal", "WAITING", "dim", None, "no account data yet")
-    if age > SLOW_S:
-        return Badge("terminal", "STALE", "crit", age, detail or "no account data any more")
-    if age > LIVE_S:
-        return Badge("terminal", "SLOW", "warn", age, detail)
-    ages = (section_age(session, s) for s in ("positions", "quotes"))
-    newest = min((a for a in ages if a is not None), default=age)
-    age = min(age, newest)
-    if said == "stale":
-        return Badge("terminal", "SLOW", "warn", age, detail)
-    return Badge("terminal", "LIVE", "ok", age, detail)
+        return _badge("terminal", "JOINED")
+    if age > limits.account_slow_s:
+        return _badge("terminal", "STALE", age, detail)
+    if age > limits.account_live_s:
+        return _badge("terminal", "SLOW", age, detail)
+    newest = age if other_age is None else min(age, other_age)
+    if state == "stale":
+        return _badge("terminal", "SLOW", newest, detail)
+    market = "" if status is None else status.market or ""
+    return _badge("terminal", "LIVE", newest, detail or market)
 
 
-def bot(session: Session) -> Badge:
-    """The worker: what it does, and the age of its last scan."""
-    status = session.state.bot
-    age = session.scan_age()
-    if not isinstance(status, dict) or not status.get("state"):
-        if session.source.link.state == "starting":
-            return Badge("bot", "STARTING", "warn", None, "the program is loading")
-        if age is None:
-            return Badge("bot", "UNKNOWN", "dim", None, "no bot has spoken on this feed")
-        return Badge("bot", "LIVE", "ok", age)
-    state = str(status["state"])
-    detail = _text(status.get("reason"))
-    if state in ("error", "halted"):
-        return Badge("bot", state.upper(), "crit", age, detail)
-    if state in ("paused", "stopped"):
-        return Badge("bot", state.upper(), "warn", age, detail)
-    if state == "starting":
-        return Badge("bot", "STARTING", "warn", age, detail)
-    period = f.known(status.get("cycle_s"))
-    if period and age is not None and age > 2 * period + 2:
-        return Badge("bot", "LATE", "crit", age, f"no scan for {f.whole_age(age)}")
-    return Badge("bot", state.upper(), "ok", age, detail)
+def bot(status: BotStatus | None, *, age: float | None, loading: bool = False) -> Badge:
+    """The bot: its state, and the age of its last scan.
+
+    Args:
+        status: Its last status.
+        age: Seconds since its last scan.
+        loading: Whether the program of this screen still starts.
+    """
+    state = None if status is None else status.state
+    if status is None or not state:
+        if loading:
+            return _badge("bot", "STARTING")
+        return _badge("bot", "UNKNOWN") if age is None else _badge("bot", "LIVE", age)
+    word, detail = str(state).upper(), _text(status.reason)
+    if TABLE.badges["bot"].get(word, FINE).grade != "ok":
+        return Badge("bot", word, age, detail)
+    limits, period = TABLE.freshness, status.cycle_s
+    if period and age is not None and age > limits.late_cycles * period + limits.late_s:
+        text = TABLE.badges["bot"]["LATE"].detail
+        return _badge("bot", "LATE", age, text.replace("{age}", whole_age(age)))
+    return _badge("bot", word, age, detail)
 
 
-def feed(session: Session) -> Badge:
-    """The feed, as this screen sees it: in this process, or over its connection."""
-    link = session.source.link
-    now = session.clock.mono()
-    if link.state == "starting":
-        return Badge("feed", "STARTING", "warn")
-    if link.state == "replay":
-        return Badge("feed", "REPLAY", "warn", None, link.url)
-    if link.state == "local":
-        trouble = session.journal_trouble()
-        if trouble:
-            return Badge("feed", "HELD", "crit", None, f"journal: {trouble}")
-        return Badge("feed", "ON", "ok", None, link.url)
+def feed(link: Link, *, now: float, journal_trouble: str | None = None) -> Badge:
+    """The feed, as this screen sees it: in this process, or over its connection.
+
+    Args:
+        link: How the screen is joined to it.
+        now: Monotonic seconds.
+        journal_trouble: Why its journal cannot be written.
+    """
+    limits = TABLE.freshness
+    held = TABLE.badges["feed"]["HELD"].detail.replace("{trouble}", journal_trouble or "")
     age = None if link.last_frame is None else max(0.0, now - link.last_frame)
-    if link.state == "live":
-        if age is not None and age > HEARTBEAT_SLOW_S:
-            return Badge("feed", "STALE", "crit", age, "no frame any more")
-        if age is not None and age > HEARTBEAT_LIVE_S:
-            return Badge("feed", "SLOW", "warn", age, link.detail)
-        return Badge("feed", "LIVE", "ok", age, link.url)
-    if link.state == "connecting":
-        return Badge("feed", "JOINING", "warn", age, link.detail or link.url)
-    return Badge("feed", link.state.upper(), "crit", now - link.since, link.detail)
-
-
-def badges(session: Session) -> tuple[Badge, Badge, Badge]:
-    return terminal(session), bot(session), feed(session)
+    match link.state:
+        case "starting":
+            return _badge("feed", "STARTING")
+        case "replay":
+            return _badge("feed", "REPLAY", None, link.url)
+        case "local":
+            if journal_trouble:
+                return _badge("feed", "HELD", None, held)
+            return _badge("feed", "ON", None, link.url)
+        case "live":
+            if age is not None and age > limits.frame_slow_s:
+                return _badge("feed", "STALE", age)
+            if journal_trouble:
+                return _badge("feed", "HELD", age, held)
+            if age is not None and age > limits.frame_live_s:
+                return _badge("feed", "SLOW", age, link.detail)
+            return _badge("feed", "LIVE", age, link.url)
+        case "connecting":
+            return _badge("feed", "JOINING", age, link.detail or link.url)
+    word = link.state.upper()
+    return _badge(
+        "feed", word if word in TABLE.badges["feed"] else "LOST", now - link.since, link.detail
+    )

@@ -65,14 +65,14 @@ class Tape:
 
 async def fetch_bars(source: Source, symbol: str, timeframe: str, count: int) -> list[Bar] | None:
     """Bars from the feed: of this process, or over its HTTP. ``None`` when it has none."""
-    provider = getattr(source, "bars", None)
+    provider = source.capabilities.bars
     if provider is not None:
         found = await provider(symbol, timeframe, count)
         return list(found) if found is not None else None
     url = fetch.address(source, "/api/bars", symbol=symbol, timeframe=timeframe, count=count)
     if url is None:
         return None
-    return await asyncio.to_thread(fetch.rows, url, fetch.token_of(source))
+    return await asyncio.to_thread(fetch.rows, url, source.capabilities.token)
 
 
 @dataclass(slots=True)

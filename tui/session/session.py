@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from streamer.protocol.messages import STATE_TYPES
+from streamer.protocol.lenient import read
+from streamer.protocol.messages import STATE_TYPES, BotPulse, Heartbeat
 from streamer.state.reducer import FeedState, bot_of
 from streamer.state.source import Source, Wire
 
@@ -21,6 +22,7 @@ from ..render import describe
 from ..render import format as f
 from . import freshness
 from .bots import name_of
+from .freshness import Badge
 from .price_history import BarsDesk, Tape
 from .trade_lookup import Books
 
@@ -94,8 +96,8 @@ class Session:
     """Called with each event that came in; must be quick."""
     changed: int = 0
     """Rises when lines, closed positions or alerts change."""
-    journal: str | None = None
-    heartbeat: Wire | None = None
+    heartbeat: Heartbeat | None = None
+    """The feed's last one."""
     tape: Tape = field(default_factory=Tape)
     """Prices seen, for charts where the feed has no bars."""
     reasons: dict[str, deque[tuple[str, str, str]]] = field(default_factory=dict)
@@ -107,6 +109,7 @@ class Session:
     books: Books = field(init=False)
     marks: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Ticket -> lowest and highest profit of an open position that this screen saw."""
+    _heartbeat_at: float = 0.0
     _moved_revision: int = -1
     _waiting: deque[Wire] = field(default_factory=lambda: deque(maxlen=WAITING_KEPT))
     _unwatch: Callable[[], None] | None = None
@@ -150,8 +153,8 @@ class Session:
         name = event.get("type")
         if name in STATE_TYPES:
             if name == "HEARTBEAT":
-                self.heartbeat = event
-                self.journal = event.get("journal")
+                self.heartbeat = read(event, Heartbeat)
+                self._heartbeat_at = self.clock.mono()
             return
         if len(self._waiting) == WAITING_KEPT:
             self.missed += 1
@@ -314,7 +317,7 @@ class Session:
 
     def _watch_conditions(self) -> None:
         """Alerts of what lasts: terminal, bot and feed not as they should be."""
-        for badge in freshness.badges(self):
+        for badge in self.badges():
             now = badge.word if badge.grade == "crit" else ""
             before = self._conditions.get(badge.name, "")
             if now == before:
@@ -352,20 +355,70 @@ class Session:
         return name_of(self.source)
 
     @property
+    def pulse(self) -> BotPulse | None:
+        """How this bot is, by the last heartbeat of a feed that has several."""
+        return None if self.heartbeat is None else self.heartbeat.bots.get(self.state.name)
+
+    @property
     def lost(self) -> str | None:
-        """Why nothing can come from this bot now, where the feed has said so."""
-        pulses = (self.heartbeat or {}).get("bots")
-        pulse = pulses.get(self.state.name) if isinstance(pulses, dict) else None
-        why = pulse.get("lost") if isinstance(pulse, dict) else None
-        return why if isinstance(why, str) else None
+        """Why nothing can come from this bot now, where the feed reports it."""
+        return None if self.pulse is None else self.pulse.lost
 
     def journal_trouble(self) -> str | None:
         """Why the feed holds log events back; ``None`` when it does not, as far as is known."""
-        local = getattr(self.source, "journal_trouble", None)
-        if isinstance(local, str) and local:
+        local = self.source.capabilities.journal_trouble
+        if local:
             return local
-        said = self.journal
-        return said if isinstance(said, str) and said not in ("ok", "none") else None
+        remote = None if self.heartbeat is None else self.heartbeat.journal
+        return None if remote in ("ok", "none") else remote
+
+    # -- freshness -------------------------------------------------------------------------
+
+    def badges(self) -> tuple[Badge, Badge, Badge]:
+        """How fresh terminal, bot and feed are."""
+        return self.terminal_badge(), self.bot_badge(), self.feed_badge()
+
+    def terminal_badge(self) -> Badge:
+        """How fresh account, positions and quotes are."""
+        others = [a for s in ("positions", "quotes") if (a := self._section_age(s)) is not None]
+        return freshness.terminal(
+            self.state.typed.terminal,
+            known=self._section_age("account") is not None,
+            age=self.account_age(),
+            other_age=min(others, default=None),
+            status_age=self._section_age("terminal"),
+            lost=self.lost,
+        )
+
+    def bot_badge(self) -> Badge:
+        """How the bot is, and how old its last scan."""
+        loading = self.source.link.state == "starting"
+        return freshness.bot(self.state.typed.bot, age=self.scan_age(), loading=loading)
+
+    def feed_badge(self) -> Badge:
+        """How this screen is joined to the feed."""
+        trouble = self.journal_trouble()
+        return freshness.feed(self.source.link, now=self.clock.mono(), journal_trouble=trouble)
+
+    def account_age(self) -> float | None:
+        """Seconds since the account was read; ``None`` where that is unknown.
+
+        A snapshot says what the account was, not when: until the next update the age is that of
+        the heartbeat.
+        """
+        age, loaded = self._section_age("account"), self.state.loaded
+        if age is None or loaded is None or self.state.updated["account"] > loaded:
+            return age
+        if self.heartbeat is None or self._heartbeat_at < loaded:
+            return None
+        pulse = self.pulse
+        at_beat = self.heartbeat.data_age_s if pulse is None else pulse.data_age_s
+        return None if at_beat is None else at_beat + self.clock.mono() - self._heartbeat_at
+
+    def _section_age(self, section: str) -> float | None:
+        """Seconds since the last event of a section of the state; ``None`` before the first."""
+        at = self.state.updated.get(section)
+        return None if at is None else max(0.0, self.clock.mono() - at)
 
     # -- times -----------------------------------------------------------------------------
 

@@ -55,8 +55,8 @@ class Books:
 
     @property
     def _ledger(self) -> Ledger | None:
-        ledger = getattr(self.source, "ledger", None)
-        return ledger if isinstance(ledger, Ledger) else None
+        trades = self.source.capabilities.trades
+        return None if trades is None else trades()
 
     def _refresh(self, stamp: Hashable) -> None:
         ledger = self._ledger
@@ -72,7 +72,7 @@ class Books:
             self._asking = asyncio.create_task(self._ask(url), name="books")
 
     async def _ask(self, url: str) -> None:
-        found = await asyncio.to_thread(fetch.rows, url, fetch.token_of(self.source))
+        found = await asyncio.to_thread(fetch.rows, url, self.source.capabilities.token)
         if found is not None:
             self._keep(found)
 

@@ -9,7 +9,6 @@ from streamer.protocol.sanitise import clean
 
 from ..render import format as f
 from ..render.lines import Line, Piece
-from . import freshness
 from .session import Session
 
 UNITS = ("money", "pips", "R", "%")
@@ -35,9 +34,7 @@ class View:
     def of(
         cls, session: Session, *, unit: str = "money", mask: bool = False, calm: bool = False
     ) -> View:
-        return cls(
-            session, unit, mask, session.server_now(), freshness.terminal(session).stale, calm
-        )
+        return cls(session, unit, mask, session.server_now(), session.terminal_badge().stale, calm)
 
     def cash(self, value: Any, *, sign: bool = False) -> str:
         """Money, masked where the owner wants it hidden. Unknown stays unknown."""

@@ -9,6 +9,7 @@ const load = (name) => import(pathToFileURL(`${web}/${name}.js`).href);
 const read = (name) => JSON.parse(readFileSync(`${vectors}/${name}.json`, 'utf8'));
 const words = await load('words');
 const format = await load('format');
+const fresh = await load('fresh');
 let ran = 0;
 
 /** The page draws the minus sign as −; the vectors are written as the terminal has it. */
@@ -37,6 +38,17 @@ for (const [write, cases] of Object.entries(read('figures'))) {
 for (const { limit, name, value, of, grade } of read('limits')) {
   check(limit, words.limitName(limit), name);
   check(limit, words.limitGrade(value, of), grade);
+}
+const graded = ({ word, grade, age, detail }) => [word, grade, age, detail];
+const freshness = read('freshness');
+for (const { status, badge, ...facts } of freshness.terminal) {
+  check(JSON.stringify(facts), graded(fresh.gradeTerminal(status, facts)), badge);
+}
+for (const { status, badge, loading, ...facts } of freshness.bot) {
+  if (!loading) check(JSON.stringify(status), graded(fresh.gradeBot(status, facts)), badge);
+}
+for (const { badge, screen, ...facts } of freshness.feed) {
+  if (!screen) check(JSON.stringify(facts), graded(fresh.gradeFeed(facts)), badge);
 }
 check('the minus sign of the page', format.number(-1).charCodeAt(0) === 0x2212, true);
 console.log(JSON.stringify({ ran }));

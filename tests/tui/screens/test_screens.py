@@ -11,6 +11,7 @@ from support.fake_source import FakeSource, FrozenClock, account, scan, trading_
 from support.screen_bench import bench
 from support.screen_text import same_as_picture
 
+from streamer.state.source import Capabilities
 from tui.app.actions import ACTIONS
 from tui.options import Memory
 from tui.screens.main import MainScreen
@@ -210,7 +211,7 @@ async def test_candles_of_the_feed_are_drawn_with_their_levels() -> None:
         ]  # fmt: skip
 
     async with bench() as b:
-        b.source.bars = bars  # type: ignore[attr-defined]
+        b.source.capabilities = Capabilities(bars=bars)
         await b.press("j", "enter")
         await b.pilot.pause()
         text = await b.now()

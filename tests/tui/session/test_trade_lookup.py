@@ -13,6 +13,7 @@ from support.screen_bench import bench
 from streamer.client.feed_client import FeedClient
 from streamer.feed.feed import Feed
 from streamer.settings import FeedSettings
+from streamer.state.source import Capabilities
 from streamer.state.trades import Ledger
 from tui.options import Clock
 from tui.session.trade_lookup import Books
@@ -32,10 +33,16 @@ def closed(ticket: int, profit: float) -> dict[str, Any]:
             "close_reason": "tp", "timestamp": "2026-03-04T09:00:00+00:00"}  # fmt: skip
 
 
+def with_ledger(source: FakeSource) -> Ledger:
+    """Let the source keep trades, none yet."""
+    ledger = Ledger()
+    source.capabilities = Capabilities(trades=lambda bot="": ledger)
+    return ledger
+
+
 def test_a_ledger_of_this_process_is_read_when_something_closed_not_before() -> None:
     source = FakeSource(FrozenClock().clock)
-    source.ledger = Ledger()  # type: ignore[attr-defined]
-    ledger: Ledger = source.ledger  # type: ignore[attr-defined]
+    ledger = with_ledger(source)
     books = Books(source, Clock())
     assert books.closed(0) == []
     ledger.apply(opened(OLD))
@@ -49,7 +56,7 @@ async def test_statistics_count_the_trades_before_this_screen_once() -> None:
     async with bench((200, 60)) as b:
         before = await b.now()
         assert "won 2 of 3" in before
-        ledger = b.source.ledger = Ledger()  # type: ignore[attr-defined]
+        ledger = with_ledger(b.source)
         for event in (opened(OLD), closed(OLD, 50.0), opened(11), closed(11, 96.10)):
             ledger.apply(event)  # 11 is a trade this screen saw itself
         b.app.session.books._stamp = None
@@ -62,7 +69,7 @@ async def test_a_position_tells_how_far_it_went_and_why_it_was_opened() -> None:
     time = FrozenClock()
     source = trading_day(FakeSource(time.clock))
     ticket = source.state.positions[0]["ticket"]
-    ledger = source.ledger = Ledger()  # type: ignore[attr-defined]
+    ledger = with_ledger(source)
     ledger.apply(opened(ticket))
     for profit in (-12.0, 66.0, 40.0):
         ledger.apply({"type": "POSITION_UPDATE", "positions": [{"ticket": ticket, "profit": profit}]})  # fmt: skip
