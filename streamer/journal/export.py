@@ -12,17 +12,17 @@ from typing import IO, Any
 from ..protocol.codec import decode, encode
 from ..state.reducer import bot_of
 from ..state.trades import Ledger
-from . import schema as file
+from . import schema
 from .recorder import open_body
 
 FORMATS = ("jsonl", "csv", "parquet")
-PAGE = 5000
+PAGE_ROWS = 5000
 COLUMNS = ("seq", "timestamp", "type", "symbol", "ticket")
-"""Columns of events in a table; ``event`` has the whole of it as JSON."""
+"""Columns of an events table; a further one, ``event``, has the event as JSON."""
 
 
 def events(db: sqlite3.Connection, begin: float | None, end: float | None) -> Iterator[bytes]:
-    """Log events as they were written, in order, of a span of time (epoch seconds).
+    """The log events of a span of time (epoch seconds), in order, as they were written.
 
     Raises:
         JournalError: the file is damaged.
@@ -30,23 +30,23 @@ def events(db: sqlite3.Connection, begin: float | None, end: float | None) -> It
     last = 0
     while True:
         rows = db.execute(
-            "SELECT seq, at, body FROM ev WHERE seq > ? ORDER BY seq LIMIT ?", (last, PAGE)
+            "SELECT seq, at, body FROM ev WHERE seq > ? ORDER BY seq LIMIT ?", (last, PAGE_ROWS)
         ).fetchall()
         if not rows:
             return
         for seq, at, body in rows:
             if seq <= last:
-                raise file.JournalError(
-                    f"event {seq} stands after {last}: the journal is damaged; "
+                raise schema.JournalError(
+                    f"event {seq} follows {last}: the journal is damaged; "
                     "`mt5dash journal verify` names where"
                 )
             last = seq
             if (begin is None or at >= begin) and (end is None or at <= end):
-                yield file.require_bytes(body)
+                yield schema.require_bytes(body)
 
 
 def own_bot(db: sqlite3.Connection) -> str:
-    """The name of the feed's own bot; empty in a journal of before bots had names."""
+    """The name of the feed's own bot; empty for journals written before bots were named."""
     row = db.execute(
         "SELECT body FROM sample WHERE whole = 1 ORDER BY seq DESC, id DESC"
     ).fetchone()
@@ -58,18 +58,18 @@ def own_bot(db: sqlite3.Connection) -> str:
 
 
 def ledgers_of(db: sqlite3.Connection) -> dict[str, Ledger]:
-    """The trades of a journal by bot, the feed's own first: tickets of two accounts may be the
-    same number. Events that name no bot are the own one's."""
+    """The trades of a journal by bot, the feed's own first: two accounts may have the same ticket
+    numbers. Events without a bot's name are those of the own bot."""
     own = own_bot(db)
     found = {own: Ledger()}
-    for raw in file.ledger_events(db, 1 << 62):
+    for raw in schema.ledger_events(db, 1 << 62):
         event = decode(raw)
         found.setdefault(bot_of(event) or own, Ledger()).apply(event)
     return found
 
 
 def trade_rows(db: sqlite3.Connection) -> Iterator[dict[str, Any]]:
-    """Trades in the order they were opened, bot by bot."""
+    """The trades by bot, in the order in which they were opened."""
     for name, ledger in ledgers_of(db).items():
         for trade in ledger:
             yield {"bot": name, **trade.row()}
@@ -82,18 +82,18 @@ def event_row(raw: bytes) -> dict[str, Any]:
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row whose lists and objects are JSON text."""
+    """A row with its lists and objects as JSON text."""
     return {k: encode(v).decode() if isinstance(v, dict | list) else v for k, v in row.items()}
 
 
 def write_lines(lines: Iterator[bytes], out: IO[bytes]) -> int:
-    """JSON lines; how many."""
+    """Write JSON lines; returns how many."""
     return sum(1 for line in lines if out.write(line + b"\n"))
 
 
 def write_csv(rows: Iterator[dict[str, Any]], out: IO[str]) -> int:
-    """CSV with a heading; how many rows. A text that a spreadsheet would run as a formula is
-    written with an apostrophe before it."""
+    """Write CSV with a header; returns the number of rows. A text that a spreadsheet would execute
+    as a formula gets an apostrophe before it."""
     writer: csv.DictWriter[str] | None = None
     count = 0
     for row in rows:
@@ -111,7 +111,7 @@ def _inert(value: Any) -> Any:
 
 
 def write_parquet(rows: Iterator[dict[str, Any]], path: Path) -> int:
-    """Parquet; how many rows.
+    """Write Parquet; returns the number of rows.
 
     Raises:
         JournalError: pyarrow is not installed.
@@ -120,7 +120,7 @@ def write_parquet(rows: Iterator[dict[str, Any]], path: Path) -> int:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise file.JournalError(
+        raise schema.JournalError(
             "Parquet needs pyarrow: pip install pyarrow (or choose --format csv)"
         ) from None
     table = pyarrow.Table.from_pylist([flat(row) for row in rows])

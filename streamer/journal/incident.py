@@ -1,6 +1,6 @@
-"""Incident files: a few minutes of a journal, without what names its owner, for others to see.
+"""Incident files: a few minutes of a journal without its owner's identity, to hand to others.
 
-The file is a journal like any other, with hash chains of its own: ``mt5dash journal verify``
+The file is a normal journal, with hash chains of its own: ``mt5dash journal verify``
 checks it and ``mt5dash replay --db FILE`` shows it.
 """
 
@@ -14,36 +14,36 @@ from typing import Any
 
 from ..protocol.codec import decode, encode
 from ..protocol.sections import MAX_EVENTS
-from . import schema as file
+from . import schema
 from .recorder import open_body, pack_body, rebuild, whole_sample
 
 WORDS = frozenset({"name", "server", "comment", "company", "actor"})
-"""Text under these names is replaced, wherever it stands."""
+"""The text of these fields is replaced at any depth."""
 NUMBERS = frozenset({"login"})
-HIDDEN, NOBODY = "(hidden)", 0
+HIDDEN, NO_LOGIN = "(hidden)", 0
 LEAST = 4
-"""Names shorter than this are replaced only where they stand alone."""
+"""Shorter names are replaced only as a whole field, not inside a text."""
 
 
 class Redactor:
-    """Takes out the owner: login, names, server and comments, and wherever else in a text
-    the login, a name or the server turns up.
+    """Removes the owner: login, names, server and comments, and every other occurrence of the
+    login, a name or the server in a text.
 
-    Commands keep their name (that is what was asked for), market and strategy theirs.
+    Commands, markets and strategies keep their names.
     """
 
     def __init__(self) -> None:
         self.secrets: set[str] = set()
 
     def learn(self, account: Mapping[str, Any]) -> None:
-        """What of an account must not be seen in any text."""
+        """Remember the parts of an account that no text may contain."""
         for key in ("login", "name", "server"):
             value = account.get(key)
             if isinstance(value, str | int) and len(str(value)) >= LEAST:
                 self.secrets.add(str(value))
 
     def clean(self, value: Any, *, command: bool = False) -> Any:
-        """A copy of a JSON value without them."""
+        """A copy of a JSON value without the owner."""
         if isinstance(value, dict):
             command = command or value.get("type") == "COMMAND_AUDIT"
             return {self._text(k): self._field(k, v, command) for k, v in value.items()}
@@ -53,9 +53,9 @@ class Redactor:
 
     def _field(self, key: str, value: Any, command: bool) -> Any:
         if key in NUMBERS and isinstance(value, int | str):
-            return NOBODY if isinstance(value, int) else HIDDEN
+            return NO_LOGIN if isinstance(value, int) else HIDDEN
         if key == "account" and isinstance(value, str) and value:
-            return HIDDEN  # whose event it is: LOGIN@SERVER
+            return HIDDEN  # the event's account: LOGIN@SERVER
         if key in WORDS and isinstance(value, str) and value:
             return self._text(value) if command and key == "name" else HIDDEN
         return self.clean(value, command=command)
@@ -67,19 +67,19 @@ class Redactor:
 
 
 def write_incident(source: Path, target: Path, begin: float, end: float) -> dict[str, Any]:
-    """Copy what happened from ``begin`` to ``end`` (epoch seconds), redacted.
+    """Copy the rows from ``begin`` to ``end`` (epoch seconds), redacted.
 
     Returns:
-        What the file holds (``schema.journal_status``), with its ``head``.
+        The new file's ``schema.journal_status`` and its ``head``.
 
     Raises:
-        JournalError: nothing happened then, or a file cannot be read or written.
+        JournalError: there are no rows of that time, or a file cannot be read or written.
     """
     if target.exists():
-        raise file.JournalError(f"{target}: exists already; choose another name with --out")
+        raise schema.JournalError(f"{target}: exists already; choose another name with --out")
     part = target.with_name(target.name + ".part")
     part.unlink(missing_ok=True)
-    db = file.read_only(source)
+    db = schema.read_only(source)
     try:
         os.close(os.open(part, os.O_CREAT | os.O_WRONLY, 0o600))
         out = sqlite3.connect(part, isolation_level=None)
@@ -90,7 +90,7 @@ def write_incident(source: Path, target: Path, begin: float, end: float) -> dict
         part.replace(target)
         return status
     except (sqlite3.Error, OSError) as error:
-        raise file.JournalError(f"{target}: cannot be written from {source}: {error}") from None
+        raise schema.JournalError(f"{target}: cannot be written from {source}: {error}") from None
     finally:
         db.close()
         part.unlink(missing_ok=True)
@@ -117,7 +117,7 @@ def _copy(
         (sample[0], end),
     ).fetchall()
     if not any(row[1] >= begin for row in events) and not samples:
-        raise file.JournalError(f"{source}: nothing was recorded around that time")
+        raise schema.JournalError(f"{source}: nothing was recorded around that time")
     redact = Redactor()
     for bot in before.state.each():
         redact.learn(bot.account)
@@ -125,30 +125,30 @@ def _copy(
         data = open_body(row[3])
         for part in (data, *data.get("bots", {}).values()):
             redact.learn(part.get("account") or {})
-    file.create(out, made_from="incident", old_until=0)
+    schema.create(out, made_from="incident", old_until=0)
     out.execute("BEGIN")
-    meta = file.read_meta(out)
+    meta = schema.read_meta(out)
     first = events[0][0] if events else seq + 1
-    chain = file.anchor(meta, "ev")[1]
-    file.set_anchor(out, "ev", first - 1, chain)
+    chain = schema.anchor(meta, "ev")[1]
+    schema.set_anchor(out, "ev", first - 1, chain)
     last, holes = first - 1, []
     for number, at, kind, body in events:
         if number != last + 1:
             holes.append(f"{last + 1}-{number - 1}")
         clean = encode(redact.clean(decode(body)))
-        chain = file.event_hash(chain, number, at, kind, clean)
+        chain = schema.event_hash(chain, number, at, kind, clean)
         out.execute("INSERT INTO ev VALUES(?,?,?,?,?)", (number, at, kind, clean, chain))
         last = number
     data = whole_sample(before)
-    link = file.anchor(meta, "sample")[1]
-    # The first sample is the whole state as the minutes began.
+    link = schema.anchor(meta, "sample")[1]
+    # The first sample is the whole state at the beginning.
     rows = [(begin, seq, 1, data), *((at, n, w, open_body(b)) for at, n, w, b in samples)]
     for number, (at, upto, whole, content) in enumerate(rows, 1):
         packed = pack_body(encode(redact.clean(content)))
-        link = file.sample_hash(link, number, at, upto, whole, packed)
+        link = schema.sample_hash(link, number, at, upto, whole, packed)
         out.execute(
             "INSERT INTO sample VALUES(?,?,?,?,?,?)", (number, at, upto, whole, packed, link)
         )
-    file.write_meta(out, gaps=" ".join(holes), begin=begin, end=end)
+    schema.write_meta(out, gaps=" ".join(holes), begin=begin, end=end)
     out.execute("COMMIT")
-    return {**file.journal_status(out), "head": f"{last}:{chain.hex()}"}
+    return {**schema.journal_status(out), "head": f"{last}:{chain.hex()}"}

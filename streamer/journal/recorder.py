@@ -1,7 +1,7 @@
-"""The flight recorder: once a second what changed of the state, so that it can be seen again.
+"""The flight recorder: a sample of the state once a second, for replay and restart.
 
-A *whole* sample holds the state but its log; the ones after it only what changed. Together
-with the log events between them they give back the state of any second.
+A *whole* sample has the state without its log; the following ones have the changes only. Together
+with the log events between them they restore the state of any second.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from ..state.sections import CARRIED, COUNTED, LOG, SAMPLED, VALUES
 
 EVERY_S = 1.0
 WHOLE_EVERY = 120
-"""Samples from one whole one to the next: at most so many are gone through for a jump."""
+"""Samples from one whole one to the next; a jump reads at most this many."""
 EVENTS_WITHOUT_SAMPLE = 2000
-"""A journal without samples is read from so many events before the moment asked for."""
+"""A journal without samples is read from this many events before the requested moment."""
 
 Marks = dict[int, tuple[float, float]]
-"""Ticket -> lowest and highest profit seen so far."""
+"""Ticket -> lowest and highest profit so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample on its way to the journal: JSON, packed by the writer."""
+    """One sample for the journal: JSON, packed by the writer. ``at`` is in epoch seconds."""
 
     at: float
     seq: int
@@ -39,7 +39,7 @@ class Sample:
 
 
 class Recorder:
-    """Takes samples of one state, with the bots in it."""
+    """Takes samples of one state and the bots in it."""
 
     def __init__(self, state: FeedState) -> None:
         self._state = state
@@ -47,15 +47,15 @@ class Recorder:
         self._recorded: dict[str, _Recorded] = {}
 
     def start_anew(self) -> None:
-        """The next sample is a whole one: those before it may not have been written."""
+        """Make the next sample a whole one: the ones before it may not have been written."""
         self._left = 0
 
     def sample(self, at: float, marks: Mapping[str, Marks]) -> Sample | None:
-        """What changed since the last sample; ``None`` when nothing did.
+        """The changes since the last sample; ``None`` when there are none.
 
         Args:
             at: Epoch seconds.
-            marks: By bot, the extremes of the open positions' profit.
+            marks: The extremes of the open positions' profit, by bot.
         """
         if not self._state.revision:
             return None
@@ -87,24 +87,24 @@ class Recorder:
 
 
 def _numbers(state: FeedState) -> list[int]:
-    """Of a bot's log: a loud one pushes the others' events far back in the journal."""
+    """The numbers of a bot's log: a busy bot pushes the others' events far back in the journal."""
     return [event["seq"] for event in state.events if type(event.get("seq")) is int]
 
 
 class _Recorded:
-    """What the samples so far hold of one bot."""
+    """The content of the samples so far, for one bot."""
 
     __slots__ = ("extremes", "marks", "revisions", "values")
 
     def __init__(self) -> None:
         self.revisions: dict[str, int] = {}
         self.marks: dict[str, Any] = {}
-        """By section: where its changes since the last sample begin."""
+        """The start of the changes since the last sample, by section."""
         self.values: dict[str, Any] = {}
         self.extremes: Marks = {}
 
     def changes(self, state: FeedState, extremes: Marks, *, whole: bool) -> dict[str, Any] | None:
-        """Its part of the next sample; ``None`` when nothing changed since the last."""
+        """The bot's part of the next sample; ``None`` when nothing has changed."""
         old, now = self.revisions, dict(state.revisions)
         values = {section.key: getattr(state, section.key) for section in VALUES}
         same = old == now and values == self.values and extremes == self.extremes
@@ -154,7 +154,7 @@ def pack_body(raw: bytes) -> bytes:
 
 
 def open_body(body: bytes) -> dict[str, Any]:
-    """The other way.
+    """The content of a stored sample.
 
     Raises:
         ValueError: it is damaged.
@@ -171,25 +171,25 @@ def open_body(body: bytes) -> dict[str, Any]:
 def apply_sample(
     state: FeedState, data: Mapping[str, Any], now: float, *, whole: bool
 ) -> list[tuple[str, str]]:
-    """Put a sample into a state; type and bot of the state events it stands for.
+    """Put a sample into a state; returns type and bot of the state events that it replaces.
 
     Args:
         state: Changed in place.
         data: From ``open_body``.
-        now: The moment for ``updated``.
-        whole: Whether what the sample does not hold is to go.
+        now: The time for ``updated``.
+        whole: Whether to remove what the sample does not have.
     """
     if not whole:
         state.revision += 1
-        told = [(kind, state.name) for kind in _change(state, data, now)]
+        kinds = [(kind, state.name) for kind in _change(state, data, now)]
         for name, part in data.get("bots", {}).items():
             bot = state.get_or_add(name)
             if bot is not None and isinstance(part, dict):
                 bot.revision += 1
-                told += [(kind, name) for kind in _change(bot, part, now)]
-        return told
+                kinds += [(kind, name) for kind in _change(bot, part, now)]
+        return kinds
     known = {bot.name: (list(bot.events), dict(bot.updated)) for bot in state.each()}
-    name = data.get("bot_name") or state.name  # samples of before bots had names have none
+    name = data.get("bot_name") or state.name  # samples written before bots were named have no name
     state.load({"data": {**data, "bot_name": name}, "seq": state.seq, "epoch": state.epoch}, now)
     for bot in state.each():
         events, updated = known.get(bot.name, ([], {}))
@@ -202,7 +202,7 @@ def apply_sample(
 
 
 def _change(state: FeedState, data: Mapping[str, Any], now: float) -> list[str]:
-    """Put the changes in a sample into one bot's state; the types of state events in them."""
+    """Put the changes of a sample into one bot's state; returns the types of their state events."""
     kinds = []
     for section in SAMPLED:
         changes = data.get(section.key)
@@ -218,7 +218,7 @@ def _change(state: FeedState, data: Mapping[str, Any], now: float) -> list[str]:
 
 
 def marks_of(data: Mapping[str, Any], name: str) -> dict[str, Marks]:
-    """The extremes that a sample holds, by bot; ``name`` is the one on its top level."""
+    """The extremes in a sample, by bot; ``name`` is the bot on its top level."""
     found: dict[str, Marks] = {}
     for bot, part in ((name, data), *data.get("bots", {}).items()):
         if isinstance(part, dict) and isinstance(part.get("marks"), dict):
@@ -228,26 +228,31 @@ def marks_of(data: Mapping[str, Any], name: str) -> dict[str, Marks]:
 
 @dataclass(slots=True)
 class Moment:
-    """The state as it was; ``sample`` is the id of the last sample in it, ``at`` the time of
-    what came last, epoch seconds."""
+    """The state at one moment of the past.
+
+    Attributes:
+        state: The state.
+        at: Time of the newest event or sample in it, epoch seconds.
+        sample: Id of the newest sample in it.
+        marks: The extremes of open positions' profit, by bot.
+        damaged: Events and samples that could not be read, and were left out.
+        tail: The last log events as they were written, oldest first.
+        recent: The last log events of each bot.
+        trades: The events that a ledger of this moment is built from; filled where needed.
+    """
 
     state: FeedState
     at: float
     sample: int
     marks: dict[str, Marks]
-    """By bot."""
     damaged: int = 0
-    """Events and samples that could not be read, and were left out."""
     tail: list[tuple[int, bytes]] = field(default_factory=list)
-    """The last log events as they were written, oldest first."""
     recent: dict[str, deque[tuple[int, bytes]]] = field(default_factory=dict)
-    """The last log events of each bot."""
     trades: list[bytes] = field(default_factory=list)
-    """Events that a ledger of this moment is made from; filled where it is needed."""
 
 
 def rebuild(db: sqlite3.Connection, seq: int, sample: int, epoch: str = "") -> Moment:
-    """The state after log event ``seq`` and sample ``sample`` (both may be 0: none yet).
+    """The state after log event ``seq`` and sample ``sample`` (0: none).
 
     Raises:
         sqlite3.Error: the file cannot be read.
@@ -266,7 +271,7 @@ def rebuild(db: sqlite3.Connection, seq: int, sample: int, epoch: str = "") -> M
         (from_seq - back, seq),
     ).fetchall()
     if base:
-        events = _far_back(db, first, from_seq - back) + events
+        events = _events_before(db, first, from_seq - back) + events
     samples = db.execute(
         "SELECT id, at, seq, whole, body FROM sample WHERE id >= ? AND id <= ? AND seq <= ? "
         "ORDER BY id",
@@ -295,8 +300,10 @@ def rebuild(db: sqlite3.Connection, seq: int, sample: int, epoch: str = "") -> M
     return found
 
 
-def _far_back(db: sqlite3.Connection, sample: int, until: int) -> list[tuple[int, float, bytes]]:
-    """Events up to number ``until`` that a whole sample names as some bot's last ones."""
+def _events_before(
+    db: sqlite3.Connection, sample: int, until: int
+) -> list[tuple[int, float, bytes]]:
+    """The events up to number ``until`` that a whole sample lists as the last ones of a bot."""
     body = db.execute("SELECT body FROM sample WHERE id = ?", (sample,)).fetchone()[0]
     try:
         log = open_body(body).get("log")
@@ -312,7 +319,7 @@ def _far_back(db: sqlite3.Connection, sample: int, until: int) -> list[tuple[int
 def _apply_event(found: Moment, row: tuple[int, float, bytes]) -> None:
     try:
         event = decode(row[2])
-    except (ValueError, TypeError):  # a damaged row may hold a number there
+    except (ValueError, TypeError):  # a damaged row may have a number instead of bytes
         found.damaged += 1
         return
     found.state.apply(event, row[1])

@@ -1,7 +1,7 @@
-"""Replay: a journal as a ``Source`` that can be stopped, stepped, sped up and taken anywhere.
+"""Replay: a journal as a ``Source`` that plays, pauses, steps and jumps.
 
-What it shows at a moment is what the dashboard showed then, to the second: log events with
-their own numbers and bytes, and the state as it was sampled.
+At each moment it shows what the dashboard showed then, to the second: log events with their own
+numbers and bytes, and the state as it was sampled.
 """
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ from ..state.reducer import FeedState
 from ..state.sections import CARRIED
 from ..state.source import NO_CAPABILITIES, Link, Wire
 from ..state.watchers import Watchers
-from . import schema as file
+from . import schema
 from .recorder import Moment, apply_sample, open_body, rebuild
 from .sql_reader import ReadError, SqlReader
 
 log = logging.getLogger("mt5dash.replay")
 
 READ_DEADLINE_S = 5.0
-PAGE = 500
+PAGE_ROWS = 500
 SLICE_S = 0.005
-"""How long playing may hold the loop before it lets others on."""
+"""Longest time on the loop before other tasks run."""
 LONGEST_PAUSE_S = 5.0
-"""Seconds of nothing (the program was off) that are waited through; more is skipped."""
+"""Longest pause without rows that is played; a longer one (the program was off) is skipped."""
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
-class Row:
-    """One thing that happened: a log event (``kind`` its type) or a sample (``kind`` empty)."""
+class RecordedRow:
+    """One row of a journal: a log event (``sample`` is 0, ``kind`` its type), or a sample (``kind``
+    is "+" for a whole one, else empty)."""
 
     __slots__ = ("at", "body", "kind", "sample", "seq")
 
@@ -51,14 +52,26 @@ _SAMPLES = "SELECT seq, id, at, whole, body FROM sample WHERE id > ? ORDER BY id
 
 
 class Replay:
-    """Plays a journal. Everything is used on the loop.
+    """Plays a journal. Used on the loop only.
 
     Args:
-        path: The journal, or an incident file; it is only read, and may be in use.
-        start: Where to begin, epoch seconds; ``None``: at the first thing in it.
-        end: Where to stop; ``None``: at the last.
-        speed: Seconds of the past in a second.
-        clock: Seconds that pass; ``time.monotonic`` unless a test says else.
+        path: The journal, or an incident file. It is only read, and may be in use.
+        start: The first moment, epoch seconds; ``None``: the first row.
+        end: The last moment, epoch seconds; ``None``: the last row.
+        speed: Seconds of the past per second.
+        clock: Monotonic seconds; tests pass their own.
+
+    Attributes:
+        first: The first moment, epoch seconds.
+        last: The last moment, epoch seconds.
+        position: The moment that is shown, epoch seconds.
+        speed: See above.
+        playing: Whether it plays.
+        ended: Whether it has played to the end.
+        damaged: Rows that could not be read, and were left out.
+        on_event: Called with each log event that is played, and its bytes.
+        on_sample: Called with type and bot of the state events of each sample that is played.
+        on_jump: Called after each jump.
     """
 
     def __init__(
@@ -74,23 +87,21 @@ class Replay:
         self.state = FeedState()
         self.first = self.last = 0.0
         self.position = 0.0
-        """The moment shown, epoch seconds."""
         self.speed = speed
         self.playing = False
         self.ended = False
         self.damaged = 0
-        """Rows that could not be read and were left out."""
         self._start, self._end = start, end
         self._clock = clock
         self._opened = clock()
         self._reader = SqlReader(path, READ_DEADLINE_S)
         self.capabilities = NO_CAPABILITIES
         self._watchers: Watchers[Wire] = Watchers("the replay", log)
-        self._rows: deque[Row] = deque()
+        self._rows: deque[RecordedRow] = deque()
         self._last_row = (0, 0)
-        """Number of the last event and of the last sample that were read."""
+        """Numbers of the last event and of the last sample that were read."""
         self._shown = (0, 0)
-        """The same of those that are shown."""
+        """Numbers of the last event and of the last sample that were shown."""
         self._task: asyncio.Task[None] | None = None
         self._jumps = 0
         self._jumping = asyncio.Lock()
@@ -101,21 +112,21 @@ class Replay:
     # -- start and stop -------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Read what the journal covers and go to the start.
+        """Read the journal's bounds and go to the start.
 
         Raises:
-            JournalError: it cannot be read, or holds nothing.
+            JournalError: the file cannot be read, or is empty.
         """
         self.first, self.last = await asyncio.to_thread(_span, self.path)
         if self._end is not None:
             self.last = min(self.last, self._end)
         first = self.first if self._start is None else self._start
         if first > self.last:
-            raise file.JournalError(f"{self.path}: nothing in it is as late as that")
+            raise schema.JournalError(f"{self.path}: its last row is before that time")
         await self.seek(first)
 
     async def close(self) -> None:
-        """Stop playing and let go of the file."""
+        """Stop playing and close the file."""
         self.pause()
         if self._task is not None:
             with contextlib.suppress(asyncio.CancelledError):
@@ -141,7 +152,7 @@ class Replay:
         id: str | None = None,
         bot: str | None = None,
     ) -> CommandResult:
-        """The past takes no commands."""
+        """Refuse the command: a recording takes none."""
         return CommandResult(
             id=id or "",
             ok=False,
@@ -153,21 +164,21 @@ class Replay:
     # -- moving ---------------------------------------------------------------------------
 
     def now(self) -> float:
-        """The moment shown; the clock of a screen that draws this source."""
+        """The moment that is shown; the clock of a screen that draws this source."""
         return self.position
 
     async def seek(self, at: float) -> None:
-        """Show the moment ``at`` (epoch seconds), or the nearest one there is.
+        """Show the moment ``at`` (epoch seconds), or the nearest existing one.
 
         Raises:
             JournalError: the file cannot be read.
         """
         at = min(max(at, self.first), self.last)
         async with self._moving():
-            self._settle(await asyncio.to_thread(_moment_at, self.path, at), at)
+            self._show_moment(await asyncio.to_thread(_moment_at, self.path, at), at)
 
     async def step(self, events: int) -> None:
-        """Go so many log events forward (or back), and stop there.
+        """Go forward (or back, if negative) by a number of log events, and pause there.
 
         Raises:
             JournalError: the file cannot be read.
@@ -178,48 +189,48 @@ class Replay:
             if seq is None:
                 return
             moment = await asyncio.to_thread(_moment_of, self.path, seq)
-            self._settle(moment, moment.at)
+            self._show_moment(moment, moment.at)
 
     def play(self) -> None:
-        """Go on from here at ``speed``."""
+        """Play from the current moment at ``speed``."""
         if not self.playing:
             self.playing, self.ended = True, False
             self._task = asyncio.create_task(self._play(), name="replay")
 
     def pause(self) -> None:
-        """Hold this moment."""
+        """Pause at the current moment."""
         if self.playing:
             self.playing = False
             if self._task is not None:
                 self._task.cancel()
 
     def set_speed(self, speed: float) -> None:
-        """Seconds of the past in a second; at once, also while it plays."""
-        again = self.playing
+        """Set the seconds of the past per second; takes effect at once, also while playing."""
+        was_playing = self.playing
         self.pause()
         self.speed = speed
-        if again:
+        if was_playing:
             self.play()
 
     @contextlib.asynccontextmanager
     async def _moving(self) -> Any:
-        """Hold playing for a jump, one jump at a time; go on afterwards."""
-        again = self.playing
+        """Interrupt playing for a jump, one jump at a time, and continue afterwards."""
+        was_playing = self.playing
         self.pause()
         async with self._jumping:
             try:
                 yield
             except (sqlite3.Error, OSError) as error:
-                raise file.JournalError(f"{self.path}: cannot be read: {error}") from None
-        if again:
+                raise schema.JournalError(f"{self.path}: cannot be read: {error}") from None
+        if was_playing:
             self.play()
 
-    def _settle(self, moment: Moment, at: float) -> None:
+    def _show_moment(self, moment: Moment, at: float) -> None:
         revision = self.state.revision
         fresh = moment.state
         state = self.state
         self._jumps += 1
-        # A name of its own after each jump: what was numbered before cannot be gone on with.
+        # A new epoch after each jump, so that no client resumes from before it.
         epoch = f"{fresh.epoch}-{self._jumps}"
         state.load({"data": fresh.snapshot(), "epoch": epoch, "seq": fresh.seq})
         state.updated = dict(fresh.updated)
@@ -236,12 +247,12 @@ class Replay:
 
     async def _play(self) -> None:
         try:
-            await self._play_on()
-        except file.JournalError as error:
+            await self._play_rows()
+        except schema.JournalError as error:
             log.error("%s", error)
             self.playing = False
 
-    async def _play_on(self) -> None:
+    async def _play_rows(self) -> None:
         began, origin = self._clock(), self.position
         busy = time.perf_counter()
         while True:
@@ -252,7 +263,7 @@ class Replay:
                 break
             wait = row.at - (origin + (self._clock() - began) * self.speed)
             if row.at - self.position > LONGEST_PAUSE_S and wait > LONGEST_PAUSE_S * self.speed:
-                origin += wait  # nothing was recorded here: the program was off
+                origin += wait  # there are no rows because the program was off
                 continue
             if wait > 0:
                 await self._wait(wait / self.speed, began, origin)
@@ -267,22 +278,24 @@ class Replay:
         self.playing, self.ended = False, True
 
     async def _wait(self, seconds: float, began: float, origin: float) -> None:
-        """Sleep up to a tenth of a second; the moment shown moves on with the clock."""
+        """Sleep for a tenth of a second at most; the position advances with the clock."""
         await asyncio.sleep(min(seconds, 0.1))
         due = min(self.last, origin + (self._clock() - began) * self.speed)
         self.position = max(self.position, min(due, self._rows[0].at))
 
     async def _fetch(self) -> bool:
         try:
-            events = await self._reader.query(_EVENTS, (self._last_row[0], PAGE))
-            samples = await self._reader.query(_SAMPLES, (self._last_row[1], PAGE))
+            events = await self._reader.query(_EVENTS, (self._last_row[0], PAGE_ROWS))
+            samples = await self._reader.query(_SAMPLES, (self._last_row[1], PAGE_ROWS))
         except ReadError as error:
-            raise file.JournalError(f"{self.path}: cannot be read: {error}") from None
-        rows = [Row(seq, 0, at, kind, body) for seq, at, kind, body in events]
-        # A sample comes after the events it was taken after. Of what was read only that is
-        # taken which nothing unread can come before.
-        rows += [Row(s[0], s[1], s[2], "+" if s[3] else "", s[4]) for s in samples]
-        until = min((page[-1][0] for page in (events, samples) if len(page) == PAGE), default=None)
+            raise schema.JournalError(f"{self.path}: cannot be read: {error}") from None
+        rows = [RecordedRow(seq, 0, at, kind, body) for seq, at, kind, body in events]
+        # A sample follows the events it was taken after. Rows are used only as far as no unread
+        # row can come before them.
+        rows += [RecordedRow(s[0], s[1], s[2], "+" if s[3] else "", s[4]) for s in samples]
+        until = min(
+            (page[-1][0] for page in (events, samples) if len(page) == PAGE_ROWS), default=None
+        )
         rows.sort(key=lambda row: (row.seq, row.sample))
         if until is not None:
             whole_page = [row for row in rows if row.seq < until]
@@ -295,12 +308,12 @@ class Replay:
                 max((r.sample for r in rows), default=self._last_row[1]),
             ),
         )
-        if rows and self._last_row <= before:  # it would be the same ones for ever
-            raise file.JournalError(f"{self.path}: its rows are out of order: it is damaged")
+        if rows and self._last_row <= before:  # the same rows would be read for ever
+            raise schema.JournalError(f"{self.path}: its rows are out of order: it is damaged")
         return bool(rows)
 
-    def _show(self, row: Row) -> None:
-        # A clock that was set back does not take the screen back.
+    def _show(self, row: RecordedRow) -> None:
+        # The position does not go back when the recorded clock was set back.
         self.position = max(self.position, row.at)
         try:
             data = open_body(row.body) if row.sample else decode(row.body)
@@ -327,7 +340,7 @@ class Replay:
 
 
 def _span(path: Path) -> tuple[float, float]:
-    db = file.read_only(path)
+    db = schema.read_only(path)
     try:
         found = db.execute(
             "SELECT min(a), max(b) FROM ("
@@ -335,22 +348,22 @@ def _span(path: Path) -> tuple[float, float]:
             "SELECT (SELECT min(at) FROM sample), (SELECT max(at) FROM sample))"
         ).fetchone()
     except sqlite3.Error as error:
-        raise file.JournalError(f"{path}: cannot be read: {error}") from None
+        raise schema.JournalError(f"{path}: cannot be read: {error}") from None
     finally:
         db.close()
     if found[0] is None:
-        raise file.JournalError(f"{path}: nothing has been recorded in it")
+        raise schema.JournalError(f"{path}: the journal is empty")
     return float(found[0]), float(found[1])
 
 
 def _rebuild(db: sqlite3.Connection, seq: int, sample: int) -> Moment:
-    moment = rebuild(db, seq, sample, f"replay-{file.read_meta(db).get('epoch', '')}")
-    moment.trades = file.ledger_events(db, seq)
+    moment = rebuild(db, seq, sample, f"replay-{schema.read_meta(db).get('epoch', '')}")
+    moment.trades = schema.ledger_events(db, seq)
     return moment
 
 
 def _moment_at(path: Path, at: float) -> Moment:
-    db = file.read_only(path)
+    db = schema.read_only(path)
     try:
         event = db.execute(
             "SELECT seq FROM ev WHERE at <= ? ORDER BY at DESC, seq DESC LIMIT 1", (at,)
@@ -365,8 +378,8 @@ def _moment_at(path: Path, at: float) -> Moment:
 
 
 def _seq_from(path: Path, seq: int, events: int) -> int | None:
-    """The number of the event so many after (before) ``seq``; the first or last there is."""
-    db = file.read_only(path)
+    """The number of the event that is ``events`` after (before) ``seq``, or of the last (first)."""
+    db = schema.read_only(path)
     try:
         where, order = ("seq > ?", "ASC") if events > 0 else ("seq < ?", "DESC")
         rows = db.execute(
@@ -378,10 +391,10 @@ def _seq_from(path: Path, seq: int, events: int) -> int | None:
 
 
 def _moment_of(path: Path, seq: int) -> Moment:
-    """Right after event ``seq``: with the samples taken before it."""
-    db = file.read_only(path)
+    """The moment right after event ``seq``, with the samples taken before it."""
+    db = schema.read_only(path)
     try:
-        # Samples have no index by ``seq`` but the whole ones: look from one to the next.
+        # Only whole samples have an index by ``seq``: search between two of them.
         sample = db.execute(
             "SELECT max(id) FROM sample WHERE seq < :seq AND id BETWEEN "
             "(SELECT id FROM sample WHERE whole = 1 AND seq < :seq ORDER BY seq DESC, id DESC) "

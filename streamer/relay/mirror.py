@@ -74,8 +74,8 @@ _CURVES = tuple(s for s in SECTIONS if s.declared.kind is Kind.CURVE)
 
 
 def _curve_end(section: StateSection, data: Mapping[str, Any]) -> dict[str, str]:
-    """The time of a section's newest content, as the event's timestamp: a curve that is made
-    from the same events ends there."""
+    """The time of a section's newest content, as the event's timestamp: the curve of the same
+    events ends there."""
     curve = next((data.get(c.key) for c in _CURVES if c.event == section.event), None)
     times = curve.get("time") if isinstance(curve, dict) else None
     if not isinstance(times, list) or not times or type(times[-1]) is not int:
@@ -164,4 +164,4 @@ FILLED: dict[Kind, Callable[[StateSection, Any, Any, str], Any] | None] = {
     Kind.BY_NAME: None,
     Kind.VALUE: None,
 }
-"""By kind: what a section becomes with a snapshot's older content; ``None``: it stays."""
+"""By kind of section: adds a snapshot's older content to its value; ``None``: never changed."""

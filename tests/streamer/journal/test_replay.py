@@ -245,7 +245,7 @@ async def test_what_cannot_be_replayed_is_refused_in_words(tmp_path: Path, make:
         feed = Feed(FeedSettings(port=0), Journal(path))
         await feed.start()
         await feed.close()
-    with pytest.raises(JournalError, match="nothing has been recorded" if make else "no such"):
+    with pytest.raises(JournalError, match="journal is empty" if make else "no such"):
         await Replay(path).open()
 
 
