@@ -30,7 +30,7 @@ from .orders.intents import Intents, IntentsError
 from .settings import PaperSettings, TerminalSettings
 from .transport import health
 from .transport.client import TerminalClient
-from .transport.registry import BackendError, open_backend
+from .transport.registry import BackendError, backend_kind, open_backend
 
 CONNECT_S = 40.0
 FRESH_TICK_S = 6.0
@@ -82,14 +82,15 @@ def python() -> Check:
 
 def package(terminal: TerminalSettings) -> Check:
     """The package that the backend needs, without importing it."""
-    needs = {"native": "MetaTrader5", "rpyc": "rpyc"}.get(terminal.backend)
-    if needs is None:
+    try:
+        kind = backend_kind(terminal.backend)
+    except BackendError as error:
+        return Check("package", "failed", f"backend {terminal.backend}", str(error))
+    needs = kind.package
+    if not needs:
         return Check("package", "ok", f"backend {terminal.backend} needs no other package")
     if importlib.util.find_spec(needs) is None:
-        extra = "mt5" if needs == "MetaTrader5" else "rpyc"
-        return Check(
-            "package", "failed", f"{needs} is not installed", f'pip install "mt5dash[{extra}]"'
-        )
+        return Check("package", "failed", f"{needs} is not installed", kind.install)
     return Check("package", "ok", f"{needs} {importlib.metadata.version(needs)}")
 
 

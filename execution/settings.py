@@ -76,11 +76,12 @@ class TerminalSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_default=True)
 
-    backend: Literal["paper", "native", "agent", "rpyc"] = Field(
+    backend: str = Field(
         "paper",
+        pattern=r"^[a-z][a-z0-9_]{0,31}$",
         description="paper: a terminal in memory. native: the MetaTrader5 package in a child "
         "process (Windows). agent: a terminal elsewhere, behind `mt5dash agent`. rpyc: one behind "
-        "an mt5linux server.",
+        "an mt5linux server. Or the name of an installed one.",
     )
     address: str = Field(
         "127.0.0.1:18812", description="HOST:PORT of the agent or rpyc server (agent, rpyc)."

@@ -20,6 +20,8 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from execution.settings import PaperSettings, TerminalSettings
+from execution.transport.registry import BackendError, BackendKind, backend_kind
+from execution.transport.traits import Traits
 from strategy.settings import RiskSettings, StrategySettings
 from streamer.alerts.settings import AlertSettings
 from streamer.backbone.settings import BackboneSettings
@@ -77,7 +79,7 @@ class Settings(BaseModel):
 
     mode: Mode | None = Field(
         None,
-        description="What the bot may do: observe, paper or live. Empty: paper on the paper "
+        description="What the bot may do: observe, paper or live. Empty: paper on a simulated "
         "terminal, observe on a real one.",
     )
     feed: FeedSettings = Field(default_factory=FeedSettings)
@@ -97,7 +99,21 @@ class Settings(BaseModel):
         """The mode in force once the backend is known."""
         if self.mode is not None:
             return self.mode
-        return "paper" if self.terminal.backend == "paper" else "observe"
+        return "paper" if self.backend_traits.simulated else "observe"
+
+    @property
+    def backend_kind(self) -> BackendKind:
+        """The way to the terminal that ``terminal.backend`` names.
+
+        Raises:
+            BackendError: no backend has that name.
+        """
+        return backend_kind(self.terminal.backend)
+
+    @property
+    def backend_traits(self) -> Traits:
+        """What the terminal is. Raises as :attr:`backend_kind`."""
+        return self.backend_kind.traits(self.terminal, self.paper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,11 +287,15 @@ def _explain(error: ValidationError, layers: list[tuple[str, dict[str, Any]]]) -
 
 def _check_mode(settings: Settings) -> None:
     backend = settings.terminal.backend
-    if settings.mode == "live" and backend == "paper":
+    try:
+        simulated = settings.backend_traits.simulated
+    except BackendError as error:
+        raise SettingsError(f"terminal.backend: {error}") from None
+    if settings.mode == "live" and simulated:
         raise SettingsError(
             'mode: "live" needs a real terminal; set terminal.backend = "native" or "agent"'
         )
-    if settings.mode == "paper" and backend != "paper":
+    if settings.mode == "paper" and not simulated:
         raise SettingsError(
             f'mode: "paper" trades on the paper terminal only, and terminal.backend is '
             f'"{backend}"; use mode = "observe", or mode = "live" to trade the real account'

@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 
 
 class Symbols:
-    """The watched symbols of a terminal. ``wanted`` empty: all of the paper market, else all
-    of Market Watch."""
+    """The watched symbols of a terminal. ``wanted`` empty: all that there are, where
+    the backend's traits say so, else all of Market Watch."""
 
     def __init__(
         self, client: TerminalClient, wanted: Sequence[str], publish: Callable[[Event], None]
@@ -43,7 +43,7 @@ class Symbols:
                 else:
                     await self._unknown(name, answer)
         else:
-            everything = self._client.backend.name == "paper"
+            everything = self._client.backend.traits.watches_all
             found = await self._client.symbols_get()
             infos = [info for info in found if everything or info.select]
         self._take(infos)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from .. import agent
 from ..api import constants as c
 from ..api.terminal import CallRefused, Terminal, TerminalError, TerminalTimeout
+from .traits import IN_MEMORY, Traits
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Backend(Protocol):
     """A terminal somewhere. All of it is used on the loop, one call in flight at a time."""
 
     name: str
+    traits: Traits
 
     async def start(self, deadline: float) -> None:
         """Make the terminal reachable. Raises :class:`TerminalError`. May be called again."""
@@ -173,8 +175,14 @@ class InProcess(Threaded):
     """A terminal in a thread of this process: for paper, and for tests. (The real module holds
     the GIL and therefore never runs here.)"""
 
-    def __init__(self, factory: Callable[[], Terminal], name: str = "paper") -> None:
+    def __init__(
+        self,
+        factory: Callable[[], Terminal],
+        name: str = "paper",
+        traits: Traits = IN_MEMORY,
+    ) -> None:
         super().__init__(factory, name)
+        self.traits = traits
 
     async def call(
         self, function: str, args: Sequence[Any], kwargs: dict[str, Any], deadline: float

@@ -24,6 +24,7 @@ from .. import agent
 from ..api import constants as c
 from ..api.terminal import CallRefused, TerminalError, TerminalTimeout
 from .backend import About, Call, Reply
+from .traits import REAL
 from .wire import Wire, WireError, replies, request, told, unpacked
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Remote:
     """Calls over a :class:`execution.wire.Wire`; how it comes to be is the subclass's."""
 
     name = "agent"
+    traits = REAL
 
     def __init__(self) -> None:
         self._wire: Wire | None = None

@@ -17,6 +17,7 @@ from .. import agent
 from ..api import constants as c
 from ..api.terminal import TerminalError
 from .backend import About, Call, Reply, Threaded
+from .traits import REAL
 from .wire import WireError, replies, request, told, unpacked
 
 NAMES = """
@@ -29,6 +30,8 @@ _module = _sys.modules[_name]
 
 class Rpyc(Threaded):
     """Calls over rpyc, in a thread of their own; a connection that hangs is cut."""
+
+    traits = REAL
 
     def __init__(self, address: str, module: str = "MetaTrader5") -> None:
         super().__init__(self._connect, "rpyc")

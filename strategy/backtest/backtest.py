@@ -23,6 +23,7 @@ from execution.paper.account.money import tick_values
 from execution.settings import TerminalSettings
 from execution.transport.backend import About, Call, Reply
 from execution.transport.client import TerminalClient
+from execution.transport.traits import IN_MEMORY
 from streamer.protocol.messages import Event
 
 from ..base import Strategy
@@ -46,6 +47,7 @@ class Direct:
     """A backend that calls the terminal in place."""
 
     name = "paper"
+    traits = IN_MEMORY
 
     def __init__(self, terminal: PaperTerminal) -> None:
         self.terminal = terminal

@@ -43,16 +43,13 @@ def find_journal(db: Path | None, config: Path | None) -> Path:
     if db is not None:
         return db
     from ..paths import state_dir
-    from ..run.files import journal_path
+    from ..run.files import journal_path, journals_of_runs
 
     settings = load_settings({}, config).settings
-    if (
-        settings.journal.path is not None
-        or settings.terminal.backend != "paper"
-        or settings.paper.state is not None
-    ):
+    if settings.journal.path is not None or settings.backend_traits.outlives_program:
         return journal_path(settings)
-    found = sorted(state_dir().glob("paper-*.db"), key=lambda path: path.stat().st_mtime)
+    found = journals_of_runs(state_dir(), settings.terminal.backend)
+    found.sort(key=lambda path: path.stat().st_mtime)
     if not found:
         raise fail(f"no journal in {state_dir()} yet; name one with --db", USAGE)
     return found[-1]

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from execution.account.audit import audit
 from execution.account.observer import Observer
@@ -20,7 +20,6 @@ from execution.api.terminal import TerminalError
 from execution.orders.intents import Intents
 from execution.orders.orders import Orders
 from execution.transport.client import TerminalClient
-from execution.transport.registry import check_paper, open_backend
 from strategy.trade.trade_book import OrderReason
 from strategy.worker import Worker, build_strategy
 from streamer.alerts.service import Alerts
@@ -35,13 +34,10 @@ from ..about import program_version
 from ..paths import state_dir
 from ..progress import Steps
 from ..settings import Settings
-from .files import intents_path, journal_path, prune_paper_journals
+from .files import intents_path, journal_path, prune_journals
 from .listening import listen
 from .restart_state import recall
 from .threads import in_thread
-
-if TYPE_CHECKING:
-    from execution.paper.market.discovery import Quotes
 
 log = logging.getLogger("mt5dash.runtime")
 
@@ -87,6 +83,7 @@ class Runtime:
         self.settings = settings
         self.steps = steps or Steps()
         self.mode = settings.effective_mode
+        self.kind = settings.backend_kind
         self.journal: Journal | None = None
         self.feed: Feed
         self.client: TerminalClient
@@ -111,21 +108,23 @@ class Runtime:
             strategy.registry.StrategyNotFound: There is no such strategy.
         """
         settings, steps = self.settings, self.steps
-        quotes = None
-        if settings.terminal.backend == "paper":
-            steps.begin("feed", "looking at the paper market's settings")
+        prepared: object = None
+        if self.kind.preparing:
+            steps.begin("feed", self.kind.preparing)
             tell = partial(steps.tell, "feed")
-            quotes = await in_thread(lambda: check_paper(settings.paper, tell), "market-check")
+            prepared = await in_thread(
+                lambda: self.kind.prepare(settings.terminal, settings.paper, tell), "market-check"
+            )
         steps.begin("feed", "opening the journal")
         path = journal_path(settings)
-        if settings.journal.path is None and settings.terminal.backend == "paper":
-            prune_paper_journals(path.parent)
+        if settings.journal.path is None and not settings.backend_traits.outlives_program:
+            prune_journals(path.parent, self.kind.name)
         self.journal = Journal(path, settings.journal)
         self.feed = Feed(settings.feed, self.journal, version=program_version())
         await listen(self.feed.start, settings.feed.host)
         steps.begin("feed", f"listening on {self.feed.url}; reading what was before")
         try:
-            await self._build(quotes)
+            await self._build(prepared)
         except BaseException:
             await self.feed.close()
             if self.backbone is not None:
@@ -144,18 +143,20 @@ class Runtime:
             )
         ]
 
-    async def _build(self, quotes: Quotes | None) -> None:
+    async def _build(self, prepared: object) -> None:
         settings, feed = self.settings, self.feed
         assert self.journal is not None
         if settings.backbone.url.get_secret_value():
             self.backbone = BackbonePublisher(feed, settings.backbone)
             await self.backbone.start()
         halted, memory = await recall(self.journal, settings.feed.bot)
-        if settings.terminal.backend == "paper" and settings.paper.state is None:
+        if not settings.backend_traits.outlives_program:
             memory = None  # the account begins anew, only the journal goes on
         terminal = settings.terminal
         self.client = TerminalClient(
-            open_backend(terminal, settings.paper, partial(self.steps.tell, "terminal"), quotes),
+            self.kind.open(
+                terminal, settings.paper, partial(self.steps.tell, "terminal"), prepared
+            ),
             settings=terminal,
             on_status=self._terminal_said,
         )
@@ -197,13 +198,7 @@ class Runtime:
 
     def _where(self) -> str:
         """The terminal that is reached for, in words."""
-        terminal = self.settings.terminal
-        if terminal.backend == "paper":
-            market = self.settings.paper.market
-            return f"paper: opening {market}" if market else "paper: making a market"
-        if terminal.backend == "native":
-            return "starting MetaTrader 5"
-        return f"reaching for {terminal.backend} {terminal.address}"
+        return self.kind.where(self.settings.terminal, self.settings.paper)
 
     def _terminal_said(self, status: TerminalStatus) -> None:
         self.feed.publish(status)

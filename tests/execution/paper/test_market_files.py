@@ -17,8 +17,8 @@ from execution.paper.market.files import Table
 from execution.paper.market.model import MarketError
 from execution.paper.market.moments import TEMPLATES, decode
 from execution.paper.market.streams import BarStream, LeanStream, TickStream, walk
-from execution.settings import PaperSettings
-from execution.transport.registry import check_paper
+from execution.settings import PaperSettings, TerminalSettings
+from execution.transport.registry import Paper
 
 NOON = datetime(2024, 3, 5, 12, tzinfo=UTC)
 NOON_MS = int(NOON.timestamp()) * 1000
@@ -299,7 +299,8 @@ def test_the_files_of_a_market_are_looked_through_once_for_check_and_opening(
     (tmp_path / "EURUSD_M1.csv").write_text(text)
     settings = PaperSettings(market=tmp_path)
     told: list[tuple[str, int, int]] = []
-    quotes = check_paper(settings, lambda *each: told.append(each))
+    terminal = TerminalSettings()
+    quotes = Paper().prepare(terminal, settings, lambda *each: told.append(each))
     assert ("looking at EURUSD_M1.csv", 0, 1) in told
     told.clear()
     opened = open_paper(settings, tell=lambda *each: told.append(each), quotes=quotes)
