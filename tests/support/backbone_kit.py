@@ -194,7 +194,7 @@ class SmallFeed:
 
 
 class Node:
-    """A reader, and all that it was told.
+    """A reader, and all that it returned.
 
     Attributes:
         news: Log events as (epoch, seq), in the order they came.
@@ -246,7 +246,7 @@ class Node:
         return [seq for _, seq in self.news]
 
     async def reached(self, seq: int, timeout: float = 20.0) -> None:
-        """Wait until the event was told (or the snapshot that holds it)."""
+        """Wait until the event was read (or the snapshot that contains it)."""
         await until(lambda: self.reader.seq >= seq, timeout)
         await asyncio.sleep(0)
         assert not self._task.done(), self._task.exception()

@@ -71,7 +71,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Viewer:
-    """A client that keeps all log events it was told, in order."""
+    """A client that keeps all log events it received, in order."""
 
     def __init__(self, url: str, **options: Any) -> None:
         self.client = FeedClient(url, **options)

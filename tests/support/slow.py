@@ -36,7 +36,7 @@ strategy/test_operator_expect.py
 strategy/test_worker.py
 streamer/backbone/test_backbone_contract.py
 streamer/backbone/test_backbone_faults.py
-streamer/backbone/test_backbone_feed.py
+streamer/backbone/test_publisher.py
 streamer/backbone/test_backbone_program.py
 streamer/backbone/test_backbone_redis.py
 streamer/client/test_feed_client.py

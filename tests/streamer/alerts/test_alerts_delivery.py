@@ -288,7 +288,7 @@ async def test_the_dead_man_pings_while_all_is_well_and_only_then(
     # Well again.
     feed.publish({"type": "TERMINAL_STATUS", "state": "connected", "backend": "paper"})
     await until(lambda: len(web.got) > count)
-    # A loop that hangs is not well either: nobody says that it is.
+    # A loop that hangs is not well either: no check has found it well.
     assert alerts._task is not None
     alerts._task.cancel()
     alerts._healthy_at = time.monotonic() - QUICK.healthy_s
@@ -340,7 +340,7 @@ async def test_another_bots_alert_says_whose_it_is_and_hides_no_own_one(
     feed.publish(halted, bot="beta")
     feed.publish(halted)
     feed.publish({"type": "BOT_STATUS", "state": "waiting"}, bot="beta")
-    feed.publish(halted)  # told already, whatever beta says meanwhile
+    feed.publish(halted)  # sent already, whatever beta publishes meanwhile
     await until(lambda: len(web.got) >= 2)
     await asyncio.sleep(0.1)
     texts = [got.json["text"] for got in web.got if "enough" in got.json["text"]]

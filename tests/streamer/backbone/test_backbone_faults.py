@@ -1,4 +1,4 @@
-"""Any sequence of faults: every log event reaches a node once and in order, or is told as a gap."""
+"""Any sequence of faults: each log event reaches a node once and in order, or is part of a gap."""
 
 from __future__ import annotations
 

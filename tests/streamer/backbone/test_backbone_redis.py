@@ -286,7 +286,7 @@ async def test_tls_with_an_authority_of_ones_own(
         check=True,
         capture_output=True,
     )
-    plain = brokers()  # its port is free for nobody else: only a number is needed
+    plain = brokers()  # the number of a port that no other program gets
     plain.kill()
     broker = brokers(
         *("--tls-port", str(plain.port), "--tls-auth-clients", "no"),

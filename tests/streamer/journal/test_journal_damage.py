@@ -1,4 +1,4 @@
-"""Damage that SQLite itself reads past: it is named, it stops nobody for ever, it is salvaged."""
+"""Damage that SQLite itself does not notice: named, salvaged, and never an endless loop."""
 
 from __future__ import annotations
 
@@ -138,12 +138,12 @@ async def test_a_file_too_large_for_the_start_is_looked_at_all_the_same(
     await fill(path, [600.0 - n for n in range(40)])
     limits = JournalLimits(quick_check_bytes=0, newest_events=30)
     db = sqlite3.connect(path)
-    if where == "newest":  # in a row: only its hash tells
+    if where == "newest":  # in a row: only its hash shows it
         db.execute("UPDATE ev SET body = replace(body, 'BUY', 'SEL') WHERE seq = 118")
     db.commit()
     root = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'ev_audit'").fetchone()[0]
     db.close()
-    if where == "oldest":  # in a page that the start does not read: SQLite's own look tells
+    if where == "oldest":  # in a page that the start does not read: SQLite's own check finds it
         data = bytearray(path.read_bytes())
         data[(root - 1) * PAGE] = 0xA5
         path.write_bytes(bytes(data))

@@ -1,4 +1,4 @@
-"""What a relay tells when an upstream is gone, back, another one, or none at all."""
+"""What a relay publishes when an upstream is lost, restored, another feed, or no feed at all."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ async def test_the_terminals_word_is_told_again_when_only_the_link_was_gone(
     relay = await open_relay(url_of(proxy.port))
     state = relay.feed.state
     await until(lambda: state.terminal is not None)
-    proxy._target = 1  # nobody listens there
+    proxy._target = 1  # no program listens there
     proxy.cut(1.0)
     await until(lambda: state.terminal["state"] == "disconnected")
     proxy._target = feed.port

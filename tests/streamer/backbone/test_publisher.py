@@ -1,4 +1,4 @@
-"""A real feed and its backbone: the same state at the other end, and trouble that is told."""
+"""A real feed and its backbone: the same state at the other end, and outages that are reported."""
 
 from __future__ import annotations
 
