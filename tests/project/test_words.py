@@ -16,23 +16,24 @@ DECODED = re.compile(
 )
 """Words of telling for publish, return, log and show; "stand" for be; persons for programs."""
 
-STANDS_FOR = re.compile(r"\bstands? for\b|\bstand-ins?\b", re.IGNORECASE)
+PLAIN = re.compile(r"\bstands? for\b|\bstand-ins?\b|`[^`]*`", re.IGNORECASE)
+"""What may hold such a word: "stand for", and names in code."""
+PYTHON = re.compile(r"^```python\n.*?^```", re.MULTILINE | re.DOTALL)
 
 
 def decoded(text: str) -> list[str]:
-    """The lines of a text that hold such a word, with their numbers."""
+    """The lines of a text that hold such a word, with their numbers; examples of code left out."""
+    text = PYTHON.sub(lambda found: "\n" * found[0].count("\n"), text)
     return [
         f"{number}: {line.strip()}"
         for number, line in enumerate(text.splitlines(), 1)
-        if DECODED.search(STANDS_FOR.sub("", line))
+        if DECODED.search(PLAIN.sub("", line))
     ]
 
 
 def test_the_pattern_finds_what_it_is_for() -> None:
-    assert decoded("it was told\nstands for a bot\nNobody knocks") == [
-        "1: it was told",
-        "3: Nobody knocks",
-    ]
+    text = "it was told\nstands for `tell`\n```python\ntell()\n```\nNobody knocks"
+    assert decoded(text) == ["1: it was told", "6: Nobody knocks"]
 
 
 @pytest.mark.parametrize(
