@@ -308,7 +308,7 @@ async def storm(seconds: float) -> dict[str, Any]:
             await asyncio.sleep(0.05)
         await asyncio.sleep(1.0)
         await beside.open(seconds)
-        before = app.session.seen
+        before = app.session.received
         meter.start()
         start = time.perf_counter()
         step = 0
@@ -326,7 +326,7 @@ async def storm(seconds: float) -> dict[str, Any]:
         result |= {
             "sent": sent,
             "sent_per_s": sent / seconds,
-            "lost": sent - (app.session.seen - before),
+            "lost": sent - (app.session.received - before),
         }
         result |= await beside.close()
         app.exit()

@@ -124,7 +124,7 @@ class DashApp(Past):
         wanted = str(self.memory.values.get("theme") or self.options.theme)
         self.theme = wanted if wanted in self.available_themes else DEFAULT
         for session in self.sessions:
-            session.on_news = self.news
+            session.on_event = self.news
             session.open()
         self.push_screen(MainScreen())
         self._timer = self.set_interval(1 / self.hz, self.beat, name="draw")
@@ -143,7 +143,7 @@ class DashApp(Past):
         if self._timer is None:
             return  # not on a screen yet: they are opened when it is
         for session in self.sessions:
-            session.on_news = self.news
+            session.on_event = self.news
             session.open()
         self.refresh_rows()
 
@@ -163,7 +163,7 @@ class DashApp(Past):
         """The tab of the bot that this process runs; where it runs none, the one in front."""
         if not self.owns_bot:
             return self.session
-        state = getattr(self.sessions[0].source, "own", None)
+        state = self.sessions[0].source.capabilities.own
         return next((s for s in self.sessions if s.state is state), self.sessions[0])
 
     def view(self) -> View:
@@ -276,7 +276,7 @@ class DashApp(Past):
             at = len(self.sessions) if self._past_at is None else self._past_at
             self.sessions.insert(at, session)
             self.front += self.front >= at
-            session.on_news = self.news
+            session.on_event = self.news
             session.open()
 
     def tab_line(self) -> Line | None:
@@ -284,10 +284,10 @@ class DashApp(Past):
         live = [(i, s) for i, s in enumerate(self.sessions) if i != self._past_at]
         if len(live) < 2:
             return None
-        logins = [s.state.account.get("login") for _, s in live]
+        logins = [s.account.login for _, s in live]
         line: Line = []
         for i, session in live:
-            login = session.state.account.get("login")
+            login = session.account.login
             name = clean(str(login if login is not None else session.name or i + 1), 16)
             if session.bot:
                 name = clean(session.bot, 16)
@@ -305,8 +305,8 @@ class DashApp(Past):
         """Whether leaving would stop a bot: this process has one and it is not known to stand."""
         if self.session.source.link.state == "starting":
             return False
-        bot: Any = self.own.state.bot or {}
-        return self.owns_bot and bot.get("state") != "stopped"
+        bot = self.own.state.typed.bot
+        return self.owns_bot and (bot is None or bot.state != "stopped")
 
     def action_leave(self) -> None:
         if isinstance(self.screen, QuitDialog):

@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..panels.positions import OPEN, PENDING, Row
+from ..panels.positions import (
+    OPEN,
+    PENDING,
+    PositionRow,
+    RowKind,
+    row_now,
+    side_of,
+    total,
+    without_stop,
+)
 from ..render import format as f
 from ..render.lines import Line
 from ..session.view import View, tone, word
@@ -40,35 +49,28 @@ class Plan:
     say: Say
     words: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     fields: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    row: Row | None = None
-
-
-def _now(row: Row, view: View) -> Row | None:
-    """The position or order as the feed has it now; ``None`` when it is gone."""
-    state = view.session.state
-    items, name = (state.orders, "order") if row.kind == PENDING else (state.positions, "ticket")
-    return next((Row(row.kind, i) for i in items if str(i.get(name)) == str(row.ticket)), None)
+    row: PositionRow | None = None
 
 
 GONE: Line = [("It is no longer open: there is nothing to do.", "warn")]
 
 
-def _head(row: Row) -> Line:
+def _head(row: PositionRow) -> Line:
     return [
-        (f"{f.side(row.direction)} {f.lots(row.get('volume'))} {word(row.symbol, 16)}", "bold"),
+        (f"{f.side(row.direction)} {f.lots(row.volume)} {word(row.symbol, 16)}", "bold"),
         (f"  #{word(row.ticket, 20)}", "dim"),
         (f"  in at {f.price(row.entry, row.digits)}, now {f.price(row.now, row.digits)}", "dim"),
     ]
 
 
-def close_position(row: Row, view: View) -> Plan:
+def close_position(row: PositionRow, view: View) -> Plan:
     """Close one position, all of it or the volume that is typed."""
 
     def say(view: View, texts: Texts) -> Sequence[Line]:
-        now = _now(row, view)
+        now = row_now(row, view)
         if now is None:
             return [_head(row), GONE]
-        profit, full = f.known(now.get("profit")), f.known(now.get("volume"))
+        profit, full = now.profit, now.volume
         part = _number(texts.get("volume", ""))
         lines: list[Line] = [_head(now)]
         if full is None or part is None or part >= full:
@@ -84,30 +86,30 @@ def close_position(row: Row, view: View) -> Plan:
 
     return Plan("close_position", {"ticket": row.ticket, "expect": expected(row)},
                 "Close position", say,
-                fields={"volume": ("Lots", f.lots(row.get("volume")))}, row=row)  # fmt: skip
+                fields={"volume": ("Lots", f.lots(row.volume))}, row=row)  # fmt: skip
 
 
-def expected(row: Row) -> dict[str, Any]:
+def expected(row: PositionRow) -> dict[str, Any]:
     """What stands on the screen: the bot refuses when it is something else by now."""
-    seen = {"side": row.direction, "volume": f.known(row.get("volume")), "symbol": row.symbol}
-    if seen["side"] not in ("BUY", "SELL"):
-        del seen["side"]
-    return {name: value for name, value in seen.items() if value is not None}
+    shown: dict[str, Any] = {"volume": row.volume, "symbol": row.symbol}
+    if row.direction in ("BUY", "SELL"):
+        shown["side"] = row.direction
+    return {name: value for name, value in shown.items() if value is not None}
 
 
-def modify_position(row: Row, view: View) -> Plan:
+def modify_position(row: PositionRow, view: View) -> Plan:
     """Change stop and target of one position; 0 takes one away."""
     digits = row.digits
 
     def say(view: View, texts: Texts) -> Sequence[Line]:
-        now = _now(row, view)
+        now = row_now(row, view)
         if now is None:
             return [_head(row), GONE]
-        risk = now.get("risk") if f.known(now.sl) else None
+        risk = now.risk if now.sl else None
         lines: list[Line] = [
             _head(now),
             [("If the stop of now is hit: ", "dim"), view.gain(risk)]
-            if f.known(now.sl) else [("It has no stop now: the loss has no bound.", "warn")],
+            if now.sl else [("It has no stop now: the loss has no bound.", "warn")],
         ]  # fmt: skip
         lines += _level(view, now, "stop", texts.get("sl"), row.sl)
         lines += _level(view, now, "target", texts.get("tp"), row.tp)
@@ -123,7 +125,9 @@ def modify_position(row: Row, view: View) -> Plan:
     )  # fmt: skip
 
 
-def _level(view: View, now: Row, name: str, typed: str | None, before: Any) -> list[Line]:
+def _level(
+    view: View, now: PositionRow, name: str, typed: str | None, before: float | None
+) -> list[Line]:
     """What a stop or target that was typed means; nothing while it is as it was."""
     if typed is None or typed.strip() == _price_text(before, now.digits):
         return []
@@ -134,7 +138,7 @@ def _level(view: View, now: Row, name: str, typed: str | None, before: Any) -> l
         if name == "stop":
             return [[("Without a stop the loss has no bound.", "warn")]]
         return [[("Without a target it runs until the stop or the bot ends it.", "dim")]]
-    market, sign = f.known(now.now), 1 if now.direction == "BUY" else -1
+    market, sign = now.now, 1 if now.direction == "BUY" else -1
     beyond = market is not None and (price - market) * sign * (-1 if name == "stop" else 1) <= 0
     if beyond:
         side = "below" if (name == "stop") == (sign > 0) else "above"
@@ -152,16 +156,16 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _price_text(value: Any, digits: int | None) -> str:
-    return f.price(value, digits) if f.known(value) else "0"
+def _price_text(value: float | None, digits: int | None) -> str:
+    return f.price(value, digits) if value else "0"
 
 
-def money_per_price(row: Row) -> float | None:
+def money_per_price(row: PositionRow) -> float | None:
     """Account money for a move of 1.0 in the price, from the position's own profit.
 
     ``None`` where the price has not moved enough to tell.
     """
-    profit, entry, now = f.known(row.get("profit")), f.known(row.entry), f.known(row.now)
+    profit, entry, now = row.profit, row.entry, row.now
     if profit is None or entry is None or now is None or row.kind != OPEN:
         return None
     moved = (now - entry) * (1 if row.direction == "BUY" else -1)
@@ -169,9 +173,9 @@ def money_per_price(row: Row) -> float | None:
     return profit / moved if points >= 5 and profit * moved > 0 else None
 
 
-def stop_money(row: Row, stop: float) -> float | None:
+def stop_money(row: PositionRow, stop: float) -> float | None:
     """About what the position makes when a stop or target at this price is hit; costs aside."""
-    entry, first, risk = f.known(row.entry), f.known(row.sl), f.known(row.get("risk"))
+    entry, first, risk = row.entry, row.sl, row.risk
     if entry is None or not stop:
         return None
     sign = 1 if row.direction == "BUY" else -1
@@ -181,13 +185,13 @@ def stop_money(row: Row, stop: float) -> float | None:
     return None if per is None else (stop - entry) * sign * per
 
 
-def cancel_order(row: Row, view: View) -> Plan:
+def cancel_order(row: PositionRow, view: View) -> Plan:
     """Delete one pending order."""
 
     def say(view: View, texts: Texts) -> Sequence[Line]:
-        now = _now(row, view)
+        now = row_now(row, view)
         return [
-            [(f"{f.side(row.direction)} {word(row.get('kind'), 12)} {f.lots(row.get('volume'))} "
+            [(f"{f.side(row.direction)} {word(row.order_kind, 12)} {f.lots(row.volume)} "
               f"{word(row.symbol, 16)} @ {f.price(row.entry, row.digits)}", "bold"),
              (f"  #{word(row.ticket, 20)}", "dim")],
             [("No money moves: the order is only taken away.", "dim")]
@@ -211,25 +215,24 @@ def flatten(view: View) -> Plan:
 def _everything(view: View) -> list[Line]:
     """What closing all positions means now, with the first of them by name."""
     state = view.session.state
-    positions = state.positions
+    positions = state.typed.positions
     if not positions:
         if "positions" not in state.updated:
             return [[("Which positions are open is not known here yet.", "warn")],
                     [("The bot closes whatever it finds, at the market.", "dim")]]  # fmt: skip
         return [[("No position is open: there is nothing to close.", "text")]]
-    by_hand = sum(1 for p in positions if p.get("owner") == "manual")
+    by_hand = sum(1 for p in positions if p.owner == "manual")
     many = len(positions) != 1
     lines: list[Line] = [
         [(f"{len(positions)} position{'s' * many}", "bold"),
          (f" {'are' if many else 'is'} closed at the market: "
           f"{len(positions) - by_hand} of the bot, {by_hand} by hand.", "text")],
-        [("At the prices now about ", "dim"), view.gain(_sum(positions, "profit")),
+        [("At the prices now about ", "dim"), view.gain(total([p.profit for p in positions])),
          (", costs aside.", "dim")],
     ]  # fmt: skip
     lines += [
-        [(f"  {word(p.get('symbol'), 14):<15}{f.side(p.get('direction'), p.get('type')):<6}"
-          f"{f.lots(p.get('volume')):>6}  ", "text"),
-         (view.cash(p.get("profit"), sign=True), tone(p.get("profit")))]
+        [(f"  {word(p.symbol, 14):<15}{f.side(side_of(p)):<6}{f.lots(p.volume):>6}  ", "text"),
+         (view.cash(p.profit, sign=True), tone(p.profit))]
         for p in positions[:6]
     ]  # fmt: skip
     if len(positions) > 6:
@@ -237,34 +240,29 @@ def _everything(view: View) -> list[Line]:
     return lines
 
 
-def _sum(positions: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    values = [f.known(p.get(name)) for p in positions]
-    return None if None in values else sum(v for v in values if v is not None)
-
-
 def _stay(view: View) -> list[Line]:
     """What stays open, and what it stands at."""
     state = view.session.state
-    positions = state.positions
+    positions = state.typed.positions
     if not positions:
         known = "positions" in state.updated
         return [[("No position is open." if known else "Open positions: not known here.", "dim")]]
     many = len(positions) != 1
-    bare = sum(1 for p in positions if not f.known(p.get("sl_price")))
+    bare = sum(1 for p in positions if without_stop(p))
     line: Line = [
         (f"{len(positions)} position{'s' * many} stay{'s' * (not many)} open, and managed: "
-         "now about ", "dim"), view.gain(_sum(positions, "profit")),
+         "now about ", "dim"), view.gain(total([p.profit for p in positions])),
     ]  # fmt: skip
     if bare:
         return [line, [(f"{bare} of them without a stop: the loss has no bound.", "warn")]]
-    worst = _sum(positions, "risk")
+    worst = total([p.risk for p in positions])
     return [line, [("If all stops are hit: ", "dim"), view.gain(worst, show_arrow=False)]]
 
 
 def pause_or_resume(view: View) -> Plan:
     """Pause a bot that runs, resume one that is paused."""
-    bot: Any = view.session.state.bot or {}
-    if bot.get("state") == "paused":
+    bot = view.session.state.typed.bot
+    if bot is not None and bot.state == "paused":
         return Plan("resume", {}, "Resume the bot", lambda view, _: [
             [("The bot trades again: it scans at once.", "text")], *_room(view)])  # fmt: skip
     return Plan("pause", {}, "Pause the bot", lambda view, _: [
@@ -275,16 +273,14 @@ def pause_or_resume(view: View) -> Plan:
 
 def _room(view: View) -> list[Line]:
     """How much the limits leave for new trades."""
-    limits = view.session.state.account.get("limits")
-    if not isinstance(limits, Mapping):
-        return []
+    limits = view.session.account.limits or {}
     line: Line = []
     places = limits.get("open_positions")
-    if isinstance(places, Mapping):
-        line += [("Open ", "dim"), (f"{f.number(places.get('value'))} of "
-                 f"{f.number(places.get('limit'))} positions", "text")]  # fmt: skip
+    if places is not None:
+        line += [("Open ", "dim"),
+                 (f"{f.number(places.value)} of {f.number(places.limit)} positions", "text")]  # fmt: skip
     loss = limits.get("daily_loss")
-    left = f.known(loss.get("left")) if isinstance(loss, Mapping) else None
+    left = None if loss is None else loss.left
     if left is not None:
         line += [("; the day may still lose " if line else "The day may still lose ", "dim"),
                  (view.cash(left), "text")]  # fmt: skip
@@ -293,9 +289,9 @@ def _room(view: View) -> list[Line]:
 
 def halt_or_release(view: View) -> Plan:
     """The kill switch, and its release."""
-    bot: Any = view.session.state.bot or {}
-    if bot.get("state") == "halted":
-        reason = _reason(bot)
+    bot = view.session.state.typed.bot
+    if bot is not None and bot.state == "halted":
+        reason = None if bot.reason is None else bot.reason.text
         return Plan("release", {}, "Release the kill switch", lambda view, _: [
             [("New trades are possible again, and the limits are counted anew.", "text")],
             [(f"It was set because: {word(reason, 200)}", "dim")],
@@ -308,7 +304,7 @@ def halt_or_release(view: View) -> Plan:
             [("halt", "key"), ("          ", ""), *_stay(view)[0]],
             *([("              ", ""), *line] for line in _stay(view)[1:]),
         ]
-        if view.session.state.positions:
+        if view.session.state.typed.positions:
             lines += [
                 [("halt flatten", "key"),
                  ("  closes all of them too, at the market", "text")],
@@ -319,20 +315,15 @@ def halt_or_release(view: View) -> Plan:
                 {"halt": {}, "halt flatten": {"flatten": True}})  # fmt: skip
 
 
-def _reason(bot: Mapping[str, Any]) -> str:
-    reason = bot.get("reason")
-    return str(reason.get("text") or "") if isinstance(reason, dict) else ""
-
-
 def scan_now(view: View) -> Plan:
     """Scan at once instead of at the next turn."""
 
     def say(view: View, texts: Texts) -> Sequence[Line]:
         left = view.session.next_scan()
         due = "" if left is None or left <= 0 else f" instead of in {f.countdown(left)}"
-        bot: Any = view.session.state.bot or {}
-        if bot.get("state") in ("paused", "halted"):
-            after = f"The bot is {bot['state']}: it looks, but opens nothing."
+        bot = view.session.state.typed.bot
+        if bot is not None and bot.state in ("paused", "halted"):
+            after = f"The bot is {bot.state}: it scans, but opens nothing."
         else:
             after = "What passes all gates is traded, as at any scan."
         return [[(f"All symbols are scanned at once{due}.", "text")], [(after, "dim")],
@@ -359,7 +350,7 @@ def with_fields(plan: Plan, texts: Texts) -> tuple[dict[str, Any], str]:
         if f.known(value) is None or value < 0:
             return {}, f"{label}: must be 0 or more"
         if name == "volume":
-            full = f.known(plan.row.get("volume")) if plan.row else None
+            full = plan.row.volume if plan.row else None
             if value <= 0 or (full is not None and value > full):
                 return {}, f"Lots: more than 0, at most {f.lots(full)}"
         args[name] = value
@@ -368,9 +359,9 @@ def with_fields(plan: Plan, texts: Texts) -> tuple[dict[str, Any], str]:
     return args, ""
 
 
-def rows_of(kind: str, row: Any) -> Row | None:
+def rows_of(kind: RowKind, row: PositionRow | None) -> PositionRow | None:
     """The row when it is of this kind; only such a row can be acted on."""
-    return row if isinstance(row, Row) and row.kind == kind else None
+    return row if row is not None and row.kind == kind else None
 
 
 __all__ = ["OPEN", "PENDING", "Plan"]

@@ -13,10 +13,10 @@ from textual.app import App
 from streamer.protocol.sanitise import clean
 
 from ..options import Clock
-from ..panels.positions import CLOSED, Row
-from ..panels.scanner import Row as ScanRow
+from ..panels.positions import PositionRow, RowKind
+from ..panels.scanner import ScanRow
 from ..panels.table import TablePanel
-from ..panels.trades import Row as TradeRow
+from ..panels.trades import TradeRow
 from ..render import export
 from ..screens.base import Sheet
 from ..screens.choose import ColumnsDialog, PaletteDialog
@@ -56,9 +56,9 @@ class Doing(App[str]):
             self.push_screen(sheet)
 
     def _sheet_of(self, row: Any) -> Sheet | None:
-        if isinstance(row, Row):
-            if row.kind == CLOSED:
-                return TradeSheet(row.symbol, row.ticket, row.data)
+        if isinstance(row, PositionRow):
+            if row.closed is not None:
+                return TradeSheet(row.closed)
             return PositionSheet(row)
         if isinstance(row, ScanRow):
             return SymbolSheet(row.symbol)
@@ -66,9 +66,9 @@ class Doing(App[str]):
             return EventSheet(row.event, row.count)
         if isinstance(row, TradeRow):
             if row.closed is not None:
-                return TradeSheet(row.symbol, row.ticket, row.closed)
+                return TradeSheet(row.closed)
             if row.position is not None:
-                return PositionSheet(Row("open", row.position))
+                return PositionSheet(PositionRow.of_position(row.position))
             return SymbolSheet(row.symbol)
         return None
 
@@ -152,16 +152,18 @@ class Doing(App[str]):
     def _ask(self, plan: control.Plan) -> None:
         self.push_screen(ConfirmDialog(plan))
 
-    def _position(self) -> Row | None:
+    def _position(self) -> PositionRow | None:
         """The position that is meant: of the sheet in front, or under the cursor."""
         if isinstance(self.screen, PositionSheet):
             return self.screen.row
         row = self.main.panel.current
         if isinstance(row, TradeRow) and row.position is not None and row.closed is None:
-            return Row("open", row.position)
-        return row if isinstance(row, Row) else None
+            return PositionRow.of_position(row.position)
+        return row if isinstance(row, PositionRow) else None
 
-    def _on_row(self, kind: str, what: str, make: Callable[[Row, View], control.Plan]) -> None:
+    def _on_row(
+        self, kind: RowKind, what: str, make: Callable[[PositionRow, View], control.Plan]
+    ) -> None:
         row = control.rows_of(kind, self._position())
         if row is None:
             self.tell(f"Put the cursor on {what} first", wrong=True)

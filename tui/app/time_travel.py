@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamer.journal.replay import SPEEDS, Replay
@@ -115,7 +114,7 @@ class Past(Doing):
     async def _open(self, at: float | None) -> Replay | None:
         """Turn to the recording of the feed in front, at its end unless told where."""
         live, front = self.session, self.front
-        path: Path | None = getattr(getattr(live.source, "journal", None), "path", None)
+        path = live.source.capabilities.journal_path
         if path is None:
             self.tell(ELSEWHERE, wrong=True)
             return None
@@ -126,7 +125,7 @@ class Past(Doing):
         await replay.open()
         await replay.seek(replay.last if at is None else at)
         session = Session(replay, Clock(replay.now, replay.now), name="replay")
-        session.on_news = self.news
+        session.on_event = self.news
         session.open()
         self._leads_back = front
         self.sessions.append(session)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from streamer.protocol.messages import Limit
 from streamer.words.limits import grade, limit_words
 
 from ..render import format as f
@@ -18,17 +18,16 @@ def _part(long: str, short: str, value: Line, rank: int) -> Part:
 
 
 def _day(view: View) -> Line:
-    account = view.session.state.account
-    day, balance = f.known(account.get("day_pl")), f.known(account.get("balance"))
+    day, equity = view.session.account.day_pl, view.session.account.equity
     line: Line = [view.gain(day)]
-    if day is not None and balance is not None and balance - day > 0:
-        line.append((f" {f.percent(day / (balance - day) * 100, 2, sign=True)}", tone(day)))
+    # The day is realised and floating profit: without it the equity is what the day began with.
+    if day is not None and equity is not None and equity - day > 0:
+        line.append((f" {f.percent(day / (equity - day) * 100, 2, sign=True)}", tone(day)))
     return line
 
 
 def _margin(view: View) -> Line:
-    account = view.session.state.account
-    level, used = f.known(account.get("margin_level")), f.known(account.get("margin"))
+    level, used = view.session.account.margin_level, view.session.account.margin
     if used == 0.0 or (level == 0.0 and not used):
         return [("none used", "dim")]
     style = "text" if level is None or level >= 300 else "warn" if level >= 150 else "crit"
@@ -36,11 +35,9 @@ def _margin(view: View) -> Line:
 
 
 def _drawdown(view: View, *, with_limit: bool) -> Line:
-    account = view.session.state.account
-    now = f.known(account.get("drawdown_pct"))
-    limits: Any = account.get("limits")
-    limit = limits.get("drawdown") if isinstance(limits, dict) else None
-    top = f.known(limit.get("limit")) if isinstance(limit, dict) else None
+    now = view.session.account.drawdown_pct
+    limit = (view.session.account.limits or {}).get("drawdown")
+    top = None if limit is None else limit.limit
     text = f.percent(now)
     if top and with_limit:
         text += f" of {f.percent(top)}"
@@ -50,36 +47,35 @@ def _drawdown(view: View, *, with_limit: bool) -> Line:
 def money_line(view: View, cells: int, *, alone: bool) -> Line:
     """Balance, equity, floating, the day, margin, drawdown and the equity strip.
 
-    ``alone``: there is no second line that tells the limits.
+    ``alone``: there is no second line with the limits.
     """
-    account = view.session.state.account
-    if not account:
+    account = view.session.state.typed.account
+    if account is None:
         return fit_line([(" account not known yet", "dim")], cells)
     parts = [
-        _part("Balance", "Bal", [(view.cash(account.get("balance")), "text")], 4),
-        _part("Equity", "Eq", [(view.cash(account.get("equity")), "bold")], 0),
-        _part("Floating", "Fl", [view.gain(account.get("profit"))], 0),
+        _part("Balance", "Bal", [(view.cash(account.balance), "text")], 4),
+        _part("Equity", "Eq", [(view.cash(account.equity), "bold")], 0),
+        _part("Floating", "Fl", [view.gain(account.profit)], 0),
         _part("Day", "Day", _day(view), 0),
         _part("Margin level", "ML", _margin(view), 2),
         _part("Drawdown", "DD", _drawdown(view, with_limit=alone), 1),
     ]
-    if account.get("trade_allowed") is False:
+    if account.trade_allowed is False:
         parts.insert(0, Part(([("TRADING NOT ALLOWED", "crit")],), 0))
     line: Line = []
     for piece in pack(parts, cells - 2):
         line += [("  ", ""), *piece] if line else [(" ", ""), *piece]
-    values = view.session.state.equity.get("value") or ()
+    values = view.session.state.typed.equity.value
     room = min(40, cells - line_width(line) - 3)
     if room >= 6 and len(values) >= 2:
         curve = f.strip(values, room)
-        style = "up" if (f.known(values[-1]) or 0) >= (f.known(values[0]) or 0) else "down"
+        style = "up" if values[-1] >= values[0] else "down"
         return [*fit_line(line, cells - len(curve) - 1), (curve, style), (" ", "")]
     return fit_line(line, cells)
 
 
-def _limit(name: str, limit: dict[str, Any], view: View) -> Part:
-    value, top, unit = f.known(limit.get("value")), f.known(limit.get("limit")), limit.get("unit")
-    unit = unit if isinstance(unit, str) else ""
+def _limit(name: str, limit: Limit, view: View) -> Part:
+    value, top, unit = limit.value, limit.limit, limit.unit
     words = limit_words(name)
 
     def amount(number: float | None) -> str:
@@ -99,8 +95,7 @@ def _limit(name: str, limit: dict[str, Any], view: View) -> Part:
         return [(full, style), (drawn[len(full) :], "faint")]
 
     value_style = "text" if style == "ok" else style
-    left = f.known(limit.get("left"))
-    spare: Line = [] if left is None else [(f"  {view.cash(left)} left", "dim")]
+    spare: Line = [] if limit.left is None else [(f"  {view.cash(limit.left)} left", "dim")]
     return Part(
         (
             [(f"{word(words.name, 20)} ", "dim"), *meter(10), (f" {text}", value_style), *spare],
@@ -114,12 +109,10 @@ def _limit(name: str, limit: dict[str, Any], view: View) -> Part:
 
 def limits_line(view: View, cells: int) -> Line:
     """The risk limits as gauges; without limits, what the market is."""
-    limits = view.session.state.account.get("limits")
-    if not isinstance(limits, dict) or not limits:
-        return fit_line([(" risk limits: none are told by this feed", "faint")], cells)
-    parts = [
-        _limit(str(name), limit, view) for name, limit in limits.items() if isinstance(limit, dict)
-    ]
+    limits = view.session.account.limits
+    if not limits:
+        return fit_line([(" risk limits: this feed publishes none", "faint")], cells)
+    parts = [_limit(name, limit, view) for name, limit in limits.items()]
     line: Line = [(" ", "")]
     for piece in pack([Part(([("Limits", "head")],), 5), *parts], cells - 2, 3):
         line += [("   ", ""), *piece] if len(line) > 1 else piece

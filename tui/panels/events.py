@@ -87,8 +87,8 @@ class EventsPanel(TablePanel[LogLine]):
         session = self.view.session
         if self.filter_text or self.least > describe.INFO:
             shown = sum(line.count for line in self.rows)
-            return f"{shown:,} of {session.told:,}"
-        return f"{session.told if self.least == describe.INFO else session.seen:,}"
+            return f"{shown:,} of {session.notable:,}"
+        return f"{session.notable if self.least == describe.INFO else session.received:,}"
 
     def marks(self) -> Line:
         line: Line = []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+
+from streamer.words.table import TABLE
 
 from ..render import format as f
 from ..render.lines import Line, Part, bar
@@ -12,20 +13,18 @@ from ..session.view import View, word
 from .base import LineView, Styled
 
 MODE_STYLE = {"paper": "badge-paper", "observe": "badge-observe", "live": "badge-live"}
-MODE_WORD = {"live": "LIVE MONEY"}
 
 
 def mode(view: View) -> str | None:
-    """observe, paper or live, as account or bot say; ``None`` when neither has."""
-    state = view.session.state
-    said: Any = state.account.get("mode") or (state.bot or {}).get("mode")
-    return str(said) if said else None
+    """observe, paper or live, as account or bot say; ``None`` when neither does."""
+    bot = view.session.state.typed.bot
+    return view.session.account.mode or (None if bot is None else bot.mode)
 
 
 def mode_badge(view: View) -> Line:
-    said = mode(view)
-    name = MODE_WORD.get(str(said), word(said, 10).upper()) if said else "MODE ?"
-    return [(f" {name} ", MODE_STYLE.get(str(said), "badge-observe"))]
+    found = mode(view)
+    name = TABLE.modes.get(found, word(found, 10).upper()) if found else "MODE ?"
+    return [(f" {name} ", MODE_STYLE.get(found or "", "badge-observe"))]
 
 
 def _badge(badge: Badge, name: str, extra: str = "") -> Line:
@@ -109,19 +108,18 @@ def _server_time(view: View) -> Part:
 
 
 def _account(view: View) -> Part:
-    account = view.session.state.account
-    login, server = account.get("login"), account.get("server")
+    account = view.session.account
+    login, server = account.login, account.server
     if login is None and not server:
         return Part(())
     name = f"{word(login, 16)}@{word(server, 32)}" if server else word(login, 16)
     if view.session.bot:
         name = f"{word(view.session.bot, 32)} {name}"
-    rest = [word(account.get("currency"), 6)] if account.get("currency") else []
-    leverage = f.known(account.get("leverage"))
-    if leverage:
-        rest.append(f"1:{leverage:g}")
-    if account.get("margin_mode"):
-        rest.append(word(account.get("margin_mode"), 10))
+    rest = [word(account.currency, 6)] if account.currency else []
+    if account.leverage:
+        rest.append(f"1:{account.leverage}")
+    if account.margin_mode:
+        rest.append(word(account.margin_mode, 10))
     return Part(
         (
             [(name, "text"), (f" {' '.join(rest)}", "dim")],
@@ -133,8 +131,8 @@ def _account(view: View) -> Part:
 
 
 def _market(view: View) -> Part:
-    status: Any = view.session.state.terminal or {}
-    market = status.get("market")
+    terminal = view.session.state.typed.terminal
+    market = None if terminal is None else terminal.market
     return Part(([("market: ", "dim"), (word(market, 60), "dim")],), 6) if market else Part(())
 
 

@@ -4,99 +4,176 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
+from streamer.protocol.messages import PendingOrder, Position, PositionClosed
 from streamer.words.sentences import close_reason
 
 from ..render import format as f
-from ..render.chart import Level
+from ..render.chart import PriceLevel
 from ..render.lines import Line, Part
 from ..session.view import View, tone, word
 from .columns import Column
 from .symbol_chart import CHART_ROWS, chart
 from .table import TablePanel
 
-OPEN, PENDING, CLOSED = "open", "pending", "closed"
+RowKind: TypeAlias = Literal["open", "pending", "closed"]
+OPEN: RowKind = "open"
+PENDING: RowKind = "pending"
+CLOSED: RowKind = "closed"
 PENDING_KIND = {"limit": "LIMIT", "stop": "STOP", "stop_limit": "ST-LIM"}
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A position, a pending order, or a position that was closed seconds ago."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionRow:
+    """A position, a pending order, or a position that was closed seconds ago.
 
-    kind: str
-    data: dict[str, Any]
+    Prices in quote currency (0.0: no stop, no target), money in account currency, volume in
+    lots; ``None`` where unknown. ``ticket`` of a pending order is its order number, ``entry`` the
+    price it waits for; ``now`` of a closed position is the price it was closed at.
+    """
 
-    @property
-    def symbol(self) -> str:
-        return str(self.data.get("symbol") or "")
+    kind: RowKind
+    ticket: int | None
+    symbol: str
+    direction: str | None
+    volume: float | None
+    entry: float | None
+    now: float | None
+    sl: float | None = None
+    tp: float | None = None
+    profit: float | None = None
+    risk: float | None = None
+    initial_risk: float | None = None
+    r_multiple: float | None = None
+    swap: float | None = None
+    commission: float | None = None
+    since: str | None = None
+    duration_s: float | None = None
+    magic: int | None = None
+    comment: str | None = None
+    owner: str | None = None
+    digits: int | None = None
+    order_kind: str | None = None
+    close_reason: str | None = None
+    closed: PositionClosed | None = None
+    """The event of a closed position."""
 
-    @property
-    def direction(self) -> str | None:
-        direction = self.data.get("direction")
-        if direction in ("BUY", "SELL"):
-            return str(direction)
-        return {"0": "BUY", "1": "SELL"}.get(str(self.data.get("type")))
+    @classmethod
+    def of_position(cls, position: Position) -> PositionRow:
+        """The row of an open position."""
+        profit, risk = position.profit, position.initial_risk
+        return cls(
+            kind=OPEN,
+            ticket=position.ticket,
+            symbol=position.symbol or "",
+            direction=side_of(position),
+            volume=position.volume,
+            entry=position.entry_price,
+            now=position.price_current,
+            sl=position.sl_price,
+            tp=position.tp_price,
+            profit=profit,
+            risk=position.risk,
+            initial_risk=risk,
+            r_multiple=None if profit is None or not risk else profit / risk,
+            swap=position.swap,
+            commission=position.commission,
+            since=position.opened_at,
+            magic=position.magic,
+            comment=position.comment,
+            owner=position.owner,
+            digits=position.digits,
+        )
 
-    def get(self, name: str) -> Any:
-        return self.data.get(name)
+    @classmethod
+    def of_order(cls, order: PendingOrder) -> PositionRow:
+        """The row of a pending order."""
+        return cls(
+            kind=PENDING,
+            ticket=order.order,
+            symbol=order.symbol or "",
+            direction=order.direction,
+            volume=order.volume,
+            entry=order.price,
+            now=order.price_current,
+            sl=order.sl,
+            tp=order.tp,
+            since=order.placed_at,
+            magic=order.magic,
+            comment=order.comment,
+            owner=order.owner,
+            digits=order.digits,
+            order_kind=order.kind,
+        )
 
-    @property
-    def ticket(self) -> Any:
-        return self.data.get("order" if self.kind == PENDING else "ticket")
-
-    @property
-    def entry(self) -> Any:
-        return self.data.get("price" if self.kind == PENDING else "entry_price")
-
-    @property
-    def now(self) -> Any:
-        return self.data.get("exit_price" if self.kind == CLOSED else "price_current")
-
-    @property
-    def sl(self) -> Any:
-        return self.data.get("sl" if self.kind == PENDING else "sl_price")
-
-    @property
-    def tp(self) -> Any:
-        return self.data.get("tp" if self.kind == PENDING else "tp_price")
-
-    @property
-    def digits(self) -> int | None:
-        digits = self.data.get("digits")
-        return digits if isinstance(digits, int) else None
+    @classmethod
+    def of_closed(cls, closed: PositionClosed, digits: int | None) -> PositionRow:
+        """The row of a position that is closed; ``digits`` are those of its symbol."""
+        return cls(
+            kind=CLOSED,
+            ticket=closed.ticket,
+            symbol=closed.symbol or "",
+            direction=closed.direction,
+            volume=closed.volume,
+            entry=closed.entry_price,
+            now=closed.exit_price,
+            profit=closed.profit,
+            r_multiple=closed.r_multiple,
+            swap=closed.swap,
+            commission=closed.commission,
+            since=closed.opened_at,
+            duration_s=closed.duration_s,
+            owner=closed.owner,
+            digits=digits,
+            close_reason=closed.close_reason,
+            closed=closed,
+        )
 
 
-def levels(row: Row) -> list[Level]:
+def row_now(row: PositionRow, view: View) -> PositionRow | None:
+    """The position or order as the feed has it now; ``None`` when it is gone."""
+    typed = view.session.state.typed
+    if row.kind == PENDING:
+        orders = (o for o in typed.orders if o.order == row.ticket)
+        return next((PositionRow.of_order(order) for order in orders), None)
+    positions = (p for p in typed.positions if p.ticket == row.ticket)
+    return next((PositionRow.of_position(position) for position in positions), None)
+
+
+def side_of(position: Position) -> str | None:
+    """BUY or SELL of a position, also of one that has only MT5's type 0 or 1."""
+    if position.direction in ("BUY", "SELL"):
+        return position.direction
+    return {0: "BUY", 1: "SELL"}.get(-1 if position.type is None else position.type)
+
+
+def without_stop(position: Position) -> bool:
+    """Whether no stop is known of a position: its loss has no bound."""
+    return not position.sl_price
+
+
+def levels(row: PositionRow) -> list[PriceLevel]:
     """Stop, target and entry, for the chart."""
     found = (("SL", row.sl, "down"), ("TP", row.tp, "up"), ("in", row.entry, "accent"))
-    return [Level(name, v, style) for name, price, style in found if (v := f.known(price))]
+    return [PriceLevel(name, price, style) for name, price, style in found if price]
 
 
-def r_now(row: Row) -> float | None:
-    """Profit in units of what was risked at first."""
-    if row.kind == CLOSED:
-        return f.known(row.get("r_multiple"))
-    profit, risk = f.known(row.get("profit")), f.known(row.get("initial_risk"))
-    return None if profit is None or not risk else profit / risk
-
-
-def gain(row: Row, view: View) -> float | None:
+def gain(row: PositionRow, view: View) -> float | None:
     """The row's profit in the unit that is chosen."""
     if row.kind == PENDING:
         return None
     if view.unit == "R":
-        return r_now(row)
+        return row.r_multiple
     if view.unit == "pips":
         return f.pips(row.entry, row.now, row.direction, row.digits)
-    profit = f.known(row.get("profit"))
     if view.unit == "%":
-        balance = f.known(view.session.state.account.get("balance"))
-        return None if profit is None or not balance else profit / balance * 100
-    return profit
+        balance = view.session.account.balance
+        return None if row.profit is None or not balance else row.profit / balance * 100
+    return row.profit
 
 
-def _gain_cell(row: Row, view: View, cells: int) -> Line:
+def _gain_cell(row: PositionRow, view: View, cells: int) -> Line:
     if row.kind == PENDING:
         return [("waits", "dim")]
     value = gain(row, view)
@@ -110,65 +187,61 @@ def _gain_cell(row: Row, view: View, cells: int) -> Line:
     return [((f.UNKNOWN if value is None else text) + f.arrow(value), tone(value))]
 
 
-def _r_cell(row: Row, view: View, cells: int) -> Line:
-    value = r_now(row)
-    return [(f.multiple(value), tone(value))]
+def _r_cell(row: PositionRow, view: View, cells: int) -> Line:
+    return [(f.multiple(row.r_multiple), tone(row.r_multiple))]
 
 
-def _side_cell(row: Row, view: View, cells: int) -> Line:
-    direction = row.direction
-    text = f.side(direction)
+def _side_cell(row: PositionRow, view: View, cells: int) -> Line:
+    text = f.side(row.direction)
     if row.kind == PENDING:
-        text = text[:1] + PENDING_KIND.get(str(row.get("kind")), "ORDER")
-    return [(text, "up" if direction == "BUY" else "down" if direction else "dim")]
+        text = text[:1] + PENDING_KIND.get(row.order_kind or "", "ORDER")
+    return [(text, "up" if row.direction == "BUY" else "down" if row.direction else "dim")]
 
 
-def _bar_cell(row: Row, view: View, cells: int) -> Line:
+def _bar_cell(row: PositionRow, view: View, cells: int) -> Line:
     cells = cells or 9
     if row.kind == CLOSED:
-        reason = close_reason(row.get("close_reason"))
+        reason = close_reason(row.close_reason)
         return [("closed" if reason is None else f"closed {word(reason.short, 8)}", "dim")]
     if row.kind == PENDING:
         return _distance(row)
-    if not f.known(row.sl):
-        return [(f.stop_bar(row.entry, row.now, row.sl, row.tp, cells), "warn")]
     bar = f.stop_bar(row.entry, row.now, row.sl, row.tp, cells)
+    if not row.sl:
+        return [(bar, "warn")]
     at = bar.find("●")
     if at < 0:
         return [(bar, "dim")]
-    return [(bar[:at], "faint"), ("●", tone(row.get("profit"))), (bar[at + 1 :], "faint")]
+    return [(bar[:at], "faint"), ("●", tone(row.profit)), (bar[at + 1 :], "faint")]
 
 
-def _distance(row: Row) -> Line:
+def _distance(row: PositionRow) -> Line:
     away = f.pips(row.now, row.entry, "BUY", row.digits)
     return [(f"{abs(away):.0f}p away" if away is not None else f.UNKNOWN, "dim")]
 
 
-def _risk_cell(row: Row, view: View, cells: int) -> Line:
+def _risk_cell(row: PositionRow, view: View, cells: int) -> Line:
     if row.kind != OPEN:
         return [("", "")]
-    if not f.known(row.sl):
+    if not row.sl:
         return [("no stop", "warn")]
-    return [view.gain(row.get("risk"), show_arrow=False)]
+    return [view.gain(row.risk, show_arrow=False)]
 
 
-def _age(row: Row, view: View) -> float | None:
-    if row.kind == CLOSED:
-        return f.known(row.get("duration_s"))
-    return view.session.position_age(row.get("placed_at" if row.kind == PENDING else "opened_at"))
+def _age(row: PositionRow, view: View) -> float | None:
+    return row.duration_s if row.kind == CLOSED else view.session.position_age(row.since)
 
 
-def _owner(row: Row) -> str:
-    return {"bot": "bot", "manual": "man"}.get(str(row.get("owner")), f.UNKNOWN)
+def _owner(row: PositionRow) -> str:
+    return {"bot": "bot", "manual": "man"}.get(row.owner or "", f.UNKNOWN)
 
 
-class PositionsPanel(TablePanel[Row]):
+class PositionsPanel(TablePanel[PositionRow]):
     """Panel 1."""
 
     number = 1
     label = "Positions"
     SORT = ("pl", True)
-    COLUMNS: ClassVar[tuple[Column[Any], ...]] = (
+    COLUMNS: ClassVar[tuple[Column[PositionRow], ...]] = (
         Column(
             "symbol",
             "Symbol",
@@ -180,10 +253,10 @@ class PositionsPanel(TablePanel[Row]):
         Column(
             "lots",
             "Lots",
-            lambda r, v, w: [(f.lots(r.get("volume")), "text")],
+            lambda r, v, w: [(f.lots(r.volume), "text")],
             0,
             "r",
-            value=lambda r, v: f.known(r.get("volume")),
+            value=lambda r, v: r.volume,
             falling=True,
         ),
         Column(
@@ -192,7 +265,7 @@ class PositionsPanel(TablePanel[Row]):
             lambda r, v, w: [(f.price(r.entry, r.digits), "dim")],
             5,
             "r",
-            value=lambda r, v: f.known(r.entry),
+            value=lambda r, v: r.entry,
         ),
         Column(
             "now",
@@ -200,19 +273,14 @@ class PositionsPanel(TablePanel[Row]):
             lambda r, v, w: v.price(str(r.ticket), r.now, r.digits),
             2,
             "r",
-            value=lambda r, v: f.known(r.now),
+            value=lambda r, v: r.now,
         ),
         Column("pl", "P/L", _gain_cell, 0, "r", least=9, value=gain, falling=True),
-        Column("r", "R", _r_cell, 3, "r", value=lambda r, v: r_now(r), falling=True),
+        Column("r", "R", _r_cell, 3, "r", value=lambda r, v: r.r_multiple, falling=True),
         Column("bar", "SL → TP", _bar_cell, 4, least=9, most=19),
-        Column("risk", "If SL hit", _risk_cell, 6, "r", value=lambda r, v: f.known(r.get("risk"))),
+        Column("risk", "If SL hit", _risk_cell, 6, "r", value=lambda r, v: r.risk),
         Column(
-            "age",
-            "Age",
-            lambda r, v, w: [(f.whole_age(_age(r, v)), "dim")],
-            4,
-            "r",
-            value=lambda r, v: _age(r, v),
+            "age", "Age", lambda r, v, w: [(f.whole_age(_age(r, v)), "dim")], 4, "r", value=_age
         ),
         Column(
             "owner", "By", lambda r, v, w: [(_owner(r), "dim")], 7, value=lambda r, v: _owner(r)
@@ -223,7 +291,7 @@ class PositionsPanel(TablePanel[Row]):
             lambda r, v, w: [(f.price(r.sl, r.digits), "dim")],
             8,
             "r",
-            value=lambda r, v: f.known(r.sl),
+            value=lambda r, v: r.sl,
         ),
         Column(
             "tp",
@@ -231,7 +299,7 @@ class PositionsPanel(TablePanel[Row]):
             lambda r, v, w: [(f.price(r.tp, r.digits), "dim")],
             8,
             "r",
-            value=lambda r, v: f.known(r.tp),
+            value=lambda r, v: r.tp,
         ),
         Column(
             "ticket",
@@ -244,40 +312,40 @@ class PositionsPanel(TablePanel[Row]):
         Column(
             "swap",
             "Swap",
-            lambda r, v, w: [(v.cash(r.get("swap"), sign=True), "dim")],
+            lambda r, v, w: [(v.cash(r.swap, sign=True), "dim")],
             10,
             "r",
-            value=lambda r, v: f.known(r.get("swap")),
+            value=lambda r, v: r.swap,
         ),
         Column(
             "commission",
             "Comm",
-            lambda r, v, w: [(v.cash(r.get("commission"), sign=True), "dim")],
+            lambda r, v, w: [(v.cash(r.commission, sign=True), "dim")],
             10,
             "r",
-            value=lambda r, v: f.known(r.get("commission")),
+            value=lambda r, v: r.commission,
         ),
         Column(
             "magic",
             "Magic",
-            lambda r, v, w: [(word(r.get("magic"), 12), "dim")],
+            lambda r, v, w: [(word(r.magic, 12), "dim")],
             11,
             "r",
-            value=lambda r, v: r.get("magic"),
+            value=lambda r, v: r.magic,
         ),
-        Column("comment", "Comment", lambda r, v, w: [(word(r.get("comment"), 31), "dim")], 12),
+        Column("comment", "Comment", lambda r, v, w: [(word(r.comment, 31), "dim")], 12),
     )
 
-    def fetch(self, view: View) -> Sequence[Row]:
+    def fetch(self, view: View) -> Sequence[PositionRow]:
         session = view.session
-        state = session.state
-        rows = [Row(OPEN, p) for p in state.positions]
-        here = {str(r.ticket) for r in rows}
-        for ticket, (_, event) in session.ghosts.items():
-            if str(ticket) not in here:
-                quote: Any = state.quotes.get(str(event.get("symbol"))) or {}
-                rows.append(Row(CLOSED, {"digits": quote.get("digits"), **event}))
-        rows += [Row(PENDING, o) for o in state.orders]
+        typed = session.state.typed
+        rows = [PositionRow.of_position(position) for position in typed.positions]
+        open_tickets = {row.ticket for row in rows}
+        for ticket, (_, closed) in session.just_closed.items():
+            if ticket not in open_tickets:
+                digits = session.quote(closed.symbol).digits
+                rows.append(PositionRow.of_closed(closed, digits))
+        rows += [PositionRow.of_order(order) for order in typed.orders]
         return rows
 
     def version(self, view: View) -> object:
@@ -285,21 +353,21 @@ class PositionsPanel(TablePanel[Row]):
         return (
             revisions["positions"],
             revisions["orders"],
-            tuple(view.session.ghosts),
+            tuple(view.session.just_closed),
             view.unit,
             # While someone works here the order is held; it must be released afterwards.
             view.session.clock.mono() - self._touched_at < 3.0,
         )
 
-    def _sorted(self, rows: list[Row], view: View) -> list[Row]:
+    def _sorted(self, rows: list[PositionRow], view: View) -> list[PositionRow]:
         rows = super()._sorted(rows, view)
         # Orders have no profit to be sorted by: they stay below what is open.
         return sorted(rows, key=lambda r: r.kind == PENDING)
 
-    def key(self, row: Row) -> Hashable:
+    def key(self, row: PositionRow) -> Hashable:
         return row.kind == PENDING, str(row.ticket)
 
-    def row_style(self, row: Row, view: View) -> str:
+    def row_style(self, row: PositionRow, view: View) -> str:
         if row.kind == CLOSED:
             return "ghost"
         return "dim" if view.stale else ""
@@ -308,12 +376,12 @@ class PositionsPanel(TablePanel[Row]):
         if self.view is None:
             return ""
         state = self.view.session.state
-        if "positions" not in state.updated and not state.positions:
+        if "positions" not in state.updated and not state.typed.positions:
             return "?"
         shown = sum(1 for r in self.rows if r.kind == OPEN)
-        total = len(state.positions)
+        total = len(state.typed.positions)
         text = str(shown) if shown == total else f"{shown} of {total}"
-        return text + (f" +{len(state.orders)} pending" if state.orders else "")
+        return text + (f" +{len(state.typed.orders)} pending" if state.typed.orders else "")
 
     def marks(self) -> Line:
         if self.view is not None and self.view.stale:
@@ -344,19 +412,17 @@ class PositionsPanel(TablePanel[Row]):
         return [[], *lines] if len(lines) > 1 else ()
 
     def foot(self, view: View) -> Sequence[Part]:
-        positions = view.session.state.positions
+        positions = view.session.state.typed.positions
         if not positions:
             return ()
-        profits = [f.known(p.get("profit")) for p in positions]
-        volumes = [f.known(p.get("volume")) for p in positions]
-        net = None if None in profits else sum(p for p in profits if p is not None)
-        size = None if None in volumes else sum(v for v in volumes if v is not None)
-        bare = [p for p in positions if not f.known(p.get("sl_price"))]
-        risks = [f.known(p.get("risk")) for p in positions if f.known(p.get("sl_price"))]
-        worst = None if None in risks or not risks else sum(r for r in risks if r is not None)
-        owned = sum(1 for p in positions if p.get("owner") == "bot")
-        by_hand = sum(1 for p in positions if p.get("owner") == "manual")
-        balance = f.known(view.session.state.account.get("balance"))
+        bare = [p for p in positions if without_stop(p)]
+        stopped = [p for p in positions if not without_stop(p)]
+        net = total([p.profit for p in positions])
+        size = total([p.volume for p in positions])
+        worst = total([p.risk for p in stopped]) if stopped else None
+        owned = sum(1 for p in positions if p.owner == "bot")
+        by_hand = sum(1 for p in positions if p.owner == "manual")
+        balance = view.session.account.balance
         share = worst / balance * 100 if worst is not None and balance else None
         worst_piece = view.gain(worst, show_arrow=False)
         stops: Line = [("if all stops hit ", "dim"), worst_piece]
@@ -387,3 +453,9 @@ class PositionsPanel(TablePanel[Row]):
             )
         )
         return parts
+
+
+def total(values: Sequence[float | None]) -> float | None:
+    """The sum; ``None`` when one of the values is unknown."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None

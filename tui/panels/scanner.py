@@ -4,90 +4,83 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
+from streamer.protocol.messages import Quote, ScanDetail
 from streamer.words.stages import STAGES, nearness, stage_of
 from streamer.words.table import Stage
 
 from ..render import format as f
-from ..render.chart import Level
+from ..render.chart import PriceLevel
 from ..render.lines import Line, Part, width
+from ..session.session import NO_QUOTE
 from ..session.view import View, word
 from .columns import Column
 from .symbol_chart import CHART_ROWS, chart
 from .table import TablePanel
 
-
-def stage(detail: dict[str, Any]) -> Stage:
-    """Where a symbol is: the code of its reason, told apart by the gate where that helps."""
-    code, gate = detail.get("code"), detail.get("gate")
-    return stage_of(
-        code if isinstance(code, str) else None, gate if isinstance(gate, str) else None
-    )
-
-
 GRADE_S = 60.0
-"""A last tick older than this at the scan is told as old."""
+"""A last tick older than this at the scan is drawn as old."""
+
+NO_DETAIL = ScanDetail(code="")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A symbol of the last scan: the legacy text, the details, the quote now."""
+class ScanRow:
+    """A symbol of the last scan: its sentence, its numbers, its quote now."""
 
     symbol: str
     text: str
-    detail: dict[str, Any] = field(default_factory=dict)
-    quote: dict[str, Any] = field(default_factory=dict)
+    stage: Stage
+    detail: ScanDetail = NO_DETAIL
+    quote: Quote = NO_QUOTE
 
     @property
-    def stage(self) -> Stage:
-        return stage(self.detail)
-
-    @property
-    def score(self) -> float | None:
-        return f.known(self.detail.get("score"))
-
-    @property
-    def need(self) -> float | None:
-        return f.known(self.detail.get("need"))
+    def ready(self) -> bool:
+        """Whether the score is good enough for a trade."""
+        score, need = self.detail.score, self.detail.need
+        return score is not None and need is not None and score >= need
 
 
-def levels(row: Row) -> list[Level]:
-    """Entry, stop and target of the set-up that was seen."""
-    found = (("in", "entry", "accent"), ("SL", "sl", "down"), ("TP", "tp", "up"))
-    return [Level(n, v, style) for n, key, style in found if (v := f.known(row.detail.get(key)))]
+def stage(detail: ScanDetail) -> Stage:
+    """Where a symbol is on its way to a trade."""
+    return stage_of(detail.code, detail.gate)
 
 
-def _stage_cell(row: Row, view: View, cells: int) -> Line:
+def levels(detail: ScanDetail) -> list[PriceLevel]:
+    """Entry, stop and target of the set-up that was found."""
+    found = (("in", detail.entry, "accent"), ("SL", detail.sl, "down"), ("TP", detail.tp, "up"))
+    return [PriceLevel(name, price, style) for name, price, style in found if price]
+
+
+def _stage_cell(row: ScanRow, view: View, cells: int) -> Line:
     return [(f"{row.stage.sign} {row.stage.name}", row.stage.tone)]
 
 
-def _side_cell(row: Row, view: View, cells: int) -> Line:
-    direction = row.detail.get("direction")
-    style = {"BUY": "up", "SELL": "down"}.get(str(direction), "dim")
-    return [(f.side(direction), style)]
+def _side_cell(row: ScanRow, view: View, cells: int) -> Line:
+    direction = row.detail.direction
+    return [(f.side(direction), {"BUY": "up", "SELL": "down"}.get(direction or "", "dim"))]
 
 
-def _score_cell(row: Row, view: View, cells: int) -> Line:
-    if row.score is None:
+def _score_cell(row: ScanRow, view: View, cells: int) -> Line:
+    score, need = row.detail.score, row.detail.need
+    if score is None:
         return [(f.UNKNOWN, "dim")]
-    need = "" if row.need is None else f"/{row.need:.0f}"
-    ready = row.need is not None and row.score >= row.need
-    return [(f"{row.score:.0f}", "up" if ready else "text"), (need, "dim")]
+    needed = "" if need is None else f"/{need:.0f}"
+    return [(f"{score:.0f}", "up" if row.ready else "text"), (needed, "dim")]
 
 
-def _meter_cell(row: Row, view: View, cells: int) -> Line:
+def _meter_cell(row: ScanRow, view: View, cells: int) -> Line:
     cells = cells or 6
-    if row.score is None:
+    if row.detail.score is None:
         return [("·" * cells, "faint")]
-    ready = row.need is not None and row.score >= row.need
-    bar = f.gauge(row.score, 100.0, cells)
+    bar = f.gauge(row.detail.score, 100.0, cells)
     full = bar.rstrip("·")
-    return [(full, "up" if ready else "chart"), (bar[len(full) :], "faint")]
+    return [(full, "up" if row.ready else "chart"), (bar[len(full) :], "faint")]
 
 
-def _why_cell(row: Row, view: View, cells: int) -> Line:
+def _why_cell(row: ScanRow, view: View, cells: int) -> Line:
     """The reason; where it does not fit whole, its numbers alone: the stage says the rest."""
     text = word(row.text, 200)
     if width(text) > cells > 0 and text.endswith(")"):
@@ -95,31 +88,26 @@ def _why_cell(row: Row, view: View, cells: int) -> Line:
     return [(text, row.stage.tone)]
 
 
-def _spread(row: Row) -> float | None:
-    return f.known(row.detail.get("spread"))
+def _atr_cell(row: ScanRow, view: View, cells: int) -> Line:
+    return [(f.price(row.detail.atr, row.quote.digits), "dim")]
 
 
-def _atr_cell(row: Row, view: View, cells: int) -> Line:
-    digits = row.quote.get("digits")
-    return [(f.price(row.detail.get("atr"), digits), "dim")]
+def _price_cell(row: ScanRow, view: View, cells: int) -> Line:
+    return view.price(row.symbol, row.quote.bid, row.quote.digits)
 
 
-def _price_cell(row: Row, view: View, cells: int) -> Line:
-    return view.price(row.symbol, row.quote.get("bid"), row.quote.get("digits"))
-
-
-def _tick_cell(row: Row, view: View, cells: int) -> Line:
-    age = f.known(row.detail.get("age_s"))
+def _tick_cell(row: ScanRow, view: View, cells: int) -> Line:
+    age = row.detail.age_s
     return [(f.whole_age(age), "warn" if age is not None and age > GRADE_S else "dim")]
 
 
-class ScannerPanel(TablePanel[Row]):
+class ScannerPanel(TablePanel[ScanRow]):
     """Panel 2."""
 
     number = 2
     label = "Scanner"
     SORT = ("stage", True)
-    COLUMNS: ClassVar[tuple[Column[Any], ...]] = (
+    COLUMNS: ClassVar[tuple[Column[ScanRow], ...]] = (
         Column(
             "symbol",
             "Symbol",
@@ -132,50 +120,44 @@ class ScannerPanel(TablePanel[Row]):
             "Stage",
             _stage_cell,
             0,
-            value=lambda r, v: nearness(r.stage, r.score),
+            value=lambda r, v: nearness(r.stage, r.detail.score),
             falling=True,
         ),
-        Column("side", "Side", _side_cell, 4, value=lambda r, v: r.detail.get("direction") or ""),
-        Column("score", "Score", _score_cell, 1, "r", value=lambda r, v: r.score, falling=True),
+        Column("side", "Side", _side_cell, 4, value=lambda r, v: r.detail.direction or ""),
+        Column(
+            "score", "Score", _score_cell, 1, "r", value=lambda r, v: r.detail.score, falling=True
+        ),
         Column("meter", "", _meter_cell, 6, least=6, most=10, name="Score bar"),
         Column("why", "Why (not)", _why_cell, 2, least=18, most=70, want=38),
-        Column("bid", "Bid", _price_cell, 4, "r", value=lambda r, v: f.known(r.quote.get("bid"))),
+        Column("bid", "Bid", _price_cell, 4, "r", value=lambda r, v: r.quote.bid),
         Column(
             "spread",
             "Sprd",
-            lambda r, v, w: [(f.number(_spread(r)), "dim")],
+            lambda r, v, w: [(f.number(r.detail.spread), "dim")],
             5,
             "r",
-            value=lambda r, v: _spread(r),
+            value=lambda r, v: r.detail.spread,
         ),
         Column(
             "regime",
             "Regime",
-            lambda r, v, w: [(word(r.detail.get("regime"), 12), "dim")],
+            lambda r, v, w: [(word(r.detail.regime, 12), "dim")],
             7,
-            value=lambda r, v: r.detail.get("regime") or "",
+            value=lambda r, v: r.detail.regime or "",
         ),
-        Column("atr", "ATR", _atr_cell, 8, "r", value=lambda r, v: f.known(r.detail.get("atr"))),
-        Column(
-            "tick", "Tick", _tick_cell, 9, "r", value=lambda r, v: f.known(r.detail.get("age_s"))
-        ),
+        Column("atr", "ATR", _atr_cell, 8, "r", value=lambda r, v: r.detail.atr),
+        Column("tick", "Tick", _tick_cell, 9, "r", value=lambda r, v: r.detail.age_s),
     )
 
-    def fetch(self, view: View) -> Sequence[Row]:
-        state = view.session.state
-        scan = state.scan_summary
-        texts, details = scan.get("symbols") or {}, scan.get("details") or {}
+    def fetch(self, view: View) -> Sequence[ScanRow]:
+        scan = view.session.state.typed.scan
+        if scan is None:
+            return ()
         rows = []
-        for symbol, text in texts.items():
-            detail, quote = details.get(symbol), state.quotes.get(symbol)
-            rows.append(
-                Row(
-                    str(symbol),
-                    str(text),
-                    detail if isinstance(detail, dict) else {},
-                    quote if isinstance(quote, dict) else {},
-                )
-            )
+        for symbol, text in scan.symbols.items():
+            detail = scan.details.get(symbol, NO_DETAIL)
+            quote = view.session.quote(symbol)
+            rows.append(ScanRow(symbol, text or "", stage(detail), detail, quote))
         return rows
 
     def version(self, view: View) -> object:
@@ -186,18 +168,17 @@ class ScannerPanel(TablePanel[Row]):
             view.session.clock.mono() - self._touched_at < 3.0,
         )
 
-    def key(self, row: Row) -> Hashable:
+    def key(self, row: ScanRow) -> Hashable:
         return row.symbol
 
-    def row_text(self, row: Row, view: View) -> str:
+    def row_text(self, row: ScanRow, view: View) -> str:
         return f"{super().row_text(row, view)} {row.text}"
 
     def empty(self, view: View) -> str:
-        bot: Any = view.session.state.bot or {}
-        reason = bot.get("reason")
-        if isinstance(reason, dict) and reason.get("text"):
-            return f"no scan yet: {word(reason['text'])}"
-        return "no scan yet: symbols stand here after the first one"
+        bot = view.session.state.typed.bot
+        if bot is not None and bot.reason is not None and bot.reason.text:
+            return f"no scan yet: {word(bot.reason.text)}"
+        return "no scan yet: the symbols appear after the first one"
 
     def marks(self) -> Line:
         if self.view is None:
@@ -216,7 +197,7 @@ class ScannerPanel(TablePanel[Row]):
         """Candles of the symbol under the cursor, or where the symbols stop, as room allows."""
         row = self.current
         if row is not None and rows >= CHART_ROWS and cells >= 50:
-            lines = chart(view, row.symbol, "M5", cells, min(rows - 1, 24), levels(row))
+            lines = chart(view, row.symbol, "M5", cells, min(rows - 1, 24), levels(row.detail))
             if len(lines) > 1:
                 return [[], *lines]
         counts = Counter(r.stage.stage for r in self.rows)

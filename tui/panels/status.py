@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from textual.message import Message
 
@@ -44,24 +43,24 @@ def quiet_line(view: View, cells: int) -> Line:
     """What the bot is doing and why, in a sentence."""
     session = view.session
     badge = session.bot_badge()
-    status: Any = view.session.state.bot or {}
+    status = view.session.state.typed.bot
     left = session.next_scan()
     who = "Bot then: " if session.source.link.state == "replay" else "Bot: "
     left_parts: list[Part] = []
-    if not status:
-        line: Line = [(who, "dim"), (badge.detail or "no word yet", "dim")]
+    if status is None:
+        line: Line = [(who, "dim"), (badge.detail or "no status yet", "dim")]
     else:
-        state = word(status.get("state"), 20)
+        state = word(status.state, 20)
         line = [(who, "dim"), (state, {"ok": "text"}.get(badge.grade, badge.grade))]
         if badge.detail:
             line.append((f", {word(badge.detail, 200)}", "text"))
         if left is not None and state == "waiting":
             due = "is due" if left <= 0 else f"in {f.countdown(left)}"
             left_parts.append(Part(([(f"next scan {due}", "dim")],), 4))
-        if status.get("strategy"):
-            left_parts.append(Part(([(f"strategy {word(status['strategy'], 30)}", "dim")],), 3))
+        if status.strategy:
+            left_parts.append(Part(([(f"strategy {word(status.strategy, 30)}", "dim")],), 3))
     parts = [Part(([("no alerts", "faint")],), 2)]
-    login, server = (session.state.account.get(k) for k in ("login", "server"))
+    login, server = session.account.login, session.account.server
     if cells < WIDE and login is not None:
         # The first line has no room for it here.
         name = word(login, 16)

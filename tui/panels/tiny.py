@@ -9,20 +9,21 @@ from ..render.lines import Line, fit_line
 from ..session.view import View, word
 from .base import LineView, Styled
 from .header import mode_badge
+from .positions import without_stop
 from .status import message_line
 
 
 def tiny_lines(view: View, cells: int) -> list[Line]:
     """Freshness, equity, floating, day, positions, the last alert."""
     session = view.session
-    account = session.state.account
+    account = session.account
     terminal = session.terminal_badge()
     bot = session.bot_badge()
     alerts = session.open_alerts()
-    positions = session.state.positions
+    positions = session.state.typed.positions
     known = "positions" in session.state.updated or positions
     age = "" if terminal.age is None else f" {f.age(terminal.age)}"
-    bare = sum(1 for p in positions if not f.known(p.get("sl_price")))
+    bare = sum(1 for p in positions if without_stop(p))
     scan = "" if bot.age is None else f" scan {f.whole_age(bot.age)}"
     lines: list[Line] = [
         [
@@ -32,11 +33,11 @@ def tiny_lines(view: View, cells: int) -> list[Line]:
         ],
         [
             ("Equity   ", "dim"),
-            (view.cash(account.get("equity")), "bold"),
-            (f" {word(account.get('currency'), 6)}", "dim"),
+            (view.cash(account.equity), "bold"),
+            (f" {word(account.currency, 6)}", "dim"),
         ],
-        [("Floating ", "dim"), view.gain(account.get("profit"))],
-        [("Day      ", "dim"), view.gain(account.get("day_pl"))],
+        [("Floating ", "dim"), view.gain(account.profit)],
+        [("Day      ", "dim"), view.gain(account.day_pl)],
         [
             ("Open     ", "dim"),
             (str(len(positions)) if known else "?", "text"),

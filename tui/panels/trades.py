@@ -4,97 +4,81 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
+
+from streamer.protocol.messages import Event, Position, PositionClosed
+from streamer.state.trades import Trade
 
 from ..render import format as f
 from ..render.chart import area
 from ..render.lines import Line, Part
+from ..session.results import Statistics, TradeResult, net_profit
 from ..session.view import View, tone, word
 from .columns import Column
 from .table import TablePanel
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One trade. ``closed`` is its POSITION_CLOSED, or ``None`` while it is open."""
+class TradeRow:
+    """One trade. ``closed`` is its end, or ``None`` while it is open."""
 
-    ticket: Any
+    ticket: int | None
     symbol: str
-    direction: Any
-    lot: Any
+    direction: str | None
+    lot: float | None
     at: str | None
-    closed: dict[str, Any] | None
-    position: dict[str, Any] | None
+    """UTC, ISO 8601."""
+    closed: PositionClosed | None
+    position: Position | None
 
     @property
     def profit(self) -> float | None:
-        """Net result when closed, else what it floats at."""
+        """Net result when closed, else the floating profit."""
         if self.closed is not None:
-            return net(self.closed)
-        return f.known(self.position.get("profit")) if self.position else None
+            return net_profit(self.closed)
+        return None if self.position is None else self.position.profit
 
     @property
     def r(self) -> float | None:
+        """The same in units of what was risked at first."""
         if self.closed is not None:
-            return f.known(self.closed.get("r_multiple"))
-        risk = f.known(self.position.get("initial_risk")) if self.position else None
+            return self.closed.r_multiple
+        risk = None if self.position is None else self.position.initial_risk
         return None if not risk or self.profit is None else self.profit / risk
 
 
-def net(closed: dict[str, Any]) -> float | None:
-    """Profit with swap and commission of a closed position."""
-    profit = f.known(closed.get("profit"))
-    if profit is None:
-        return None
-    return (
-        profit + (f.known(closed.get("swap")) or 0.0) + (f.known(closed.get("commission")) or 0.0)
-    )
+def moment_of(event: Event) -> str | None:
+    """When an event was published, UTC; ``None`` where it does not say."""
+    return event.timestamp if isinstance(event.timestamp, str) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Of closed trades. ``factor`` is won money over lost money, ``None`` without a loss."""
-
-    closed: int
-    won: int
-    total: float
-    factor: float | None
-    average_r: float | None
-
-    @classmethod
-    def of(cls, closed: Sequence[dict[str, Any]]) -> Statistics:
-        results = [p for p in (net(c) for c in closed) if p is not None]
-        won = sum(p for p in results if p > 0)
-        lost = -sum(p for p in results if p < 0)
-        rs = [r for r in (f.known(c.get("r_multiple")) for c in closed) if r is not None]
-        return cls(
-            closed=len(results),
-            won=sum(1 for p in results if p > 0),
-            total=won - lost,
-            factor=won / lost if lost > 0 else None,
-            average_r=sum(rs) / len(rs) if rs else None,
-        )
-
-
-def _result_cell(row: Row, view: View, cells: int) -> Line:
+def _result_cell(row: TradeRow, view: View, cells: int) -> Line:
     if row.closed is None and row.position is None:
         return [(f.UNKNOWN, "dim")]
     text, style = view.gain(row.profit)
     return [(text, style if row.closed is not None else f"{style} dim")]
 
 
-def _end_cell(row: Row, view: View, cells: int) -> Line:
+def _end_cell(row: TradeRow, view: View, cells: int) -> Line:
     if row.closed is None:
         return [("open", "info") if row.position is not None else (f.UNKNOWN, "dim")]
-    return [(word(row.closed.get("close_reason"), 9), "dim")]
+    return [(word(row.closed.close_reason, 9), "dim")]
 
 
-class TradesPanel(TablePanel[Row]):
+def _end(row: TradeRow) -> str:
+    return "" if row.closed is None else row.closed.close_reason or ""
+
+
+def _held(row: TradeRow) -> float | None:
+    return None if row.closed is None else row.closed.duration_s
+
+
+class TradesPanel(TablePanel[TradeRow]):
     """Panel 4."""
 
     number = 4
     label = "Trades"
-    COLUMNS: ClassVar[tuple[Column[Any], ...]] = (
+    COLUMNS: ClassVar[tuple[Column[TradeRow], ...]] = (
         Column(
             "time",
             "UTC",
@@ -115,7 +99,7 @@ class TradesPanel(TablePanel[Row]):
             "Side",
             lambda r, v, w: [(f.side(r.direction), "up" if r.direction == "BUY" else "down")],
             2,
-            value=lambda r, v: str(r.direction),
+            value=lambda r, v: r.direction or "",
         ),
         Column(
             "lots",
@@ -123,7 +107,7 @@ class TradesPanel(TablePanel[Row]):
             lambda r, v, w: [(f.lots(r.lot), "text")],
             4,
             "r",
-            value=lambda r, v: f.known(r.lot),
+            value=lambda r, v: r.lot,
             falling=True,
         ),
         Column(
@@ -145,53 +129,50 @@ class TradesPanel(TablePanel[Row]):
             value=lambda r, v: r.r,
             falling=True,
         ),
-        Column(
-            "end", "End", _end_cell, 5, value=lambda r, v: str((r.closed or {}).get("close_reason"))
-        ),
+        Column("end", "End", _end_cell, 5, value=lambda r, v: _end(r)),
         Column(
             "held",
             "Held",
-            lambda r, v, w: [(f.whole_age((r.closed or {}).get("duration_s")), "dim")],
+            lambda r, v, w: [(f.whole_age(_held(r)), "dim")],
             6,
             "r",
-            value=lambda r, v: f.known((r.closed or {}).get("duration_s")),
+            value=lambda r, v: _held(r),
         ),
         Column("ticket", "Ticket", lambda r, v, w: [(word(r.ticket, 20), "dim")], 8, "r"),
     )
 
-    def fetch(self, view: View) -> Sequence[Row]:
+    def fetch(self, view: View) -> Sequence[TradeRow]:
         session = view.session
-        positions = {str(p.get("ticket")): p for p in session.state.positions}
+        typed = session.state.typed
+        positions = {position.ticket: position for position in typed.positions}
         rows = []
-        seen = set()
+        shown = set()
         for closed in session.closed:
-            ticket = closed.get("ticket")
-            seen.add(str(ticket))
+            shown.add(closed.ticket)
             rows.append(
-                Row(
-                    ticket,
-                    str(closed.get("symbol") or ""),
-                    closed.get("direction"),
-                    closed.get("volume"),
-                    closed.get("timestamp"),
+                TradeRow(
+                    closed.ticket,
+                    closed.symbol or "",
+                    closed.direction,
+                    closed.volume,
+                    moment_of(closed),
                     closed,
                     None,
                 )
             )
-        for trade in session.state.recent_trades:
-            ticket = trade.get("ticket")
-            if ticket is not None and str(ticket) in seen:
+        for trade in typed.trades:
+            if trade.ticket is not None and trade.ticket in shown:
                 continue
-            seen.add(str(ticket))
+            shown.add(trade.ticket)
             rows.append(
-                Row(
-                    ticket,
-                    str(trade.get("symbol") or ""),
-                    trade.get("direction"),
-                    trade.get("lot"),
-                    trade.get("timestamp"),
+                TradeRow(
+                    trade.ticket,
+                    trade.symbol or "",
+                    trade.direction,
+                    trade.lot,
+                    moment_of(trade),
                     None,
-                    positions.get(str(ticket)),
+                    None if trade.ticket is None else positions.get(trade.ticket),
                 )
             )
         rows.sort(key=lambda r: f.parse_time(r.at) or 0.0, reverse=True)
@@ -201,11 +182,11 @@ class TradesPanel(TablePanel[Row]):
         revisions = view.session.state.revisions
         return view.session.changed, revisions["trades"], revisions["positions"]
 
-    def key(self, row: Row) -> Hashable:
+    def key(self, row: TradeRow) -> Hashable:
         return str(row.ticket), str(row.at)
 
     def empty(self, view: View) -> str:
-        return "no trade yet: each one stands here from its first deal"
+        return "no trade yet: a trade appears with its first deal"
 
     def count(self) -> str:
         if self.view is None or not self.rows:
@@ -214,9 +195,10 @@ class TradesPanel(TablePanel[Row]):
         return f"{closed} closed" if not self.filter_text else super().count()
 
     def foot(self, view: View) -> Sequence[Part]:
-        seen = [r.closed for r in self.rows if r.closed is not None]
+        closed = [r.closed for r in self.rows if r.closed is not None]
+        results = [TradeResult(net_profit(c), c.r_multiple) for c in closed]
         before = [] if self.filter_text else self._before(view)
-        stats = Statistics.of([*seen, *before])
+        stats = Statistics.of([*results, *(TradeResult(t.profit, t.r_multiple) for t in before)])
         if not stats.closed:
             return ()
         share = stats.won / stats.closed * 100
@@ -260,32 +242,29 @@ class TradesPanel(TablePanel[Row]):
             parts.append(Part(([(f"{len(before)} before this screen", "dim")],), 3))
         return parts
 
-    def _before(self, view: View) -> list[dict[str, Any]]:
+    def _before(self, view: View) -> list[Trade]:
         """Closed trades that the feed knows and this screen has no row of."""
         session = view.session
-        newest = session.closed[0].get("ticket") if session.closed else None
-        books = session.books.closed((session.state.epoch, len(session.closed), newest))
-        if not books:
+        newest = session.closed[0].ticket if session.closed else None
+        known = session.trades.closed((session.state.epoch, len(session.closed), newest))
+        if not known:
             return []
-        here = {str(event.get("ticket")) for event in session.closed}
-        return [trade for trade in books if str(trade.get("ticket")) not in here]
+        here = {closed.ticket for closed in session.closed}
+        return [trade for trade in known if trade.ticket not in here]
 
     def fill(self, view: View, cells: int, rows: int) -> Sequence[Line]:
         """The equity curve, where there is room for one."""
-        equity = view.session.state.equity
-        values = [v for v in map(f.known, equity.get("value") or ()) if v is not None]
+        equity = view.session.state.typed.equity
+        values = equity.value
         if rows < 4 or len(values) < 2:
             return ()
-        times = equity.get("time") or ()
-        span = ""
-        if len(times) >= 2 and f.known(times[0]) is not None and f.known(times[-1]) is not None:
-            span = f.whole_age(float(times[-1]) - float(times[0]))
+        span = f.whole_age(equity.time[-1] - equity.time[0])
         low, high = min(values), max(values)
         height = min(rows - 2, 12)
         up = values[-1] >= values[0]
         head: Line = [
             ("Equity", "head"),
-            (f" last {span}" if span else "", "dim"),
+            (f" last {span}", "dim"),
             ("  ", ""),
             (view.cash(low), "dim"),
             (" to ", "dim"),

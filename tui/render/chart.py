@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from . import format as f
-from .format import BLOCKS, known, resample
+from .format import BLOCKS, resample
 from .lines import Line
 
 
@@ -36,8 +36,18 @@ def area(values: Sequence[float], width: int, height: int) -> list[str]:
     return lines
 
 
+class Candle(NamedTuple):
+    """One bar. ``time`` is its opening, epoch seconds of the market's clock; prices are known."""
+
+    time: float
+    open: float
+    high: float
+    low: float
+    close: float
+
+
 @dataclass(frozen=True, slots=True)
-class Level:
+class PriceLevel:
     """A price that is drawn as a line across the candles."""
 
     label: str
@@ -53,34 +63,30 @@ _HALVES = {
 
 
 def candles(
-    bars: Sequence[Mapping[str, Any]],
+    bars: Sequence[Candle],
     width: int,
     height: int,
     *,
     digits: int | None = None,
-    levels: Sequence[Level] = (),
+    levels: Sequence[PriceLevel] = (),
 ) -> list[Line]:
     """The newest bars as candles, one cell wide, half a line fine, prices at the right.
 
     Args:
-        bars: ``open``, ``high``, ``low``, ``close``, oldest first; unsound ones are left out.
+        bars: Oldest first.
         width: Cells, the price scale included.
         height: Lines.
         digits: Of the prices.
         levels: Lines across; those far outside the bars (over half their span) are not drawn,
             so that the candles stay readable.
     """
-    good = []
-    for bar in bars:
-        values = [known(bar.get(k)) for k in ("open", "high", "low", "close")]
-        if None not in values:
-            good.append([v for v in values if v is not None])
-    scale = max((len(f.price(b[1], digits)) for b in good[-1:]), default=0) + 6
-    room = width - scale
-    if not good or room < 4 or height < 3:
+    if not bars:
         return []
-    good = good[-room:]
-    low, high = min(b[2] for b in good), max(b[1] for b in good)
+    room = width - len(f.price(bars[-1].high, digits)) - 6
+    if room < 4 or height < 3:
+        return []
+    bars = bars[-room:]
+    low, high = min(bar.low for bar in bars), max(bar.high for bar in bars)
     reach = (high - low) / 2 or abs(high) * 1e-4 or 1.0
     drawn = [v for v in levels if low - reach <= v.price <= high + reach]
     low = min([low, *(v.price for v in drawn)])
@@ -94,15 +100,15 @@ def candles(
 
     grid: list[list[tuple[str, str]]] = []
     columns = []
-    for open_, top, bottom, close in good:
+    for bar in bars:
         cells = [0] * halves
-        for h in range(half(top), half(bottom) + 1):
+        for h in range(half(bar.high), half(bar.low) + 1):
             cells[h] = 1
-        for h in range(half(max(open_, close)), half(min(open_, close)) + 1):
+        for h in range(half(max(bar.open, bar.close)), half(min(bar.open, bar.close)) + 1):
             cells[h] = 2
-        columns.append((cells, "up" if close >= open_ else "down"))
+        columns.append((cells, "up" if bar.close >= bar.open else "down"))
     at_row = {half(v.price) // 2: v for v in drawn}
-    last = good[-1][3]
+    last = bars[-1].close
     for row in range(height):
         level = at_row.get(row)
         line = []

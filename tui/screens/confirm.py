@@ -47,10 +47,10 @@ class ConfirmDialog(Dialog):
                 yield Input(id="word", placeholder=" or ".join(self.plan.words))
 
     def content(self, view: View, cells: int) -> Sequence[Line]:
-        account = view.session.state.account
+        account = view.session.account
         lines: list[Line] = [
-            [*mode_badge(view), (f"  account {word(account.get('login'), 16)} "
-             f"{word(account.get('server'), 30)}", "text")],
+            [*mode_badge(view), (f"  account {word(account.login, 16)} "
+             f"{word(account.server, 30)}", "text")],
             [],
             *self.plan.say(view, self._texts()),
         ]  # fmt: skip

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
+from msgspec import UnsetType
 from textual.binding import Binding, BindingType
 
+from streamer.protocol.lenient import read
+from streamer.protocol.messages import PositionClosed, PositionOpened
 from streamer.state.source import Wire
+from streamer.state.trades import Trade
 from streamer.words.sentences import close_reason
 from streamer.words.stages import stage_of
 
-from ..panels.positions import OPEN, PENDING, Row, levels, r_now
-from ..panels.scanner import stage
+from ..panels.positions import OPEN, PENDING, PositionRow, levels, row_now, side_of
+from ..panels.scanner import NO_DETAIL, stage
+from ..panels.scanner import levels as levels_of_setup
 from ..panels.symbol_chart import chart
-from ..panels.trades import net
 from ..render import describe
 from ..render import format as f
-from ..render.chart import Level
+from ..render.chart import PriceLevel
 from ..render.lines import Line, beside, line_width, wrap
+from ..session.results import net_profit
+from ..session.session import LogLine
 from ..session.view import View, tone, word
 from .base import Sheet
 
@@ -37,14 +43,13 @@ def pair(label: str, *value: tuple[str, str], note: str = "") -> Line:
     return line
 
 
-def components(view: View, parts: Any, cells: int) -> list[Line]:
+def components(parts: Mapping[str, float] | None, cells: int) -> list[Line]:
     """The components of a score as bars, the greatest first."""
-    if not isinstance(parts, dict):
+    if not parts:
         return []
-    values = {str(k): v for k, n in parts.items() if (v := f.known(n)) is not None}
-    top = max((abs(v) for v in values.values()), default=0.0)
-    lines = []
-    for name, value in sorted(values.items(), key=lambda item: -item[1]):
+    top = max(abs(value) for value in parts.values())
+    lines: list[Line] = []
+    for name, value in sorted(parts.items(), key=lambda item: -item[1]):
         bar = f.gauge(value, top, min(24, max(4, cells - 26))).rstrip("·") if value else ""
         lines.append(
             [(f"  {word(name, 14):<14}", "dim"), (f"{value:6.1f} ", "text"), (bar, "chart")]
@@ -52,16 +57,17 @@ def components(view: View, parts: Any, cells: int) -> list[Line]:
     return lines
 
 
-def excursion(view: View, low: Any, high: Any, risk: Any, note: str = "") -> list[Line]:
-    """How far a position went against its owner and for him; nothing where nobody looked."""
-    worst, best, unit = f.known(low), f.known(high), f.known(risk)
-    if worst is None or best is None:
+def excursion(
+    view: View, low: float | None, high: float | None, risk: float | None, note: str = ""
+) -> list[Line]:
+    """How far a position went against its owner and for him; nothing where that is unknown."""
+    if low is None or high is None:
         return []
     line: Line = [(f"{'Lowest, highest':<{LABEL}}", "dim")]
-    for value in (worst, best):
+    for value in (low, high):
         line += [view.gain(value)]
-        if unit:
-            line.append((f" {f.multiple(value / unit)}R", "dim"))
+        if risk:
+            line.append((f" {f.multiple(value / risk)}R", "dim"))
         line.append(("   ", ""))
     return [[*line, (note, "dim")]]
 
@@ -85,7 +91,7 @@ class ChartSheet(Sheet):
         self.timeframe = TIMEFRAMES[at]
         self.look(self.dash.view())
 
-    def chart(self, view: View, cells: int, rows: int, levels: Sequence[Level]) -> list[Line]:
+    def chart(self, view: View, cells: int, rows: int, levels: Sequence[PriceLevel]) -> list[Line]:
         return chart(view, self.symbol, self.timeframe, cells, rows, levels)
 
 
@@ -103,7 +109,7 @@ class PositionSheet(ChartSheet):
         Binding("D", "app.cancel_order", show=False),
     ]
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: PositionRow) -> None:
         super().__init__(row.symbol)
         self.row = row
         kind = {OPEN: "Position", PENDING: "Pending order"}.get(row.kind, "Closed position")
@@ -111,26 +117,16 @@ class PositionSheet(ChartSheet):
             self.keys = (("t", "timeframe"), ("D", "delete"))
         self.heading = f"{kind} #{word(row.ticket, 20)}  {word(row.symbol, 16)}"
 
-    def current(self, view: View) -> Row | None:
-        """The row as the feed has it now; ``None`` when it is gone."""
-        state = view.session.state
-        items = state.orders if self.row.kind == PENDING else state.positions
-        name = "order" if self.row.kind == PENDING else "ticket"
-        for item in items:
-            if str(item.get(name)) == str(self.row.ticket):
-                return Row(self.row.kind, item)
-        return None
-
-    def facts(self, view: View, row: Row, gone: bool) -> list[Line]:
+    def facts(self, view: View, row: PositionRow, gone: bool) -> list[Line]:
         """The facts of the position, one a line."""
         digits = row.digits
-        profit, r = row.get("profit"), r_now(row)
+        r = row.r_multiple
         lines: list[Line] = []
         if gone:
             lines.append([("No longer open: the last values seen stand here.", "warn")])
         lines.append(
-            pair("Side", (f"{f.side(row.direction)} {f.lots(row.get('volume'))} lots", "bold"),
-                 note=f"by {word(row.get('owner'), 12)}, magic {word(row.get('magic'), 12)}")
+            pair("Side", (f"{f.side(row.direction)} {f.lots(row.volume)} lots", "bold"),
+                 note=f"by {word(row.owner, 12)}, magic {word(row.magic, 12)}")
         )  # fmt: skip
         if row.kind == PENDING:
             lines.append(pair("Waits for", (f.price(row.entry, digits), "text"),
@@ -141,12 +137,12 @@ class PositionSheet(ChartSheet):
             lines += [
                 pair("Entry → now", (f"{f.price(row.entry, digits)} → ", "dim"),
                      (f.price(row.now, digits), "bold"), note=note),
-                pair("Profit", view.gain(profit), note=f"{f.multiple(r)}R" if r is not None else ""),
+                pair("Profit", view.gain(row.profit), note=f"{f.multiple(r)}R" if r is not None else ""),
                 *self.went(view, row),
             ]  # fmt: skip
-        stop = f.known(row.sl)
+        stop = row.sl
         sl_note = "" if stop else "no stop: the loss has no bound"
-        target = f.known(row.tp)
+        target = row.tp
         lines += [
             pair("Stop", (f.price(row.sl, digits), "text" if stop else "warn"),
                  note=sl_note or self._reach(row, row.sl)),
@@ -154,48 +150,44 @@ class PositionSheet(ChartSheet):
                  note=self._reach(row, row.tp)),
         ]  # fmt: skip
         if row.kind != PENDING:
-            lines.append(pair("If SL is hit", view.gain(row.get("risk")) if stop else ("–", "warn"),
-                              note=f"first risk {view.cash(row.get('initial_risk'))}"))  # fmt: skip
-            lines.append(pair("Swap, commission", (view.cash(row.get("swap"), sign=True), "text"),
-                              (f", {view.cash(row.get('commission'), sign=True)}", "text")))  # fmt: skip
-        opened = row.get("placed_at" if row.kind == PENDING else "opened_at")
+            lines.append(pair("If SL is hit", view.gain(row.risk) if stop else ("–", "warn"),
+                              note=f"first risk {view.cash(row.initial_risk)}"))  # fmt: skip
+            lines.append(pair("Swap, commission", (view.cash(row.swap, sign=True), "text"),
+                              (f", {view.cash(row.commission, sign=True)}", "text")))  # fmt: skip
         lines.append(
-            pair("Since", (f"{f.stamp(f.parse_time(opened), '%Y-%m-%d %H:%M:%S')}", "text"),
-                 note=f"{f.whole_age(view.session.position_age(opened))} of market time")
+            pair("Since", (f"{f.stamp(f.parse_time(row.since), '%Y-%m-%d %H:%M:%S')}", "text"),
+                 note=f"{f.whole_age(view.session.position_age(row.since))} of market time")
         )  # fmt: skip
-        if row.get("comment"):
-            lines.append(pair("Comment", (word(row.get("comment"), 64), "text")))
+        if row.comment:
+            lines.append(pair("Comment", (word(row.comment, 64), "text")))
         return lines
 
-    def went(self, view: View, row: Row) -> list[Line]:
+    def went(self, view: View, row: PositionRow) -> list[Line]:
         """Excursion as the feed kept it, else as far as this screen saw it."""
-        told = view.session.books.trade(row.ticket)
-        risk = row.get("initial_risk")
-        if told is not None and f.known(told.get("mae")) is not None:
-            return excursion(view, told.get("mae"), told.get("mfe"), risk)
-        low, high = view.session.marks.get(str(row.ticket), (row.get("mae"), row.get("mfe")))
-        return excursion(view, low, high, risk, "seen here")
+        trade = view.session.trades.trade(row.ticket)
+        if trade is not None and trade.mae is not None:
+            return excursion(view, trade.mae, trade.mfe, row.initial_risk)
+        if row.ticket is None or row.ticket not in view.session.extremes:
+            return []
+        low, high = view.session.extremes[row.ticket]
+        return excursion(view, low, high, row.initial_risk, "seen here")
 
-    def _reach(self, row: Row, price: Any) -> str:
-        away = f.pips(row.now, price, "BUY", row.digits) if f.known(price) else None
+    def _reach(self, row: PositionRow, price: float | None) -> str:
+        away = f.pips(row.now, price, "BUY", row.digits) if price else None
         return "" if away is None else f"{abs(away):.1f} pips away"
 
     def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
-        now = self.current(view)
+        now = row_now(self.row, view)
         if now is not None:
             self.row = now
         row = self.row
         facts = self.facts(view, row, now is None)
-        history = [
-            line for line in view.session.lines
-            if str(line.event.get("ticket", line.event.get("order"))) == str(row.ticket)
-        ]  # fmt: skip
-        told = None if row.kind == PENDING else view.session.books.trade(row.ticket)
-        opened = next((x.event for x in history if x.event.get("type") == "POSITION_OPENED"), told)
-        why = reasons(view, opened, cells)
+        history = history_of(view, row.ticket)
+        trade = None if row.kind == PENDING else view.session.trades.trade(row.ticket)
+        why = reasons(opening(history) or trade, cells)
         after: list[Line] = [[], [("What happened to it", "head")]]
         after += [_event_line(line.event, line.text(view.mask)) for line in history]
-        after += [] if history else bookings(view, told)
+        after += [] if history else bookings(view, trade)
         if cells >= BROAD:
             top = beside(facts, why, HALF)
             height = max(8, min(18, rows - len(top) - 1 - min(len(after), 8)))
@@ -205,18 +197,26 @@ class PositionSheet(ChartSheet):
         return [*facts, [], *why, *after, [], *chart_lines]
 
 
-def reasons(view: View, opened: Any, cells: int) -> list[Line]:
-    """Why a position was opened: its score and what that is made of, as far as it is told."""
-    parts = opened.get("components") if isinstance(opened, dict) else None
-    if not isinstance(parts, dict) or not parts:
+def history_of(view: View, ticket: int | None) -> list[LogLine]:
+    """The lines about one position or order."""
+    return [] if ticket is None else [x for x in view.session.lines if x.ticket == ticket]
+
+
+def opening(history: Sequence[LogLine]) -> PositionOpened | None:
+    """The event that opened the position whose history this is."""
+    events = (line.event for line in history if line.event.get("type") == "POSITION_OPENED")
+    return next((read(event, PositionOpened) for event in events), None)
+
+
+def reasons(opened: PositionOpened | Trade | None, cells: int) -> list[Line]:
+    """Why a position was opened: its score and the parts of that, where they are known."""
+    if opened is None or not opened.components:
         return []
     head: Line = [("Why it was opened", "head")]
-    head += [(f"  score {f.number(opened.get('score'))}", "text")]
+    head += [(f"  score {f.number(opened.score)}", "text")]
     if cells >= BROAD:
-        return [head, *components(view, parts, cells - HALF)]
-    values = sorted(
-        ((str(k), v) for k, n in parts.items() if (v := f.known(n))), key=lambda item: -item[1]
-    )
+        return [head, *components(opened.components, cells - HALF)]
+    values = sorted(((k, v) for k, v in opened.components.items() if v), key=lambda kv: -kv[1])
     text = ", ".join(f"{word(name, 14)} {value:.1f}" for name, value in values)
     return [head, *([(f"  {part}", "text")] for part in wrap(text, cells - 2))]
 
@@ -229,18 +229,15 @@ def _event_line(event: Wire, text: str) -> Line:
     ]
 
 
-def bookings(view: View, told: dict[str, Any] | None) -> list[Line]:
-    """What the feed's ledger says of a trade whose events this screen does not hold."""
-    if told is None:
+def bookings(view: View, trade: Trade | None) -> list[Line]:
+    """What the feed's ledger has of a trade whose events this screen does not hold."""
+    if trade is None:
         return [[("  no event of it is held here", "dim")]]
-    rows: list[tuple[Any, str, Any, Any]] = [
-        (told.get("entry_time"), "opened", told.get("lot_size"), None)
+    rows: list[tuple[str | None, str, float | None, float | None]] = [
+        (trade.opened_at, "opened", trade.volume, None)
     ]
-    rows += [(e.get("time"), "added", e.get("volume"), None) for e in told.get("entries") or ()]
-    rows += [
-        (e.get("time"), "reduced", e.get("volume"), e.get("profit"))
-        for e in told.get("exits") or ()
-    ]
+    rows += [(at, "added", volume, None) for at, volume, _ in trade.entries]
+    rows += [(at, "reduced", volume, profit) for at, volume, profit in trade.exits]
     lines: list[Line] = []
     for at, what, lots, profit in rows:
         when = f.stamp(f.parse_time(at), "%Y-%m-%d %H:%M:%S")
@@ -259,60 +256,51 @@ class SymbolSheet(ChartSheet):
         self.heading = f"Symbol {word(symbol, 20)}"
 
     def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
-        state = view.session.state
-        scan = state.scan_summary
-        found = (scan.get("details") or {}).get(self.symbol)
-        detail: dict[str, Any] = found if isinstance(found, dict) else {}
-        quote: Any = state.quotes.get(self.symbol) or {}
-        digits = quote.get("digits")
+        scan = view.session.state.typed.scan
+        detail = NO_DETAIL if scan is None else scan.details.get(self.symbol, NO_DETAIL)
+        quote = view.session.quote(self.symbol)
+        digits = quote.digits
         reached = stage(detail)
-        text = (scan.get("symbols") or {}).get(self.symbol)
-        drawn = [
-            Level(label, value, tint)
-            for label, key, tint in (("in", "entry", "accent"), ("SL", "sl", "down"),
-                                     ("TP", "tp", "up"))
-            if (value := f.known(detail.get(key)))
-        ]  # fmt: skip
-        mine = [p for p in state.positions if p.get("symbol") == self.symbol]
-        for position in mine:
-            value = f.known(position.get("entry_price"))
-            if value:
-                drawn.append(Level(word(position.get("direction"), 4), value, "info"))
+        text = None if scan is None else scan.symbols.get(self.symbol)
+        drawn = levels_of_setup(detail)
+        for position in view.session.state.typed.positions:
+            if position.symbol == self.symbol and position.entry_price:
+                side = word(side_of(position), 4)
+                drawn.append(PriceLevel(side, position.entry_price, "info"))
         height = max(8, min(20, rows - (14 if cells >= BROAD else 10)))
         lines: list[Line] = [
             [(f"{reached.sign} {reached.name}", reached.tone), (f"  {word(text, 200)}", "text"),
              (f"  scanned {f.whole_age(view.session.scan_age())} ago", "dim")],
-            [("bid ", "dim"), (f.price(quote.get("bid"), digits), "bold"), ("  ask ", "dim"),
-             (f.price(quote.get("ask"), digits), "bold"), ("  spread ", "dim"),
-             (f.number(detail.get("spread")), "text"), (" points  ATR ", "dim"),
-             (f.price(detail.get("atr"), digits), "text"), ("  regime ", "dim"),
-             (word(detail.get("regime"), 16), "text")],
+            [("bid ", "dim"), (f.price(quote.bid, digits), "bold"), ("  ask ", "dim"),
+             (f.price(quote.ask, digits), "bold"), ("  spread ", "dim"),
+             (f.number(detail.spread), "text"), (" points  ATR ", "dim"),
+             (f.price(detail.atr, digits), "text"), ("  regime ", "dim"),
+             (word(detail.regime, 16), "text")],
             [],
             *self.chart(view, cells, height, drawn),
             [],
         ]  # fmt: skip
         setup: list[Line] = []
         setup.append(
-            [("Set-up ", "head"), (f.side(detail.get("direction")), "text"),
-             ("  score ", "dim"), (f.number(detail.get("score")), "bold"),
-             (f" of {f.number(detail.get('need'))} needed", "dim")]
+            [("Set-up ", "head"), (f.side(detail.direction), "text"),
+             ("  score ", "dim"), (f.number(detail.score), "bold"),
+             (f" of {f.number(detail.need)} needed", "dim")]
         )  # fmt: skip
-        if f.known(detail.get("entry")):
+        if detail.entry:
             setup.append(
-                [("  entry ", "dim"), (f.price(detail.get("entry"), digits), "text"),
-                 ("  SL ", "dim"), (f.price(detail.get("sl"), digits), "down"),
-                 ("  TP ", "dim"), (f.price(detail.get("tp"), digits), "up"),
-                 ("  R:R ", "dim"), (f.number(detail.get("r"), 2), "text")]
+                [("  entry ", "dim"), (f.price(detail.entry, digits), "text"),
+                 ("  SL ", "dim"), (f.price(detail.sl, digits), "down"),
+                 ("  TP ", "dim"), (f.price(detail.tp, digits), "up"),
+                 ("  R:R ", "dim"), (f.number(detail.r, 2), "text")]
             )  # fmt: skip
-        parts = detail.get("components")
         past = view.session.reasons.get(self.symbol)
         why: list[Line] = [[("Why not, scan by scan (newest first)", "head")]]
-        for at, reason_code, reason in reversed(past or ()):
-            tint = stage_of(reason_code).tone
-            why.append([(f"  {f.clock(at)} ", "faint"), (word(reason, 200), tint)])
+        for reason in reversed(past or ()):
+            tint = stage_of(reason.code).tone
+            why.append([(f"  {f.clock(reason.at)} ", "faint"), (word(reason.text, 200), tint)])
         if cells >= BROAD:
-            return [*lines, *beside([*setup, *components(view, parts, HALF)], why, HALF)]
-        return [*lines, *setup, *components(view, parts, cells), [], *why]
+            return [*lines, *beside([*setup, *components(detail.components, HALF)], why, HALF)]
+        return [*lines, *setup, *components(detail.components, cells), [], *why]
 
 
 class EventSheet(Sheet):
@@ -356,48 +344,50 @@ class EventSheet(Sheet):
 class TradeSheet(ChartSheet):
     """A trade that is over: its result and its history."""
 
-    def __init__(self, symbol: str, ticket: Any, closed: Wire) -> None:
-        super().__init__(symbol)
-        self.ticket, self.closed = ticket, closed
-        self.heading = f"Trade #{word(ticket, 20)}  {word(symbol, 16)}"
+    def __init__(self, closed: PositionClosed) -> None:
+        super().__init__(closed.symbol or "")
+        self.closed = closed
+        self.heading = f"Trade #{word(closed.ticket, 20)}  {word(closed.symbol, 16)}"
 
     def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
         c = self.closed
-        told = view.session.books.trade(self.ticket) or {}
-        entry, out = (c.get(k) if f.known(c.get(k)) else told.get(k)
-                      for k in ("entry_price", "exit_price"))  # fmt: skip
-        r = f.known(c.get("r_multiple"))
-        ended = close_reason(c.get("close_reason"))
-        why = f.UNKNOWN if ended is None else word(ended.text)
+        trade = view.session.trades.trade(c.ticket)
+        entry, out, low, high = c.entry_price, c.exit_price, known(c.mae), known(c.mfe)
+        if trade is not None:
+            entry, out = entry or trade.entry_price, out or trade.exit_price
+            low, high = (trade.mae, trade.mfe) if low is None or high is None else (low, high)
+        ended = close_reason(c.close_reason)
+        net = net_profit(c)
         lines: list[Line] = [
-            pair("Side", (f"{f.side(c.get('direction'))} {f.lots(c.get('volume'))} lots", "bold")),
+            pair("Side", (f"{f.side(c.direction)} {f.lots(c.volume)} lots", "bold")),
             pair("Entry → exit", (f"{f.price(entry)} → ", "dim"), (f.price(out), "bold")),
-            pair("Profit, net", view.gain(net(c)),
-                 note="" if r is None else f"{f.number(r, 2, sign=True)}R"),
-            pair("Swap, commission", (view.cash(c.get("swap"), sign=True), "text"),
-                 (f", {view.cash(c.get('commission'), sign=True)}", "text")),
-            pair("Ended", (why, tone(net(c))),
-                 note=f"after {f.whole_age(c.get('duration_s'))}"),
+            pair("Profit, net", view.gain(net),
+                 note="" if c.r_multiple is None else f"{f.number(c.r_multiple, 2, sign=True)}R"),
+            *excursion(view, low, high, None if trade is None else trade.initial_risk),
+            pair("Swap, commission", (view.cash(c.swap, sign=True), "text"),
+                 (f", {view.cash(c.commission, sign=True)}", "text")),
+            pair("Ended", (f.UNKNOWN if ended is None else word(ended.text), tone(net)),
+                 note=f"after {f.whole_age(c.duration_s)}"),
         ]  # fmt: skip
-        low, high = (c.get(k) if f.known(c.get(k)) is not None else told.get(k)
-                     for k in ("mae", "mfe"))  # fmt: skip
-        lines[3:3] = excursion(view, low, high, told.get("initial_risk"))
         drawn = [
-            Level(label, value, style)
+            PriceLevel(label, price, style)
             for label, price, style in (("in", entry, "accent"), ("out", out, "info"))
-            if (value := f.known(price))
+            if price
         ]
-        history = [
-            line for line in view.session.lines if str(line.event.get("ticket")) == str(self.ticket)
-        ]
-        opened = (x.event for x in history if x.event.get("type") == "POSITION_OPENED")
-        grounds = reasons(view, told if told.get("components") else next(opened, None), cells)
+        history = history_of(view, c.ticket)
+        has_parts = trade is not None and trade.components
+        grounds = reasons(trade if has_parts else opening(history), cells)
         after: list[Line] = [[], [("What happened to it", "head")]]
         after += [_event_line(line.event, line.text(view.mask)) for line in history]
-        after += [] if history else bookings(view, told or None)
+        after += [] if history else bookings(view, trade)
         if cells >= BROAD:
             top = beside(lines, grounds, HALF)
             height = max(8, min(18, rows - len(top) - 1 - min(len(after), 8)))
             return [*top, [], *self.chart(view, cells, height, drawn), *after]
         chart_lines = self.chart(view, cells, max(8, min(16, rows - 2)), drawn)
         return [*lines, [], *grounds, *after, [], *chart_lines]
+
+
+def known(value: float | UnsetType | None) -> float | None:
+    """A field that older feeds do not send at all."""
+    return None if isinstance(value, UnsetType) else value

@@ -72,7 +72,7 @@ class MainScreen(Looking):
         self.tiny = TinyView()
         self.time = TimeBar()
         self.frozen_at: float | None = None
-        self._frozen_seen = 0
+        self._frozen_at_event = 0
         self._fitted: object = None
 
     def compose(self) -> ComposeResult:
@@ -123,7 +123,7 @@ class MainScreen(Looking):
         if self.frozen_at is None:
             return ""
         held = view.session.clock.mono() - self.frozen_at
-        more = view.session.seen - self._frozen_seen
+        more = view.session.received - self._frozen_at_event
         return f"FROZEN {f.countdown(max(1, held))} +{more} events"
 
     # -- window ----------------------------------------------------------------------------
@@ -296,7 +296,7 @@ class MainScreen(Looking):
             self.dash.past_play()
             return
         if self.frozen_at is None:
-            self.frozen_at, self._frozen_seen = session.clock.mono(), session.seen
+            self.frozen_at, self._frozen_at_event = session.clock.mono(), session.received
         else:
             self.frozen_at = None
         self.look(self.dash.view())

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
+from streamer.protocol.messages import TerminalStatus
 from streamer.state.source import Source
 from streamer.words.stages import STAGES, stage_of
 
 from ..app.actions import ACTIONS
 from ..panels.header import mode_badge
-from ..panels.scanner import stage
+from ..panels.scanner import NO_DETAIL, stage
 from ..render import format as f
 from ..render.lines import Line, Piece, fit, fit_line, line_width, wrap
 from ..session.freshness import Badge
@@ -89,24 +90,20 @@ class FunnelSheet(Sheet):
     heading = "Why no trade: the gate funnel of the last scan"
 
     def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
-        state = view.session.state
-        scan = state.scan_summary
-        texts = scan.get("symbols") or {}
-        if not texts:
+        scan = view.session.state.typed.scan
+        if scan is None or not scan.symbols:
             bot = view.session.bot_badge()
             return [[("No scan yet. ", "text"), (f"The bot is {bot.word.lower()}", "dim"),
                      (f": {word(bot.detail, 200)}" if bot.detail else "", "dim")]]  # fmt: skip
-        details = scan.get("details") or {}
         by_gate: dict[str, list[str]] = {}
         gates: dict[str, str] = {}
-        for symbol in texts:
-            found = details.get(symbol)
-            detail: dict[str, Any] = found if isinstance(found, dict) else {}
+        for symbol in scan.symbols:
+            detail = scan.details.get(symbol, NO_DETAIL)
             code = stage(detail).stage or "?"
-            gate = str(detail.get("gate") or code.lower())
+            gate = detail.gate or code.lower()
             gates[gate] = code
-            by_gate.setdefault(gate, []).append(str(symbol))
-        left = len(texts)
+            by_gate.setdefault(gate, []).append(symbol)
+        left = len(scan.symbols)
         bar = max(10, min(50, cells - 34))
         lines: list[Line] = [
             [(f"{left} symbols scanned {f.whole_age(view.session.scan_age())} ago", "text")],
@@ -119,7 +116,7 @@ class FunnelSheet(Sheet):
             stopped = len(by_gate[gate])
             left -= stopped
             style = stage_of(gates[gate]).tone
-            full = f.gauge(left, len(texts), bar).rstrip("·")
+            full = f.gauge(left, len(scan.symbols), bar).rstrip("·")
             lines.append(
                 [(f"{word(gate, 15):<16}", style), (f"{stopped:>8}", "text"),
                  (f"{left:>6}  ", "text"), (full, "chart")]
@@ -153,14 +150,14 @@ class HealthSheet(Sheet):
         state, link = session.state, session.source.link
         now = session.clock.mono()
         lines: list[Line] = [_check(b) for b in session.badges()]
-        status: Any = state.terminal or {}
-        ping = f.known(status.get("ping_ms"))
+        status = state.typed.terminal or TerminalStatus(state=None, backend=None)
+        ping = status.ping_ms
         lines += [
             [],
             [("Terminal", "head")],
-            _fact("backend", word(status.get("backend"), 20)),
-            _fact("market", word(status.get("market"), 60)),
-            _fact("since", _since(status.get("since"), session.now())),
+            _fact("backend", word(status.backend, 20)),
+            _fact("market", word(status.market, 60)),
+            _fact("since", _since(status.since, session.now())),
             _fact("ping", f.UNKNOWN if ping is None else f"{ping:g} ms"),
             [],
             [("Feed", "head")],
@@ -183,7 +180,7 @@ class HealthSheet(Sheet):
             [("This screen", "head")],
             _fact("version", app.version or f.UNKNOWN),
             _fact("redraws", f"{app.hz:g} a second"),
-            _fact("events held", f"{len(session.lines):,} lines of {session.seen:,} events"),
+            _fact("events held", f"{len(session.lines):,} lines of {session.received:,} events"),
             _fact("not shown", f"{session.missed:,} (came faster than they could be drawn; the "
                   "feed and its journal have them)"),
             _fact("late by", f"{app.late_ms:.0f} ms at most in the last minute"),
@@ -286,16 +283,16 @@ class PortfolioSheet(Sheet):
         for session in self.dash.sessions:
             if session.source.link.state == "replay":
                 continue
-            account = session.state.account
-            values = [f.known(account.get(k)) for k in ("equity", "profit", "day_pl")]
+            account = session.account
+            values = [account.equity, account.profit, account.day_pl]
             lines.append(self._row(session, view, room, broad))
             if not broad:
                 lines.append(
                     [("  day ", "dim"), view.gain(values[2]), ("  open ", "dim"),
                      (_open(session), "text"), ("  DD ", "dim"),
-                     (f.percent(account.get("drawdown_pct")), "text"), self._worst(session)]
+                     (f.percent(account.drawdown_pct), "text"), self._worst(session)]
                 )  # fmt: skip
-            before = sums.setdefault(str(account.get("currency") or "?"), [0.0, 0.0, 0.0])
+            before = sums.setdefault(account.currency or "?", [0.0, 0.0, 0.0])
             for i, value in enumerate(values):
                 old = before[i]
                 before[i] = None if old is None or value is None else old + value
@@ -313,10 +310,10 @@ class PortfolioSheet(Sheet):
         return lines
 
     def _row(self, session: Session, view: View, room: int, broad: bool) -> Line:
-        account = session.state.account
+        account = session.account
         one = View.of(session, unit=view.unit, mask=view.mask)
         here = session is self.dash.session
-        name = f"{word(account.get('login'), 12)}@{word(account.get('server'), 14)}"
+        name = f"{word(account.login, 12)}@{word(account.server, 14)}"
         if session.bot:
             name = f"{word(session.bot, 16)} {name}"
         where = session.source.link.url.removeprefix("ws://").removesuffix("/ws")
@@ -325,14 +322,14 @@ class PortfolioSheet(Sheet):
         line: Line = [
             (("> " if here else "  ") + fit(f"{name} {word(where, 40)}", room - 3) + " ", "bold"),
             *fit_line(mode_badge(one), 14),
-            (f"{one.cash(account.get('equity')):>14}", "text"),
-            _right(one.gain(account.get("profit")), 12),
+            (f"{one.cash(account.equity):>14}", "text"),
+            _right(one.gain(account.profit), 12),
         ]
         if broad:
             line += [
-                _right(one.gain(account.get("day_pl")), 12),
+                _right(one.gain(account.day_pl), 12),
                 (f"{_open(session):>6}", "text"),
-                (f"{f.percent(account.get('drawdown_pct')):>7}", "text"),
+                (f"{f.percent(account.drawdown_pct):>7}", "text"),
                 self._worst(session),
             ]
         return line
@@ -346,8 +343,9 @@ class PortfolioSheet(Sheet):
 
 def _open(session: Session) -> str:
     """How many positions are open; ``?`` while that is not known."""
-    known = "positions" in session.state.updated or session.state.positions
-    return str(len(session.state.positions)) if known else "?"
+    positions = session.state.typed.positions
+    known = "positions" in session.state.updated or positions
+    return str(len(positions)) if known else "?"
 
 
 def _right(piece: tuple[str, str], cells: int) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from ..panels.header import mode
+from ..panels.positions import side_of, without_stop
 from ..render import format as f
 from ..render.lines import Line
 from ..session.view import View, word
@@ -27,9 +28,9 @@ class QuitDialog(Dialog):
     def content(self, view: View, cells: int) -> Sequence[Line]:
         session = self.dash.own
         view = View.of(session, unit=view.unit, mask=view.mask, calm=view.calm)
-        positions = session.state.positions
+        positions = session.state.typed.positions
         clients = session.source.link.clients
-        bare = sum(1 for p in positions if not f.known(p.get("sl_price")))
+        bare = sum(1 for p in positions if without_stop(p))
         open_ = "no position is open"
         if positions:
             open_ = f"{len(positions)} position{'s' * (len(positions) != 1)} open"
@@ -42,7 +43,7 @@ class QuitDialog(Dialog):
         ]
         if positions:
             symbols = ", ".join(
-                f"{word(p.get('symbol'), 16)} {word(p.get('direction'), 4)} {f.lots(p.get('volume'))}"
+                f"{word(p.symbol, 16)} {word(side_of(p), 4)} {f.lots(p.volume)}"
                 for p in positions[:3]
             )
             more = f" and {len(positions) - 3} more" if len(positions) > 3 else ""

@@ -9,10 +9,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
-from streamer.protocol.lenient import read
-from streamer.protocol.messages import STATE_TYPES, BotPulse, Heartbeat
+from streamer.protocol.lenient import read, typed_event
+from streamer.protocol.messages import (
+    STATE_TYPES,
+    Account,
+    BotPulse,
+    CriticReview,
+    Heartbeat,
+    OrderUpdate,
+    PositionClosed,
+    PositionModified,
+    PositionOpened,
+    Quote,
+    ScanSummary,
+    TradeExecution,
+)
 from streamer.state.reducer import FeedState, bot_of
 from streamer.state.source import Source, Wire
 
@@ -23,25 +36,38 @@ from ..render import format as f
 from . import freshness
 from .bots import name_of
 from .freshness import Badge
-from .price_history import BarsDesk, Tape
-from .trade_lookup import Books
+from .price_history import BarLookup, PriceHistory
+from .trade_lookup import TradeLookup
 
 LINES_KEPT = 5_000
 WAITING_KEPT = 20_000
 TAKEN_AT_ONCE = 4_000
 """Events taken in by one tick: about ten milliseconds of the loop."""
 CLOSED_KEPT = 500
-GHOST_S = 10.0
+JUST_CLOSED_S = 10.0
+"""So long a closed position stays among the open ones."""
 REASONS_KEPT = 60
 FLASH_S = 0.4
 FOLD_BACK = 3
 """A repeat is folded into one of so many lines before it."""
 
 
+NO_ACCOUNT, NO_QUOTE = Account(), Quote()
+
+
+class ScanReason(NamedTuple):
+    """What one scan said of one symbol."""
+
+    at: str | None
+    """UTC, ISO 8601."""
+    code: str | None
+    text: str | None
+
+
 class LogLine:
     """One line of the event log; ``count`` equal events in a row stand in one line."""
 
-    __slots__ = ("_text", "count", "event", "fold", "level", "number")
+    __slots__ = ("_text", "_ticket", "count", "event", "fold", "level", "number")
 
     def __init__(self, number: int, event: Wire) -> None:
         self.number = number
@@ -50,6 +76,14 @@ class LogLine:
         self.fold = describe.repeat_key(event)
         self.count = 1
         self._text: tuple[bool, str] | None = None
+        self._ticket: tuple[int | None] | None = None
+
+    @property
+    def ticket(self) -> int | None:
+        """The position (for an order: the order) that the event is about."""
+        if self._ticket is None:
+            self._ticket = (_ticket_of(self.event),)
+        return self._ticket[0]
 
     def text(self, mask: bool = False) -> str:
         if self._text is None or self._text[0] is not mask:
@@ -57,8 +91,21 @@ class LogLine:
         return self._text[1]
 
 
+def _ticket_of(event: Wire) -> int | None:
+    if event.get("type") == "SCAN_SUMMARY":
+        return None  # it is large, and about no position
+    match typed_event(event):
+        case PositionOpened() | PositionModified() | PositionClosed() as change:
+            return change.ticket
+        case TradeExecution() | CriticReview() as deal:
+            return deal.ticket
+        case OrderUpdate() as order:
+            return order.order
+    return None
+
+
 @dataclass(slots=True)
-class Alert:
+class ScreenAlert:
     """Something to look at until it is acknowledged."""
 
     key: object
@@ -81,34 +128,34 @@ class Session:
     steps: Steps | None = None
     """What is done before there is anything to draw."""
     lines: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
-    closed: deque[Wire] = field(default_factory=lambda: deque(maxlen=CLOSED_KEPT))
-    """POSITION_CLOSED events, newest first."""
-    ghosts: dict[int, tuple[float, Wire]] = field(default_factory=dict)
+    closed: deque[PositionClosed] = field(default_factory=lambda: deque(maxlen=CLOSED_KEPT))
+    """Closed positions, newest first."""
+    just_closed: dict[int, tuple[float, PositionClosed]] = field(default_factory=dict)
     """Positions closed in the last seconds: ticket -> (monotonic time, event)."""
-    alerts: list[Alert] = field(default_factory=list)
-    seen: int = 0
-    """Log events heard, folded ones counted."""
-    told: int = 0
-    """Those of them that are more than a note for the curious (``describe.DEBUG``)."""
+    alerts: list[ScreenAlert] = field(default_factory=list)
+    received: int = 0
+    """Log events received, folded ones counted."""
+    notable: int = 0
+    """Those of them above the level ``describe.DEBUG``."""
     missed: int = 0
     """Events that came faster than this screen could take them; the feed still has them."""
-    on_news: Callable[[], None] | None = None
-    """Called with each event that came in; must be quick."""
+    on_event: Callable[[], None] | None = None
+    """Called after each event that came in; must be quick."""
     changed: int = 0
     """Rises when lines, closed positions or alerts change."""
     heartbeat: Heartbeat | None = None
     """The feed's last one."""
-    tape: Tape = field(default_factory=Tape)
-    """Prices seen, for charts where the feed has no bars."""
-    reasons: dict[str, deque[tuple[str, str, str]]] = field(default_factory=dict)
-    """Symbol -> (time, code, text) of its last scans, oldest first; repeats left out."""
+    prices: PriceHistory = field(default_factory=PriceHistory)
+    """Prices received, for charts where the feed has no bars."""
+    reasons: dict[str, deque[ScanReason]] = field(default_factory=dict)
+    """By symbol: what its last scans said, oldest first; repeats left out."""
     moves: dict[str, tuple[float, int, float, float]] = field(default_factory=dict)
     """Ticket or symbol -> (price, direction of its last change, monotonic time of it, the price
     before it)."""
-    charts: BarsDesk = field(init=False)
-    books: Books = field(init=False)
-    marks: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Ticket -> lowest and highest profit of an open position that this screen saw."""
+    bars: BarLookup = field(init=False)
+    trades: TradeLookup = field(init=False)
+    extremes: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """Ticket -> lowest and highest profit of an open position that this screen received."""
     _heartbeat_at: float = 0.0
     _moved_revision: int = -1
     _waiting: deque[Wire] = field(default_factory=lambda: deque(maxlen=WAITING_KEPT))
@@ -117,18 +164,27 @@ class Session:
     _seq: int = 0
     _number: int = 0
     _skew: float = 0.0
-    _server_said: str | None = None
+    _server_time: str | None = None
     _ahead: float = 0.0
-    """Seconds from the feed's wall clock to the market's, as the newest quotes said."""
+    """Seconds from the feed's wall clock to the market's, by the newest quotes."""
     _conditions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.charts = BarsDesk(self.source, self.clock)
-        self.books = Books(self.source, self.clock)
+        self.bars = BarLookup(self.source, self.clock)
+        self.trades = TradeLookup(self.source, self.clock)
 
     @property
     def state(self) -> FeedState:
         return self.source.state
+
+    @property
+    def account(self) -> Account:
+        """The account; all fields unknown before its first update."""
+        return self.state.typed.account or NO_ACCOUNT
+
+    def quote(self, symbol: str | None) -> Quote:
+        """The last quote of a symbol; all fields unknown where there is none."""
+        return NO_QUOTE if symbol is None else self.state.typed.quotes.get(symbol, NO_QUOTE)
 
     def open(self) -> None:
         """Take what the feed already knows, then listen."""
@@ -139,8 +195,8 @@ class Session:
         if self._unwatch is not None:
             self._unwatch()
             self._unwatch = None
-        self.charts.close()
-        self.books.close()
+        self.bars.close()
+        self.trades.close()
 
     # -- the feed's side -------------------------------------------------------------------
 
@@ -148,8 +204,8 @@ class Session:
         whose = bot_of(event)
         if whose and whose != self.state.name:
             return  # another bot's of this feed: it has a tab of its own
-        if self.on_news is not None:
-            self.on_news()
+        if self.on_event is not None:
+            self.on_event()
         name = event.get("type")
         if name in STATE_TYPES:
             if name == "HEARTBEAT":
@@ -177,15 +233,16 @@ class Session:
                     self._reload(fresh=False)
             elif self._is_new(event):
                 self._take(event, live=True)
-        if self.state.server_time != self._server_said:
-            self._server_said = self.state.server_time
+        if self.state.server_time != self._server_time:
+            self._server_time = self.state.server_time
             market = self.server_now()
             self._ahead = 0.0 if market is None else market - self.now()
-        self.tape.note(self.state.quotes, self.state.revisions["quotes"], self.now() + self._ahead)
+        revision = self.state.revisions["quotes"]
+        self.prices.note(self.state.typed.quotes, revision, self.now() + self._ahead)
         self._note_moves()
         now = self.clock.mono()
-        for ticket in [t for t, (at, _) in self.ghosts.items() if now - at > GHOST_S]:
-            del self.ghosts[ticket]
+        for ticket in [t for t, (at, _) in self.just_closed.items() if now - at > JUST_CLOSED_S]:
+            del self.just_closed[ticket]
             self.changed += 1
         self._watch_conditions()
         return self.changed != before
@@ -205,29 +262,28 @@ class Session:
             self._seq = 0
             if not fresh:
                 self.lines.clear()
-                self.seen = self.told = 0
+                self.received = self.notable = 0
                 self.closed.clear()
-                self.ghosts.clear()
+                self.just_closed.clear()
         for event in list(self.state.events):
             if self._is_new(event):
                 self._take(event, live=False)
 
     def _take(self, event: Wire, *, live: bool) -> None:
-        self.seen += 1
+        self.received += 1
         self.changed += 1
         name = event.get("type")
-        if name == "POSITION_CLOSED":
-            self.closed.appendleft(event)
-            ticket = event.get("ticket")
-            if live and isinstance(ticket, int):
-                self.ghosts[ticket] = (self.clock.mono(), event)
+        if name == "POSITION_CLOSED" and (closed := read(event, PositionClosed)) is not None:
+            self.closed.appendleft(closed)
+            if live and closed.ticket is not None:
+                self.just_closed[closed.ticket] = (self.clock.mono(), closed)
         if live:
             self._learn_skew(event)
-        if name == "SCAN_SUMMARY":
-            self._note_reasons(event)
+        if name == "SCAN_SUMMARY" and (scan := read(event, ScanSummary)) is not None:
+            self._note_reasons(scan)
         line = LogLine(self._number, event)
         self._number += 1
-        self.told += line.level > describe.DEBUG
+        self.notable += line.level > describe.DEBUG
         if not self._fold(line):
             self.lines.append(line)
         # Conditions (terminal, bot) are watched by their state: an alert that is over goes.
@@ -235,16 +291,14 @@ class Session:
             at = f.parse_time(event.get("timestamp"))
             self._alert(line.fold or line.number, line.level, line.text(), at, event)
 
-    def _note_reasons(self, event: Wire) -> None:
-        symbols, details = event.get("symbols"), event.get("details")
-        if not isinstance(symbols, dict):
-            return
-        for symbol, text in symbols.items():
-            detail = details.get(symbol) if isinstance(details, dict) else None
-            code = str(detail.get("code") or "") if isinstance(detail, dict) else ""
-            past = self.reasons.setdefault(str(symbol), deque(maxlen=REASONS_KEPT))
-            if not past or past[-1][1:] != (code, str(text)):
-                past.append((str(event.get("timestamp") or ""), code, str(text)))
+    def _note_reasons(self, scan: ScanSummary) -> None:
+        at = scan.timestamp if isinstance(scan.timestamp, str) else None
+        for symbol, text in (scan.symbols or {}).items():
+            detail = (scan.details or {}).get(symbol)
+            code = None if detail is None else detail.code
+            past = self.reasons.setdefault(symbol, deque(maxlen=REASONS_KEPT))
+            if not past or (past[-1].code, past[-1].text) != (code, text):
+                past.append(ScanReason(at, code, text))
 
     def _note_moves(self) -> None:
         state = self.state
@@ -252,11 +306,10 @@ class Session:
         if revision == self._moved_revision:
             return
         self._moved_revision = revision
-        prices = [(str(p.get("ticket")), p.get("price_current")) for p in state.positions]
-        prices += [(symbol, quote.get("bid")) for symbol, quote in state.quotes.items()]
+        prices = [(str(p.ticket), p.price_current) for p in state.typed.positions]
+        prices += [(symbol, quote.bid) for symbol, quote in state.typed.quotes.items()]
         moves = {}
-        for key, value in prices:
-            price = f.known(value)
+        for key, price in prices:
             if price is None:
                 continue
             before = self.moves.get(key)
@@ -265,16 +318,16 @@ class Session:
             else:
                 moves[key] = (price, 1 if price > before[0] else -1, self.clock.mono(), before[0])
         self.moves = moves
-        self._note_marks()
+        self._note_extremes()
 
-    def _note_marks(self) -> None:
-        marks = {}
-        for position in self.state.positions:
-            key, profit = str(position.get("ticket")), f.known(position.get("profit"))
-            if profit is not None:
-                low, high = self.marks.get(key, (profit, profit))
-                marks[key] = (min(low, profit), max(high, profit))
-        self.marks = marks
+    def _note_extremes(self) -> None:
+        extremes = {}
+        for position in self.state.typed.positions:
+            ticket, profit = position.ticket, position.profit
+            if ticket is not None and profit is not None:
+                low, high = self.extremes.get(ticket, (profit, profit))
+                extremes[ticket] = (min(low, profit), max(high, profit))
+        self.extremes = extremes
 
     def move(self, key: str) -> int:
         """1 or -1 shortly after a price went up or down, else 0."""
@@ -311,7 +364,7 @@ class Session:
                 alert.level = max(alert.level, level)
                 self.changed += 1
                 return
-        self.alerts.append(Alert(key, level, text, when, event=event))
+        self.alerts.append(ScreenAlert(key, level, text, when, event=event))
         del self.alerts[:-200]
         self.changed += 1
 
@@ -334,7 +387,7 @@ class Session:
                         alert.level = describe.WARN
                 self.changed += 1
 
-    def open_alerts(self) -> list[Alert]:
+    def open_alerts(self) -> list[ScreenAlert]:
         """Those not acknowledged: the worst first, then the newest."""
         open_ = [a for a in self.alerts if not a.acknowledged]
         return sorted(open_, key=lambda a: (-a.level, -a.at))
@@ -429,21 +482,21 @@ class Session:
 
     def scan_age(self) -> float | None:
         """Seconds since the last scan ended."""
-        scan: Any = self.state.scan_summary
-        at = f.parse_time(scan.get("timestamp")) if isinstance(scan, dict) else None
+        scan = self.state.typed.scan
+        at = None if scan is None else f.parse_time(scan.timestamp)
         return None if at is None else max(0.0, self.now() - at)
 
     def next_scan(self) -> float | None:
         """Seconds until the next scan; negative when it is overdue."""
-        bot: Any = self.state.bot
-        at = f.parse_time(bot.get("next_scan_at")) if isinstance(bot, dict) else None
+        bot = self.state.typed.bot
+        at = None if bot is None else f.parse_time(bot.next_scan_at)
         return None if at is None else at - self.now()
 
     def server_now(self) -> float | None:
         """The market's clock, epoch seconds of server wall time."""
         return f.parse_time(self.state.server_time)
 
-    def position_age(self, opened_at: Any) -> float | None:
+    def position_age(self, opened_at: str | None) -> float | None:
         """Seconds of market time since a position was opened."""
         opened, now = f.parse_time(opened_at), self.server_now()
         return None if opened is None or now is None else max(0.0, now - opened)

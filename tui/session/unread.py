@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from streamer.client.feed_client import FeedClient
+from streamer.protocol.lenient import typed_event
+from streamer.protocol.messages import PositionClosed
 from streamer.state.reducer import bot_of
 from streamer.state.source import Wire
 
 from ..render import describe
 from ..render import format as f
+from .results import net_profit
 
 log = logging.getLogger("mt5dash.ui")
 
@@ -60,17 +63,15 @@ def away(events: Sequence[Mapping[str, Any]], currency: str | None) -> str | Non
     """The sentence: trades closed, what they brought, errors. ``None`` when nothing happened."""
     if not events:
         return None
-    trades = [e for e in events if e.get("type") == "POSITION_CLOSED"]
-    errors = sum(1 for e in events if describe.level(dict(e)) >= describe.ERROR)
+    trades = [e for event in events if isinstance(e := typed_event(event), PositionClosed)]
+    errors = sum(1 for event in events if describe.level(event) >= describe.ERROR)
     words = [f"{len(trades)} trade{'s' * (len(trades) != 1)}" if trades else "no trade"]
     if trades:
-        profits = [f.known(e.get("profit")) for e in trades]
-        if None in profits:
-            words.append("money not known")
+        nets = [net for trade in trades if (net := net_profit(trade)) is not None]
+        if len(nets) < len(trades):
+            words.append("money unknown")
         else:
-            parts = [f.known(e.get(k)) for e in trades for k in ("profit", "swap", "commission")]
-            total = sum(part for part in parts if part is not None)
-            words.append(f"{f.money(total, sign=True)} {currency or ''}".rstrip())
+            words.append(f"{f.money(sum(nets), sign=True)} {currency or ''}".rstrip())
     words.append(f"{errors} error{'s' * (errors != 1)}" if errors else "no error")
     return f"Since you left: {', '.join(words)}"
 
@@ -101,8 +102,8 @@ def watch_return(client: FeedClient, tell: Callable[[str], object]) -> None:
             missed.append(event)
         if isinstance(seq, int) and (seq >= until) and kind != "STATE_SNAPSHOT":
             stop()
-            currency = client.state.account.get("currency")
-            text = away(missed, currency if isinstance(currency, str) else None)
+            account = client.state.typed.account
+            text = away(missed, None if account is None else account.currency)
             if text is not None:
                 tell(text)
 

@@ -172,7 +172,7 @@ def test_what_happened_meanwhile_is_told_in_a_sentence() -> None:
     assert away([{"type": "SCAN_START"}], "USD") == "Since you left: no trade, no error"
     assert away([], "USD") is None
     assert away([{"type": "POSITION_CLOSED"}], None) == (
-        "Since you left: 1 trade, money not known, no error"
+        "Since you left: 1 trade, money unknown, no error"
     )
 
 

@@ -10,6 +10,7 @@ from support.fake_source import DETAILS, POSITIONS
 from support.screen_bench import Bench, bench
 
 from tui.panels.symbol_chart import forming
+from tui.render.chart import Candle
 from tui.session.view import View
 
 
@@ -129,7 +130,7 @@ async def test_header_account_alert_and_keys_take_their_lines_whole(size: Any) -
         assert "LIVE 0.0s" in header[0]
         assert "5012345" in header[0] or "5012345" in text.splitlines()[-2]
         assert "10,042.10" in account[0]
-        assert "+118.40▲ +1.20%" in account[0]
+        assert "+118.40▲ +1.19%" in account[0]
         if len(account) > 1:
             assert "0.4% of 3.0%" in account[1]
         assert "REJECTED INVALID_STOPS (10016)" in lines_of(b.main.alert)[0]
@@ -158,11 +159,11 @@ async def test_a_message_stands_over_the_keys_and_goes(cells: Any) -> None:
 async def test_the_newest_candle_ends_at_the_price_now_and_not_at_the_last_closed_bar() -> None:
     async with bench() as b:
         await b.now()
-        closed = [{"time": 1772629200.0, "open": 2300, "high": 2301, "low": 2299, "close": 2300}]
+        closed = [Candle(1772629200.0, 2300, 2301, 2299, 2300)]
         bar = forming(View.of(b.app.session), "XAUUSD", "M5", closed)
         assert bar is not None
-        assert bar["close"] == 2342.63  # the bid
-        assert bar["time"] == 1772629500  # 13:05
+        assert bar.close == 2342.63  # the bid
+        assert bar.time == 1772629500  # 13:05
         for bid in (2350.0, 2340.0):
             b.time.go(2)
             b.source.publish("QUOTE_UPDATE", quotes={"XAUUSD": {"bid": bid, "digits": 2}},
@@ -170,11 +171,7 @@ async def test_the_newest_candle_ends_at_the_price_now_and_not_at_the_last_close
             await b.now()
         bar = forming(View.of(b.app.session), "XAUUSD", "M5", closed)
         assert bar is not None
-        assert (bar["open"], bar["high"], bar["low"], bar["close"]) == (
-            2342.63, 2350.0, 2340.0, 2340.0,
-        )  # fmt: skip
-        # A feed that tells the open bar itself is taken at its word.
-        assert (
-            forming(View.of(b.app.session), "XAUUSD", "M5", [{**closed[0], "time": bar["time"]}])
-            is None
-        )
+        assert bar[1:] == (2342.63, 2350.0, 2340.0, 2340.0)
+        # Where the feed sends the open bar itself, that one counts.
+        own = closed[0]._replace(time=bar.time)
+        assert forming(View.of(b.app.session), "XAUUSD", "M5", [own]) is None

@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 from rich.style import Style
 from support.fake_source import POSITIONS, FakeSource, FrozenClock, account, trading_day
 
+from streamer.protocol.lenient import read
+from streamer.protocol.messages import PositionClosed, Quote
 from tui.app.actions import ACTIONS
 from tui.app.app import DashApp
 from tui.panels.account import limits_line, money_line
 from tui.panels.header import header_line
 from tui.panels.status import alert_line, key_line
 from tui.panels.tiny import tiny_lines
-from tui.panels.trades import Statistics
 from tui.render import describe
-from tui.render.chart import Level, area, candles
+from tui.render.chart import Candle, PriceLevel, area, candles
 from tui.render.filtering import Filter
 from tui.render.lines import (
     ASCII,
@@ -33,7 +34,8 @@ from tui.render.lines import (
     wrap,
 )
 from tui.render.theme import STYLE_NAMES, Ink
-from tui.session.price_history import Tape
+from tui.session.price_history import PriceHistory, candles_of
+from tui.session.results import Statistics, TradeResult, net_profit
 from tui.session.session import LINES_KEPT, Session
 from tui.session.view import View
 
@@ -170,33 +172,33 @@ def test_repeats_are_folded_and_trades_never() -> None:
                        ticket=n)  # fmt: skip
     one.tick()
     assert [line.count for line in list(one.lines)[before:]] == [5, 1, 1, 1, 1, 1]
-    assert one.seen == source._seq
+    assert one.received == source._seq
 
 
 def test_the_ring_is_bounded_and_everything_heard_is_counted() -> None:
     one, source, _ = session()
-    start = one.seen
+    start = one.received
     for n in range(LINES_KEPT + 500):
         source.publish("ORDER_UPDATE", order=n, status="placed", kind="limit", symbol="A")
     while one._waiting:
         one.tick()
     assert len(one.lines) == LINES_KEPT
-    assert one.seen - start == LINES_KEPT + 500
+    assert one.received - start == LINES_KEPT + 500
     assert one.missed == 0
 
 
 def test_what_a_new_snapshot_repeats_is_not_shown_twice() -> None:
     one, source, _ = session("live")
-    before = one.seen
+    before = one.received
     for watcher in source._watchers:
         watcher({"type": "STATE_SNAPSHOT", "resumed": False, "data": {}})
     one.tick()
-    assert one.seen == before
+    assert one.received == before
     event = source.publish("RISK_ALERT", code="X", level="info", text="x")
     for watcher in source._watchers:
         watcher(event)
     one.tick()
-    assert one.seen == before + 1
+    assert one.received == before + 1
 
 
 def test_another_epoch_starts_the_memory_anew() -> None:
@@ -316,11 +318,14 @@ def test_hidden_money_is_hidden_in_events_too() -> None:
 def test_statistics_are_net_of_costs_and_know_no_factor_without_a_loss() -> None:
     closed = [{"profit": 10.0, "commission": -1.0, "r_multiple": 1.0}, {"profit": 0.5,
               "commission": -1.0}, {"profit": None}]  # fmt: skip
-    stats = Statistics.of(closed)
+    events = [event for c in closed if (event := read(c, PositionClosed)) is not None]
+    assert len(events) == 3
+    stats = Statistics.of([TradeResult(net_profit(e), e.r_multiple) for e in events])
     assert (stats.closed, stats.won) == (2, 1)
     assert stats.total == pytest.approx(8.5)
     assert stats.factor == pytest.approx(18.0)
-    assert Statistics.of([{"profit": 1.0}]).factor is None
+    assert stats.average_r == 1.0
+    assert Statistics.of([TradeResult(1.0, None)]).factor is None
 
 
 def test_filters_combine_words_and_numbers() -> None:
@@ -334,11 +339,8 @@ def test_filters_combine_words_and_numbers() -> None:
 
 
 def test_candles_show_body_wick_and_levels_in_the_asked_size() -> None:
-    bars = [
-        {"open": 1, "high": 9, "low": 0, "close": 8},
-        {"open": 8, "high": 8, "low": 2, "close": 3},
-    ]
-    lines = candles(bars, 30, 10, digits=2, levels=[Level("SL", 2.0, "down")])
+    bars = [Candle(0, 1, 9, 0, 8), Candle(60, 8, 8, 2, 3)]
+    lines = candles(bars, 30, 10, digits=2, levels=[PriceLevel("SL", 2.0, "down")])
     assert len(lines) == 10
     assert all(line_width(line) <= 30 for line in lines)
     text = "\n".join(plain(line) for line in lines)
@@ -347,8 +349,8 @@ def test_candles_show_body_wick_and_levels_in_the_asked_size() -> None:
     column = [plain(line)[0] for line in lines]
     assert column[0] in "│╷"
     assert "█" in column
-    assert candles([{"open": None}], 30, 10) == []
-    far = candles(bars, 30, 10, levels=[Level("TP", 1e6, "up")])
+    assert candles([], 30, 10) == []
+    far = candles(bars, 30, 10, levels=[PriceLevel("TP", 1e6, "up")])
     assert "TP" not in "".join(plain(line) for line in far)
 
 
@@ -358,14 +360,22 @@ def test_an_area_rises_with_its_values_and_a_flat_one_is_a_line() -> None:
     assert area([5, 5], 4, 2) == ["    ", "▁▁▁▁"]
 
 
-def test_the_tape_makes_bars_of_what_was_seen() -> None:
-    tape = Tape()
+def test_prices_that_were_received_make_candles() -> None:
+    prices = PriceHistory()
     for second in range(40):
-        tape.note(
-            {"A": {"bid": second, "ask": second}, "B": {"bid": None, "ask": 1}},
-            second,
-            900.0 + second,
-        )
-    bars = tape.bars("A", 15, 10)
-    assert [(b["open"], b["close"]) for b in bars] == [(0, 14), (15, 29), (30, 39)]
-    assert tape.bars("B", 15, 10) == []
+        quotes = {"A": Quote(bid=second, ask=second), "B": Quote(ask=1)}
+        prices.note(quotes, second, 900.0 + second)
+    made = prices.candles("A", 15, 10)
+    assert made == [
+        Candle(900, 0, 14, 0, 14), Candle(915, 15, 29, 15, 29), Candle(930, 30, 39, 30, 39),
+    ]  # fmt: skip
+    assert prices.candles("A", 15, 2) == made[1:]
+    assert prices.candles("A", 15, 1) == made[2:]
+    assert prices.candles("B", 15, 10) == []
+
+
+def test_bars_of_a_feed_that_are_not_complete_are_left_out() -> None:
+    good = {"time": 60, "open": 1, "high": 2.5, "low": 0.5, "close": 2, "volume": 7}
+    bad = [{**good, "close": None}, {**good, "time": "x"}, {**good, "high": float("nan")}, 7, None]
+    assert candles_of([good, *bad]) == [Candle(60, 1.0, 2.5, 0.5, 2.0)]
+    assert candles_of("x") == []

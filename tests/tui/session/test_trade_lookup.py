@@ -16,7 +16,7 @@ from streamer.settings import FeedSettings
 from streamer.state.source import Capabilities
 from streamer.state.trades import Ledger
 from tui.options import Clock
-from tui.session.trade_lookup import Books
+from tui.session.trade_lookup import TradeLookup
 
 OLD = 900
 
@@ -43,13 +43,13 @@ def with_ledger(source: FakeSource) -> Ledger:
 def test_a_ledger_of_this_process_is_read_when_something_closed_not_before() -> None:
     source = FakeSource(FrozenClock().clock)
     ledger = with_ledger(source)
-    books = Books(source, Clock())
-    assert books.closed(0) == []
+    lookup = TradeLookup(source, Clock())
+    assert lookup.closed(0) == []
     ledger.apply(opened(OLD))
     ledger.apply(closed(OLD, 50.0))
-    assert books.closed(0) == []
-    assert [t["ticket"] for t in books.closed(1)] == [OLD]
-    assert books.trade(7) is None
+    assert lookup.closed(0) == []
+    assert [t.ticket for t in lookup.closed(1)] == [OLD]
+    assert lookup.trade(7) is None
 
 
 async def test_statistics_count_the_trades_before_this_screen_once() -> None:
@@ -59,7 +59,7 @@ async def test_statistics_count_the_trades_before_this_screen_once() -> None:
         ledger = with_ledger(b.source)
         for event in (opened(OLD), closed(OLD, 50.0), opened(11), closed(11, 96.10)):
             ledger.apply(event)  # 11 is a trade this screen saw itself
-        b.app.session.books._stamp = None
+        b.app.session.trades._stamp = None
         assert "won 3 of 4" in await b.now()
         text = await b.press("4", "m")
         assert "1 before this screen" in text
@@ -74,7 +74,7 @@ async def test_a_position_tells_how_far_it_went_and_why_it_was_opened() -> None:
     for profit in (-12.0, 66.0, 40.0):
         ledger.apply({"type": "POSITION_UPDATE", "positions": [{"ticket": ticket, "profit": profit}]})  # fmt: skip
     async with bench() as b:
-        b.app.session.source = b.app.session.books.source = source
+        b.app.session.source = b.app.session.trades.source = source
         text = await b.press("1", "j", "enter")
         assert "Lowest, highest   -12.00▼" in text
         assert "+66.00▲" in text
@@ -103,17 +103,17 @@ async def test_the_ledger_of_a_feed_elsewhere_comes_over_http(tmp_path: Path, lo
     feed.publish(closed(OLD, 50.0))
     feed.publish(opened(OLD + 1))
     client = FeedClient(f"ws://127.0.0.1:{feed.port}/ws", token=token)
-    books = Books(client, Clock())
+    lookup = TradeLookup(client, Clock())
     try:
-        assert books.closed("a") == []  # asked for, not waited for
+        assert lookup.closed("a") == []  # asked for, not waited for
         async with asyncio.timeout(10):
-            while not books.revision:
+            while not lookup.revision:
                 await asyncio.sleep(0.01)
-        assert [(t["ticket"], t["profit"]) for t in books.closed("a")] == [(OLD, 50.0)]
-        trade = books.trade(OLD + 1)
+        assert [(t.ticket, t.profit) for t in lookup.closed("a")] == [(OLD, 50.0)]
+        trade = lookup.trade(OLD + 1)
         assert trade is not None
-        assert trade["components"] == {"bias": 30.0, "zone": 41.0}
+        assert trade.components == {"bias": 30.0, "zone": 41.0}
     finally:
-        books.close()
+        lookup.close()
         await client.close()
         await feed.close()
