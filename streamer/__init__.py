@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .background import push_update, start_server, stop_server
     from .client.feed_client import FeedClient
-    from .feed.background import push_update, start_server, stop_server
-    from .feed.feed import Feed
+    from .service import Feed
     from .settings import FeedSettings, JournalSettings
 
 __all__ = [
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Feed": "feed.feed",
+    "Feed": "service",
     "FeedClient": "client.feed_client",
     "FeedSettings": "settings",
     "JournalSettings": "settings",
-    "push_update": "feed.background",
-    "start_server": "feed.background",
-    "stop_server": "feed.background",
+    "push_update": "background",
+    "start_server": "background",
+    "stop_server": "background",
 }
 
 

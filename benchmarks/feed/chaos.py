@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT))
 import test_feed_client as checks  # noqa: E402
 
 from streamer.client import feed_client as client  # noqa: E402
-from streamer.feed.feed import Feed  # noqa: E402
 from streamer.journal.writer import Journal  # noqa: E402
+from streamer.service import Feed  # noqa: E402
 from streamer.settings import FeedSettings  # noqa: E402
 
 EVENTS, FAULTS, CLIENTS = 100_000, 50, 20

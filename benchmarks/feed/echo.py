@@ -18,26 +18,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from streamer.feed.feed import Feed
-from streamer.server.endpoint import Endpoint
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 
 
-class EchoServer(Endpoint):
-    """The feed's server with another conversation."""
-
-    async def _handle(self, base: ServerConnection) -> None:
-        try:
-            async for message in base:
-                await base.send(message)
-        except ConnectionClosed:
-            return
+async def echo(connection: ServerConnection) -> None:
+    """Another conversation for the feed's endpoint."""
+    try:
+        async for message in connection:
+            await connection.send(message)
+    except ConnectionClosed:
+        return
 
 
 async def main() -> None:
     feed = Feed(FeedSettings(port=int(sys.argv[1]), max_message_bytes=64 << 20, ping_s=3600))
-    feed.server = EchoServer(feed, feed.hub, feed.access)
-    feed.server.compress = True
+    feed.endpoint._handle = echo  # type: ignore[method-assign]
+    feed.endpoint.compress = True
     await feed.start()
     print(feed.url, flush=True)
     await asyncio.Event().wait()

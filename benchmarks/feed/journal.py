@@ -23,8 +23,8 @@ import report
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal
+from streamer.service import Feed
 from streamer.settings import FeedSettings, JournalSettings
 
 SECONDS = 4

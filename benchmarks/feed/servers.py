@@ -160,7 +160,7 @@ class Hub(Subject):
         self.deflate = deflate
 
     async def start(self) -> int:
-        from streamer.feed.feed import Feed
+        from streamer.service import Feed
         from streamer.settings import FeedSettings
 
         options: dict[str, Any] = {
@@ -172,7 +172,7 @@ class Hub(Subject):
         self.feed = Feed(FeedSettings(**options))
         if self.deflate:
             self.feed.access.local = True  # no token for the load,
-            self.feed.server.compress = True  # but compressed as for others
+            self.feed.endpoint.compress = True  # but compressed as for others
         await self.feed.start()
         for n in range(200):
             self.feed.publish(event_of(350, n))
@@ -182,15 +182,15 @@ class Hub(Subject):
     async def send(self, events: list[dict[str, Any]]) -> None:
         for event in events:
             self.feed.publish(event)
-        while not self.feed.hub.idle:
+        while not self.feed.fanout.idle:
             await asyncio.sleep(0)
 
     async def idle(self) -> None:
-        while self.feed.hub.stalled:
+        while self.feed.fanout.stalled:
             await asyncio.sleep(0.001)
 
     def clients(self) -> int:
-        return len(self.feed.hub)
+        return len(self.feed.fanout)
 
 
 class Broadcast(Subject):

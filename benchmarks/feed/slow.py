@@ -51,7 +51,7 @@ def serve(pipe: Any, core: int) -> None:
     pin(core)
 
     async def main() -> None:
-        from streamer.feed.feed import Feed
+        from streamer.service import Feed
         from streamer.settings import FeedSettings
 
         feed = Feed(FeedSettings(port=0))
@@ -68,13 +68,13 @@ def serve(pipe: Any, core: int) -> None:
             for _ in range(min(due - sent, 200)):
                 sent += 1
                 feed.publish({"type": "X", "t": time.monotonic(), "data": "x" * 200})
-            if feed.hub.closed_slow and closed_after is None:
+            if feed.fanout.closed_slow and closed_after is None:
                 closed_after = time.monotonic() - started
             await asyncio.sleep(0.001)
         await asyncio.sleep(1)
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         pipe.send({"grown_kib": after - before, "closed_after_s": closed_after,
-                   "closed": feed.hub.closed_slow, "sent": sent, "rate": sent / (time.monotonic() - started - 1)})  # fmt: skip
+                   "closed": feed.fanout.closed_slow, "sent": sent, "rate": sent / (time.monotonic() - started - 1)})  # fmt: skip
         await feed.close()
 
     asyncio.run(main())
@@ -166,7 +166,7 @@ def slow_client(stopped: int) -> report.Row:
 
 def push_cost(stuck: int) -> report.Row:
     """What a call costs a bot's thread while so many clients are stuck."""
-    from streamer.feed.background import push_update, start_server, stop_server
+    from streamer.background import push_update, start_server, stop_server
     from streamer.settings import FeedSettings
 
     port = start_server(settings=FeedSettings(port=0))

@@ -25,8 +25,8 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 
 async def publish(path: Path) -> None:
-    from streamer.feed.feed import Feed
     from streamer.journal.writer import Journal
+    from streamer.service import Feed
     from streamer.settings import FeedSettings
 
     feed = Feed(FeedSettings(port=0), Journal(path))

@@ -127,8 +127,8 @@ def make(template: Path, path: Path, days: float) -> None:
 
 async def start(path: Path) -> None:
     """Start a feed, then 100 events a second for 15 s; told: waits and the loop's lateness."""
-    from streamer.feed.feed import Feed
     from streamer.journal.writer import Journal
+    from streamer.service import Feed
     from streamer.settings import FeedSettings
 
     feed = Feed(FeedSettings(port=0), Journal(path))

@@ -33,9 +33,9 @@ EVENTS = 6000
 
 async def write(path: Path, synchronous: str) -> None:
     """Under ``writes.so``: publish, and note each acknowledgement."""
-    from streamer.feed.feed import Feed
     from streamer.journal import schema as file
     from streamer.journal.writer import Journal
+    from streamer.service import Feed
     from streamer.settings import FeedSettings
 
     class Chosen(Journal):
@@ -131,8 +131,8 @@ class Disk:
 
 async def look(path: Path, acked: int) -> tuple[int, bool]:
     """How many acknowledged events are lost, and whether the journal was corrupt."""
-    from streamer.feed.feed import Feed
     from streamer.journal.writer import Journal
+    from streamer.service import Feed
     from streamer.settings import FeedSettings
 
     feed = Feed(FeedSettings(port=0), Journal(path))

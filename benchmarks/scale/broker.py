@@ -166,8 +166,8 @@ async def publish(feed: Any, clock: Clock, first: int, count: int, rate: int) ->
 
 async def alone(folder: Path, rate: int) -> None:
     """The feed without a backbone, to compare with."""
-    from streamer.feed.feed import Feed
     from streamer.journal.writer import Journal
+    from streamer.service import Feed
     from streamer.settings import FeedSettings
 
     feed = Feed(FeedSettings(port=0, tokens_file=folder / "t.json"), Journal(folder / "j.db"))
@@ -181,8 +181,8 @@ async def alone(folder: Path, rate: int) -> None:
 async def run(folder: Path, how: str, away_s: float, rate: int) -> bool:
     from streamer.backbone.publisher import BackbonePublisher
     from streamer.backbone.settings import BackboneSettings
-    from streamer.feed.feed import Feed
     from streamer.journal.writer import Journal
+    from streamer.service import Feed
     from streamer.settings import FeedSettings
 
     broker = Broker(folder)

@@ -30,8 +30,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from streamer.feed.feed import Feed  # noqa: E402
 from streamer.journal.writer import Journal  # noqa: E402
+from streamer.service import Feed  # noqa: E402
 from streamer.settings import FeedSettings  # noqa: E402
 
 RATE = 100.0

@@ -35,8 +35,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 async def bot(folder: Path) -> None:
     """Publishes what stdin asks for: {"seconds", "rate", "burst", "size"} a line."""
     sys.path.insert(0, str(ROOT))
-    from streamer.feed.feed import Feed
     from streamer.journal.writer import Journal
+    from streamer.service import Feed
     from streamer.settings import FeedSettings
 
     settings = FeedSettings(port=0, tokens_file=folder / "tokens.json")

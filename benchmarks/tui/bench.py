@@ -157,7 +157,7 @@ class Beside:
     second are told to it."""
 
     async def open(self, seconds: float) -> None:
-        from streamer.feed.feed import Feed
+        from streamer.service import Feed
         from streamer.settings import FeedSettings
 
         self.feed = Feed(FeedSettings(port=0))
@@ -167,7 +167,7 @@ class Beside:
             [sys.executable, __file__, "--reader", self.feed.url, "--seconds", str(seconds)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        while not len(self.feed.hub):
+        while not len(self.feed.fanout):
             await asyncio.sleep(0.01)
         self._task = asyncio.create_task(self._tell(seconds))
 

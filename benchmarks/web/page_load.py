@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from playwright.async_api import async_playwright
 
-from streamer.feed.feed import Feed
 from streamer.server.tokens import TokenStore
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 
 LATE_FRAMES = """() => {

@@ -27,7 +27,7 @@ from .throttle import AlertThrottle
 from .timings import AlertTimings
 
 if TYPE_CHECKING:
-    from ..feed.feed import Feed
+    from ..service import Feed
 
 log = logging.getLogger("mt5dash.alerts")
 

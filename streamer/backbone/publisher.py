@@ -25,7 +25,7 @@ from .timings import PublisherTimings
 from .writer import BackboneWriter
 
 if TYPE_CHECKING:
-    from ..feed.feed import Feed
+    from ..service import Feed
 
 log = logging.getLogger("mt5dash.backbone")
 

@@ -1,4 +1,4 @@
-"""Log events that are not on disk yet: nobody hears of them before they are."""
+"""Log events between publishing and commit: none of them is announced before it is on disk."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from ..state.ring import Item
 from ..state.source import Wire
 
 SLICE_S = 0.003
+"""How long one release may hold the loop before others run."""
 
 
 class CommitQueue:
-    """The events that wait for the journal, in order, bounded in all and by bot.
+    """Events that wait for the journal, in order, bounded in all and by bot.
 
     Args:
         most: Events that may wait.
-        bots: Whose they are.
-        emit: Takes each once it is on disk.
+        bots: The bots that published them.
+        emit: Announces an event that is on disk.
     """
 
     def __init__(self, most: int, bots: Bots, emit: Callable[[Item, Wire], None]) -> None:
@@ -30,16 +31,20 @@ class CommitQueue:
         self._emit = emit
         self._items: deque[tuple[Item, Wire]] = deque()
         self._on_disk = 0
-        self._draining = False
+        self._releasing_later = False
 
     def __len__(self) -> int:
         return len(self._items)
 
     def check_room(self, bot: Bot, *, foreign: bool) -> None:
-        """See whether one more event of a bot may wait.
+        """Check that one more event of a bot may wait.
+
+        Args:
+            bot: The bot that publishes it.
+            foreign: It comes from another program, which may fill only its share.
 
         Raises:
-            EventRefused: too many wait, or too many of this bot, which publishes here.
+            EventRefused: too many events wait, in all or of this bot.
         """
         if len(self._items) >= self._most:
             raise EventRefused(f"{len(self._items)} events wait for the journal already")
@@ -48,24 +53,25 @@ class CommitQueue:
             raise EventRefused(f"{bot.waiting} events of {bot.name} wait for the journal already")
 
     def add(self, bot: Bot, item: Item, event: Wire) -> None:
-        """Let an event wait until ``committed`` has its number."""
+        """Let an event wait until ``committed`` reaches its number."""
         bot.waiting += 1
         self._items.append((item, event))
 
     def committed(self, seq: int) -> None:
-        """Everything up to ``seq`` is on disk: send it."""
+        """Announce everything up to ``seq``: it is on disk."""
         self._on_disk = seq
-        if not self._draining:
-            self.drain()
+        if not self._releasing_later:
+            self.release_committed()
 
-    def drain(self, slice_s: float = SLICE_S) -> None:
-        """Send what is on disk, a slice at a time: a large commit does not hold the loop."""
+    def release_committed(self, slice_s: float = SLICE_S) -> None:
+        """Announce what is on disk, for ``slice_s`` seconds at a time: a large commit does not
+        hold the loop."""
         items, until = self._items, time.perf_counter() + slice_s
-        self._draining = False
+        self._releasing_later = False
         while items and items[0][0].seq <= self._on_disk:
             if time.perf_counter() > until:
-                self._draining = True
-                asyncio.get_running_loop().call_soon(self.drain)
+                self._releasing_later = True
+                asyncio.get_running_loop().call_soon(self.release_committed)
                 return
             item, event = items.popleft()
             bot = self._bots.get(item.bot)

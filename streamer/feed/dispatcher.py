@@ -89,7 +89,7 @@ class CommandDispatcher:
         own: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.nonces = Confirmations(clock)
+        self.confirmations = Confirmations(clock)
         self._publish = publish
         self._state = state
         self._own = own
@@ -202,8 +202,8 @@ class CommandDispatcher:
         for raw in reversed(audits):
             self.restore(decode(raw))
 
-    def heard(self, event: Mapping[str, Any]) -> None:
-        """An event went out, so it is on disk: whoever waits for it goes on."""
+    def on_event(self, event: Mapping[str, Any]) -> None:
+        """Resolve the waiter of a command once its audit event has been committed."""
         if event.get("type") == "COMMAND_AUDIT" and event.get("state") == "given":
             waiting = self._unwritten.get(str(event.get("id")))
             if waiting is not None and not waiting.done():
@@ -271,7 +271,7 @@ class CommandDispatcher:
             return None
         content = body + command.id.encode()
         if command.confirm is not None:
-            self.nonces.use(session, command.confirm, content)
+            self.confirmations.use(session, command.confirm, content)
             return None
         answer = refusal(
             command.id,
@@ -279,8 +279,8 @@ class CommandDispatcher:
             f"{self._would_do(command)}. Repeat it unchanged with `confirm` to do it.",
         )
         answer.confirm = Confirm(
-            nonce=self.nonces.new(session, content),
-            expires_s=self.nonces.lifetime_s,
+            nonce=self.confirmations.new(session, content),
+            expires_s=self.confirmations.lifetime_s,
             text=self._would_do(command),
         )
         return answer

@@ -1,17 +1,17 @@
-"""Health from evidence: ages and counts, never a flag that somebody forgot to lower."""
+"""Health from evidence: ages and counts, never a flag that could be left set."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from ..state.bots import Bot
-    from ..state.reducer import FeedState
-    from .feed import Feed
+from ..state.bots import Bot, Bots
+from ..state.reducer import FeedState
+from .core import FeedCore
 
 log = logging.getLogger("mt5dash.feed")
 
@@ -23,7 +23,7 @@ _RANK: dict[str, int] = {"ok": 0, "degraded": 1, "down": 2}
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """One finding: ``age_s`` is the age of the evidence, ``value`` what was measured."""
+    """The result of one check: ``age_s`` is the age of the evidence, ``value`` the measurement."""
 
     status: Status
     text: str = ""
@@ -41,7 +41,7 @@ class Measure:
 
 
 class Health:
-    """Checks and measures by name; each is asked when somebody wants to know."""
+    """Checks and measures by name; each is evaluated when a report is made."""
 
     def __init__(self) -> None:
         self._checks: dict[str, Callable[[], HealthCheck]] = {}
@@ -52,7 +52,7 @@ class Health:
         self._checks[name] = check
 
     def remove(self, name: str) -> None:
-        """Take a check away, where it has no meaning."""
+        """Remove a check that has no meaning for this feed."""
         self._checks.pop(name, None)
 
     def report(self) -> dict[str, Any]:
@@ -76,37 +76,42 @@ class Health:
         return {"status": worst, "checks": checks}
 
 
-def register_checks(feed: Feed) -> None:
-    """What a feed can tell of itself: loop, journal, age of the data, terminal."""
+class LoopLag:
+    """How late the timers of the event loop fire.
 
-    def loop() -> HealthCheck:
-        lag = feed.loop_lag_ms
-        text = f"timers were at most {lag:.0f} ms late of late"
-        return HealthCheck("ok" if lag < LAG_MS else "degraded", text, value=lag)
+    Attributes:
+        ms: The largest delay of late, milliseconds; it fades by a tenth with each measurement.
+    """
 
-    def journal() -> HealthCheck:
-        if feed.journal is None:
-            return HealthCheck("ok", "no journal: events are in memory only")
-        at = feed.journal.last_commit
-        age = None if at is None else time.monotonic() - at
-        trouble = feed.journal_trouble
-        if trouble is not None:
-            return HealthCheck("down", f"{trouble}; {feed.waiting} events wait", age, feed.waiting)
-        return HealthCheck("ok", f"{feed.waiting} events wait", age, feed.waiting)
+    __slots__ = ("ms",)
 
-    def data() -> HealthCheck:
-        return data_check(feed.own, feed.moment())
+    def __init__(self) -> None:
+        self.ms = 0.0
 
-    def terminal() -> HealthCheck:
-        return terminal_check(feed.own, feed.moment())
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, and measure how much longer it took."""
+        due = time.perf_counter() + seconds
+        await asyncio.sleep(seconds)
+        late = (time.perf_counter() - due) * 1000
+        self.ms = max(late, self.ms * 0.9)
 
-    for name, check in (
-        ("loop", loop),
-        ("journal", journal),
-        ("data", data),
-        ("terminal", terminal),
-    ):
-        feed.health.register(name, check)
+
+def loop_check(lag: LoopLag) -> HealthCheck:
+    """How late the loop's timers are."""
+    text = f"timers were at most {lag.ms:.0f} ms late of late"
+    return HealthCheck("ok" if lag.ms < LAG_MS else "degraded", text, value=lag.ms)
+
+
+def journal_check(core: FeedCore) -> HealthCheck:
+    """Whether the journal is written, and how many events wait for it."""
+    if core.journal is None:
+        return HealthCheck("ok", "no journal: events are in memory only")
+    at = core.journal.last_commit
+    age = None if at is None else time.monotonic() - at
+    trouble = core.journal_trouble
+    if trouble is not None:
+        return HealthCheck("down", f"{trouble}; {core.waiting} events wait", age, core.waiting)
+    return HealthCheck("ok", f"{core.waiting} events wait", age, core.waiting)
 
 
 def data_check(state: FeedState, now: float) -> HealthCheck:
@@ -134,16 +139,15 @@ def terminal_check(state: FeedState, now: float) -> HealthCheck:
     return HealthCheck(status, text, age)
 
 
-def bots_report(feed: Feed) -> dict[str, Any]:
-    """Each bot of a feed by name: whether it is heard of, its account, what was refused."""
-    now = feed.moment()
+def bots_report(bots: Bots, now: float) -> dict[str, Any]:
+    """Each bot by name: age of its last event and of its data, its account, its counts."""
     found: dict[str, Any] = {}
-    for bot in feed.bots:
+    for bot in bots:
         heard = None if bot.heard is None else now - bot.heard
         check = heard_check(bot, now)
         found[bot.name] = {
             "own": bot.own,
-            "chosen": bot.name == feed.bots.chosen,
+            "chosen": bot.name == bots.chosen,
             "status": check.status,
             "text": check.text,
             "account": bot.account or None,
@@ -157,7 +161,7 @@ def bots_report(feed: Feed) -> dict[str, Any]:
 
 
 def heard_check(bot: Bot, now: float) -> HealthCheck:
-    """Whether a bot is heard of: one that is silent is not well, whatever it said last."""
+    """Whether a bot publishes: a silent one is not well, whatever its last event was."""
     if bot.lost is not None:
         return HealthCheck("down", f"its source is lost: {bot.lost}")
     if bot.heard is None:
@@ -167,12 +171,17 @@ def heard_check(bot: Bot, now: float) -> HealthCheck:
     return HealthCheck(status, "since anything came from it", age)
 
 
-def health_of(feed: Feed, bot: Bot, report: dict[str, Any]) -> dict[str, Any]:
-    """The health of a feed as it is for one of its bots: the feed's own parts, and that bot's
-    data and terminal instead of the own bot's."""
+def bot_health(bot: Bot, report: dict[str, Any], now: float) -> dict[str, Any]:
+    """The health of a feed for one of its bots: loop and journal are the feed's, data and
+    terminal are that bot's.
+
+    Args:
+        bot: One bot of the feed.
+        report: ``Health.report()`` of the feed, which is about its own bot.
+        now: Now, on the clock of ``FeedState.updated``.
+    """
     if bot.own:
         return report
-    now = feed.moment()
     health = Health()
     health.register("heard", lambda: heard_check(bot, now))
     health.register("data", lambda: data_check(bot.state, now))

@@ -1,38 +1,63 @@
-"""Heartbeats: how feed and bots are, told to each client every few seconds."""
+"""Heartbeats: how the feed and its bots are, sent to each client every few seconds."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import msgspec
 
 from ..protocol.codec import encode, now_iso
 from ..protocol.messages import BotPulse, Heartbeat
-from ..server.subscriber import Subscriber
-
-if TYPE_CHECKING:
-    from .feed import Feed
+from ..state.bots import Bots
+from ..state.reducer import FeedState
+from .health import LoopLag
 
 
 class Heartbeats:
-    """Makes the heartbeats of one feed; what is the same for all clients is made once."""
+    """Makes the heartbeats of one feed; what is the same for all clients is encoded once.
 
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
+    Args:
+        state: The state of the feed.
+        bots: Its bots.
+        lag: How late the loop is.
+        journal: ``ok``, ``none``, or why the journal cannot be written.
+        clients: How many clients there are.
+        moment: Seconds on the clock of ``FeedState.updated``.
+    """
+
+    def __init__(
+        self,
+        state: FeedState,
+        bots: Bots,
+        lag: LoopLag,
+        *,
+        journal: Callable[[], str],
+        clients: Callable[[], int],
+        moment: Callable[[], float],
+    ) -> None:
+        self._state = state
+        self._bots = bots
+        self._lag = lag
+        self._journal = journal
+        self._clients = clients
+        self._moment = moment
         self._made_at = -1.0
         self._same = b""
 
-    def one(self, client: Subscriber) -> bytes:
-        """A heartbeat for one client."""
-        feed = self._feed
-        now = feed.moment()
+    def encode(self, seq: int, sent: int) -> bytes:
+        """The heartbeat for one client.
+
+        Args:
+            seq: The last log event that the client has been served.
+            sent: Log events sent on its connection.
+        """
+        now = self._moment()
         if now != self._made_at:
             self._made_at, self._same = now, self._shared(now)
-        own = {"type": "HEARTBEAT", "seq": client.cursor, "sent": client.sent}
+        own = {"type": "HEARTBEAT", "seq": seq, "sent": sent}
         return encode(own)[:-1] + b"," + self._same
 
     def _shared(self, now: float) -> bytes:
-        feed = self._feed
         bots = {
             bot.name: BotPulse(
                 data_age_s=_tenth(bot.age(now)),
@@ -40,20 +65,20 @@ class Heartbeats:
                 terminal=bot.state.terminal.get("state") if bot.state.terminal else None,
                 lost=bot.lost,
             )
-            for bot in feed.bots
+            for bot in self._bots
         }
-        chosen = feed.bots.get(feed.bots.chosen) or feed.bots.speaker
-        terminal = feed.state.terminal
+        legacy = self._bots.get(self._bots.chosen) or self._bots.speaker
+        terminal = self._state.terminal
         beat = Heartbeat(
             timestamp=now_iso(),
             seq=0,
-            epoch=feed.state.epoch,
+            epoch=self._state.epoch,
             sent=0,
-            clients=len(feed.hub),
-            loop_lag_ms=round(feed.loop_lag_ms, 1),
+            clients=self._clients(),
+            loop_lag_ms=round(self._lag.ms, 1),
             terminal=terminal.get("state") if terminal else None,
-            data_age_s=_tenth(chosen.age(now)),
-            journal="none" if feed.journal is None else (feed.journal_trouble or "ok"),
+            data_age_s=_tenth(legacy.age(now)),
+            journal=self._journal(),
             bots=bots,
         )
         shared = msgspec.to_builtins(beat)

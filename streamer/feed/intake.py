@@ -1,4 +1,4 @@
-"""What is done to an event that comes in: whose it is, when it was, and whether it is too much."""
+"""Stamps incoming events with bot and time, and enforces publish limits."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ class TooFast(EventRefused):
 
 
 def stamp(raw: bytes, event: Wire, bot: Bot) -> bytes:
-    """Write into an event when it was and whose it is; what it says of its number is left out.
+    """Write time, bot and account into an event; a ``seq`` of its own is dropped.
 
     Args:
-        raw: Its JSON bytes.
-        event: The same, parsed; changed in place.
-        bot: Whose it is, whatever it says itself.
+        raw: The event as JSON.
+        event: The same event, parsed; changed in place.
+        bot: The bot that published it, whatever the event claims.
 
     Returns:
-        Its JSON bytes without the closing brace.
+        The event as JSON without the closing brace.
     """
-    stamp = event.get("timestamp")
-    again = "seq" in event
+    timestamp = event.get("timestamp")
+    rewrite = "seq" in event
     event.pop("seq", None)
-    if not isinstance(stamp, str):
-        again = again or "timestamp" in event
+    if not isinstance(timestamp, str):
+        rewrite = rewrite or "timestamp" in event
         event.pop("timestamp", None)
-    elif stamp.endswith("Z"):
-        event["timestamp"] = stamp[:-1] + "+00:00"
-        again = True
+    elif timestamp.endswith("Z"):
+        event["timestamp"] = timestamp[:-1] + "+00:00"
+        rewrite = True
     named = event.get("bot")
     if named is not None and named != bot.name:
         del event["bot"]
-        again, named = True, None
-    if again:
+        rewrite, named = True, None
+    if rewrite:
         raw = encode(event)
     extra = b""
-    if not isinstance(stamp, str):
+    if not isinstance(timestamp, str):
         event["timestamp"] = now_iso()
         extra = b',"timestamp":"' + event["timestamp"].encode() + b'"'
     kind = event["type"]
@@ -58,10 +58,20 @@ def stamp(raw: bytes, event: Wire, bot: Bot) -> bytes:
 
 
 def check_publish_limits(bot: Bot, event: Wire, raw: bytes, settings: FeedSettings) -> bool:
-    """Check what another program publishes; False when it is kept for later.
+    """Check an event that another program publishes.
+
+    Args:
+        bot: The bot that its token publishes as.
+        event: The event.
+        raw: The same event as JSON.
+        settings: The limits.
+
+    Returns:
+        False when the event is above the bot's rate and kept in ``Bot.held`` for later.
 
     Raises:
-        EventRefused: it claims to be another bot, or it sends too much.
+        EventRefused: it claims to be another bot's.
+        TooFast: it is a log event above the bot's rate.
     """
     named = event.get("bot")
     if isinstance(named, str) and named != bot.name:

@@ -1,4 +1,4 @@
-"""What a feed takes over from its journal when it starts."""
+"""Restores a feed's state, ring and ledgers from its journal when the feed starts."""
 
 from __future__ import annotations
 
@@ -6,88 +6,79 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..journal.recorder import Moment
-from ..journal.writer import Journal
+from ..journal.writer import Restored
 from ..protocol.codec import EventRefused, decode
 from ..protocol.sections import Kind
-from ..state.bots import Bot
+from ..state.bots import Bot, Bots
 from ..state.reducer import FeedState, bot_of
-from ..state.ring import Item, symbol_of
+from ..state.ring import Item, Ring, symbol_of
 from ..state.sections import CARRIED, SECTIONS, VALUES
-
-if TYPE_CHECKING:
-    from .feed import Feed
 
 log = logging.getLogger("mt5dash.feed")
 
 SLICE = 100
-"""Events that are taken in before the loop is let go."""
+"""Events that are restored before other tasks of the loop run."""
 
 
-async def restore(feed: Feed, journal: Journal, at: float) -> tuple[int, list[str]]:
-    """Open a feed's journal and bring back the log, the trades and the history of each bot.
+async def restore(
+    restored: Restored, state: FeedState, ring: Ring, bots: Bots, at: float, *, values: bool
+) -> None:
+    """Bring back the log, the trades and the history of each bot from an opened journal.
 
-    Account, positions and prices are asked for anew, unless the feed ``keeps_values``; what bot
-    and terminal said before the stop is not how they are now.
+    The status of bot and terminal is not restored: it may have changed since.
 
     Args:
-        feed: Not started yet.
-        journal: Its journal.
+        restored: What the journal holds.
+        state: The feed's state, empty.
+        ring: The feed's ring, empty.
+        bots: The feed's bots; those of the journal are added.
         at: Now, epoch seconds on the journal's clock.
-
-    Returns:
-        The number of the last log event, and what was wrong with the file.
-
-    Raises:
-        streamer.journal.JournalError: the journal cannot be opened.
+        values: Restore account, positions, orders and quotes as well, with their age.
     """
-    restored = await journal.start(feed)
-    state = feed.state
     state.epoch = restored.epoch
     moment = restored.moment
     if moment is not None:
         for known in moment.state.each():
-            _meet(feed, known.name)
+            _get_or_add(bots, known.name)
     first = restored.tail[0][0] if restored.tail else restored.seq + 1
-    feed.ring.reset(first - 1)
+    ring.reset(first - 1)
     for n, (seq, raw) in enumerate([*_before(moment, first), *restored.tail]):
         if n % SLICE == 0:
-            await asyncio.sleep(0)  # the screen may be there already
+            await asyncio.sleep(0)  # the screen may be open already
         event = decode(raw)
-        bot = _meet(feed, bot_of(event))
+        bot = _get_or_add(bots, bot_of(event))
         name = bot_of(event) if bot is None else bot.name
         item = Item(event["type"], raw, seq, symbol_of(event), name)
         if seq >= first:
-            feed.ring.add(item)
+            ring.add(item)
         else:
-            feed.ring.remember(item)
+            ring.remember(item)
         if bot is not None:
             state.apply({**event, "bot": name} if name else event)
-    await feed.commands.restore_from(journal, restored.seq, at)
     for n, raw in enumerate(restored.trades):
         if n % SLICE == 0:
             await asyncio.sleep(0)
         event = decode(raw)
-        bot = _meet(feed, bot_of(event))
+        bot = _get_or_add(bots, bot_of(event))
         if bot is not None:
             bot.ledger.apply(event)
     state.seq = restored.seq
-    for bot in (feed.bots.speaker, *feed.bots):
+    for bot in (bots.speaker, *bots):
         bot.state.epoch = restored.epoch
         for section in SECTIONS:
             if section.declared.kind is Kind.LAST_EVENT:
                 bot.state.put(section, None)
         if moment is not None:
             _history(bot, moment)
-            if feed.keeps_values:
+            if values:
                 _values(bot.state, moment.state.of(bot.name), at)
-    return restored.seq, restored.notes
 
 
 def _before(moment: Moment | None, first: int) -> list[tuple[int, bytes]]:
-    """The last log events of each bot that are older than event ``first``."""
+    """The newest log events of each bot that are older than event ``first``."""
     if moment is None or len(moment.recent) < 2:
         return []
     return sorted(row for rows in moment.recent.values() for row in rows if row[0] < first)
@@ -99,7 +90,7 @@ def _history(bot: Bot, moment: Moment) -> None:
     if past is None:
         if moment.state.name:
             return
-        past = moment.state  # of before events named their bot
+        past = moment.state  # written before events named their bot
     for section in SECTIONS:
         now, then = getattr(bot.state, section.key), getattr(past, section.key)
         if RESTORED[section.declared.kind](now, then):
@@ -139,10 +130,10 @@ def _values(state: FeedState, past: FeedState | None, at: float) -> None:
     state.revision += 1
 
 
-def _meet(feed: Feed, name: str) -> Bot | None:
-    """Whose an event is; the speaker's when it names nobody, ``None`` when there is no room."""
+def _get_or_add(bots: Bots, name: str) -> Bot | None:
+    """The bot of this name, the default bot for an empty one; ``None`` when there is no room."""
     try:
-        return feed.bots.meet(name) if name else feed.bots.speaker
+        return bots.meet(name) if name else bots.speaker
     except EventRefused as error:
         log.warning("a bot of the journal is left out: %s", error)
         return None

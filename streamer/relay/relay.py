@@ -15,11 +15,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from ..feed.feed import Feed
 from ..feed.health import HealthCheck, Measure
 from ..protocol.codec import EventRefused, decode, now_iso
 from ..protocol.messages import Event, RiskAlert
 from ..protocol.sanitise import clean
+from ..service import Feed
 from ..state.reducer import FeedState
 from ..state.source import Wire
 from .forwarding import CommandForwarder

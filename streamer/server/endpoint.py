@@ -1,4 +1,4 @@
-"""The endpoint: takes the port, checks who knocks, and speaks with each client."""
+"""WebSocket endpoint: binds the port, authenticates connections, runs each client's message loop."""
 
 from __future__ import annotations
 
@@ -7,37 +7,41 @@ import contextlib
 import logging
 import ssl
 import time
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request
-from websockets.protocol import OPEN
 
-from ..addresses import is_loopback
 from ..feed.intake import TooFast
 from ..protocol.codec import EventRefused, decode, encode, pack
 from ..protocol.commands import refusal
-from ..protocol.messages import SUBPROTOCOL, Auth, Command, ErrorReply, Ping, Publish, Subscribe
-from . import routes as http
-from .connection import FeedConnection
+from ..protocol.messages import (
+    SUBPROTOCOL,
+    Auth,
+    Command,
+    CommandResult,
+    ErrorReply,
+    Ping,
+    Publish,
+    Subscribe,
+)
+from ..settings import FeedSettings
+from ..state.reducer import FeedState
+from ..state.snapshots import Snapshots
+from .admission import Admission
+from .connection import Connections, FeedConnection
 from .fanout import Fanout
 from .framing import SharedDeflate
 from .policy import AccessPolicy, Grant, Rejection, bearer
-from .ports import BACKLOG, PortTaken, take_port
+from .ports import BACKLOG, take_port
 from .query import bearer_subprotocol, in_order, listed, some
-from .resume import admit
+from .routes import Routes, refuse
 from .subscriber import Subscriber
-
-if TYPE_CHECKING:
-    from ..feed.feed import Feed
-
-__all__ = ["Endpoint", "PortTaken"]
 
 log = logging.getLogger("mt5dash.feed")
 # websockets writes request headers, tokens among them, at DEBUG: it never gets there.
@@ -48,10 +52,9 @@ OPEN_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 1.0
 MALFORMED_MAX = 10
 COMMANDS_AT_ONCE = 16
-HARD_CAP_EXTRA = 128
 
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
-"""A proxy on this machine stands for others: whoever comes through one shows a token."""
+"""Headers of a proxy: its loopback address is not the client's, so a token is needed."""
 
 _MESSAGES: dict[str, type[msgspec.Struct]] = {
     "SUBSCRIBE": Subscribe,
@@ -62,27 +65,68 @@ _MESSAGES: dict[str, type[msgspec.Struct]] = {
 }
 
 
-class Endpoint:
-    """The listening side of a feed."""
+class PublishPacked(Protocol):
+    """``FeedCore.publish_packed``."""
 
-    def __init__(self, feed: Feed, hub: Fanout, access: AccessPolicy) -> None:
-        self.feed = feed
-        self.hub = hub
+    def __call__(self, raw: bytes, *, bot: str = "", foreign: bool = False) -> bool: ...
+
+
+class ExecuteCommand(Protocol):
+    """``CommandDispatcher.execute``."""
+
+    async def __call__(
+        self, command: Command, actor: str, *, session: str | None = None
+    ) -> CommandResult: ...
+
+
+class Endpoint:
+    """The listening side of a feed: handshakes, authentication, each client's message loop.
+
+    Args:
+        settings: Address and limits.
+        access: The access rules.
+        connections: The registry of open connections.
+        fanout: The clients and what is sent to them.
+        admission: Admits new clients.
+        routes: Answers HTTP requests.
+        state: The state of the feed.
+        snapshots: Its encoded snapshots.
+        publish: Takes in an event that a client publishes.
+        execute: Carries out a client's command.
+    """
+
+    def __init__(
+        self,
+        settings: FeedSettings,
+        access: AccessPolicy,
+        connections: Connections,
+        fanout: Fanout,
+        admission: Admission,
+        routes: Routes,
+        *,
+        state: FeedState,
+        snapshots: Snapshots,
+        publish: PublishPacked,
+        execute: ExecuteCommand,
+    ) -> None:
+        self.settings = settings
         self.access = access
-        self.settings = feed.settings
+        self.connections = connections
+        self.fanout = fanout
         self.port = 0
-        self.connections: set[FeedConnection] = set()
-        self.by_address: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
+        self.compress = settings.compression and (not access.local or bool(access.proxies))
+        self._admission = admission
+        self._routes = routes
+        self._state = state
+        self._snapshots = snapshots
+        self._publish_packed = publish
+        self._execute = execute
         self._server: Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._last_flood_log = 0.0
-        self.routes = http.Routes(feed, access)
-        self.compress = self.settings.compression and (not access.local or bool(access.proxies))
 
     @property
     def url(self) -> str:
-        """Where the feed is, as clients of this machine write it."""
+        """The address of the feed for clients on this machine: ``ws://HOST:PORT/ws``."""
         host = self.settings.host
         if host in ("0.0.0.0", "::"):
             host = "127.0.0.1" if host == "0.0.0.0" else "::1"
@@ -92,7 +136,7 @@ class Endpoint:
     # -- start and stop -------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Listen.
+        """Bind the port and listen.
 
         Raises:
             PortTaken: see ``take_port``.
@@ -107,7 +151,7 @@ class Endpoint:
             self._handle,
             sock=sock,
             ssl=context,
-            create_connection=partial(FeedConnection, self),  # type: ignore[arg-type]
+            create_connection=partial(FeedConnection, self.connections, self.fanout),  # type: ignore[arg-type]
             process_request=self._request,
             select_subprotocol=self._subprotocol,
             extensions=[SharedDeflate()] if self.compress else None,
@@ -123,88 +167,50 @@ class Endpoint:
             write_limit=(1, 0) if context is not None else 0,
             logger=_ws_log,
         )
-        # asyncio has listened once more, with 100: more would be accepted in one go and hold the
-        # loop, fewer in the kernel would lose those that storm in.
+        # asyncio has called listen() again, with a backlog of 100: a storm of clients would lose
+        # connections in the kernel.
         sock.listen(BACKLOG)
 
     async def close(self, budget: float = 1.0) -> None:
-        """Stop listening, tell every client 1001, and cut what does not go by itself."""
+        """Stop listening, close every client with 1001, and cut those that stay."""
         server = self._server
         if server is None:
             return
-        for client in self.hub:
-            self.hub.drop(client)  # nothing may follow a close frame
+        for client in self.fanout:
+            self.fanout.drop(client)  # nothing may follow a close frame
         server.close(code=1001)
         for task in self._tasks:
             task.cancel()
         try:
             await asyncio.wait_for(server.wait_closed(), budget * 0.6)
         except TimeoutError:
-            for connection in list(self.connections):
+            for connection in self.connections:
                 connection.transport.abort()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(server.wait_closed(), budget * 0.4)
 
     # -- connections ----------------------------------------------------------------------
 
-    def connected(self, connection: FeedConnection) -> bool:
-        """Count a new connection; False when there is no room even to refuse it politely."""
-        self.connections.add(connection)
-        self.by_address[connection.address] += 1
-        if len(self.connections) <= self.settings.max_clients + HARD_CAP_EXTRA:
-            return True
-        self.refused["flood"] += 1
-        now = time.monotonic()
-        if now - self._last_flood_log > 10:
-            self._last_flood_log = now
-            log.warning("more than %d connections: new ones are cut", self.settings.max_clients)
-        return False
-
-    def disconnected(self, connection: FeedConnection) -> None:
-        """Forget a connection."""
-        if connection in self.connections:
-            self.connections.discard(connection)
-            self.by_address[connection.address] -= 1
-            if self.by_address[connection.address] <= 0:
-                del self.by_address[connection.address]
-
-    def _move(self, connection: FeedConnection, address: str) -> None:
-        """Count a connection for the client behind our proxy instead of for the proxy."""
-        self.disconnected(connection)
-        connection.address = address
-        self.connections.add(connection)
-        self.by_address[address] += 1
-
-    def _room_for(self, connection: FeedConnection) -> bool:
-        if len(self.connections) > self.settings.max_clients:
-            return False
-        limit = self.settings.max_clients_per_address
-        if limit == 0:
-            if self.access.local and is_loopback(connection.address):
-                return True
-            limit = 50
-        return self.by_address[connection.address] <= limit
-
     def _request(self, base: ServerConnection, request: Request) -> Any:
-        """Decide on every request before the upgrade."""
+        """Check every request before the upgrade."""
         connection = base
         assert isinstance(connection, FeedConnection)
         headers = request.headers
         origins = headers.get_all("Origin")
         client = self.access.client_behind(connection.address, headers.get_all("X-Forwarded-For"))
         if client is not None:
-            self._move(connection, client)
+            self.connections.move(connection, client)
         secure = client is not None and headers.get_all("X-Forwarded-Proto") == ["https"]
-        refusal = self.access.check(headers.get_all("Host"), origins, secure)
+        rejection = self.access.check(headers.get_all("Host"), origins, secure)
         url = urlsplit(request.path)
         query = parse_qs(url.query, keep_blank_values=True, max_num_fields=32)
-        if refusal is None and "token" in query:
-            refusal = Rejection(
+        if rejection is None and "token" in query:
+            rejection = Rejection(
                 400, "TOKEN_IN_URL", "a token in a URL is seen by many; send a header"
             )
-        if refusal is not None:
-            self.refused[refusal.code] += 1
-            return http.refuse(request, refusal, cors=None)
+        if rejection is not None:
+            self.connections.refused[rejection.code] += 1
+            return refuse(request, rejection, cors=None)
         cors = origins[0] if origins else None
         presented = bearer(headers.get_all("Authorization"))
         upgrade = any("websocket" in value.lower() for value in headers.get_all("Upgrade"))
@@ -219,15 +225,15 @@ class Endpoint:
             grant = self.access.by_token(presented, connection.address)
         if url.path == "/ws" and not upgrade:
             wanted = Rejection(426, "UPGRADE", "this is a WebSocket; the page is at /")
-            return http.refuse(request, wanted, cors)
+            return refuse(request, wanted, cors)
         if url.path == "/ws":
             if isinstance(grant, Rejection):
-                connection.refusal = grant
+                connection.rejection = grant
             else:
                 connection.grant = grant
             connection.query = query
             return None
-        return self.routes.answer(request, url.path, query, grant, cors)
+        return self._routes.answer(request, url.path, query, grant, cors)
 
     def _subprotocol(self, base: ServerConnection, offered: Sequence[Any]) -> Any:
         assert isinstance(base, FeedConnection)
@@ -241,37 +247,36 @@ class Endpoint:
     async def _handle(self, base: ServerConnection) -> None:
         connection = base
         assert isinstance(connection, FeedConnection)
-        if not self._room_for(connection):
-            self.refused["full"] += 1
+        if not self.connections.has_room_for(connection):
+            self.connections.refused["full"] += 1
             connection.finish(1013, "too many clients", CLOSE_TIMEOUT_S)
             return
-        if connection.refusal is not None:
-            self._turn_away(connection, connection.refusal)
+        if connection.rejection is not None:
+            self._reject(connection, connection.rejection)
             return
         try:
             if connection.grant is None and not await self._authenticate(connection):
                 return
-            await self._join(connection)
+            await self._admit(connection)
             async for message in connection:
-                if not self._hear(connection, message):
+                if not self._on_message(connection, message):
                     return
-                if connection.wait_s:
-                    wait, connection.wait_s = connection.wait_s, 0.0
-                    await asyncio.sleep(wait)
+                if connection.pause_s:
+                    pause, connection.pause_s = connection.pause_s, 0.0
+                    await asyncio.sleep(pause)
         except ConnectionClosed:
             return
 
-    def _turn_away(self, connection: FeedConnection, refusal: Rejection) -> None:
-        self.refused[refusal.code] += 1
-        code = 4029 if refusal.status == 429 else 4501 if refusal.status < 500 else 1011
-        self._say(connection, ErrorReply(code=refusal.code, message=refusal.message))
-        connection.finish(code, refusal.message, CLOSE_TIMEOUT_S)
+    def _reject(self, connection: FeedConnection, rejection: Rejection) -> None:
+        self.connections.refused[rejection.code] += 1
+        code = 4029 if rejection.status == 429 else 4501 if rejection.status < 500 else 1011
+        connection.send_now(encode(ErrorReply(code=rejection.code, message=rejection.message)))
+        connection.finish(code, rejection.message, CLOSE_TIMEOUT_S)
 
     async def _authenticate(self, connection: FeedConnection) -> bool:
         """Wait for ``AUTH`` as the first message."""
-        waiting = sum(1 for other in self.connections if other.owes_token)
-        if waiting >= self.settings.max_unauthenticated:
-            self.refused["full"] += 1
+        if self.connections.unauthenticated >= self.settings.max_unauthenticated:
+            self.connections.refused["full"] += 1
             connection.finish(1013, "too many clients that owe a token", CLOSE_TIMEOUT_S)
             return False
         connection.owes_token = True
@@ -279,36 +284,37 @@ class Endpoint:
             async with asyncio.timeout(self.settings.auth_timeout_s):
                 message = await connection.recv()
         except TimeoutError:
-            self._turn_away(connection, Rejection(401, "TOKEN", "no token came in time"))
+            self._reject(connection, Rejection(401, "TOKEN", "no token came in time"))
             return False
         finally:
             connection.owes_token = False
         try:
             auth = msgspec.json.decode(message, type=Auth)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            self._turn_away(connection, Rejection(401, "TOKEN", "the first message must be AUTH"))
+            self._reject(connection, Rejection(401, "TOKEN", "the first message must be AUTH"))
             return False
-        return self._present(connection, auth)
+        return self._authorise(connection, auth)
 
-    def _present(self, connection: FeedConnection, auth: Auth) -> bool:
+    def _authorise(self, connection: FeedConnection, auth: Auth) -> bool:
         grant = self.access.by_token(auth.token, connection.address)
         if isinstance(grant, Rejection):
-            self._turn_away(connection, grant)
+            self._reject(connection, grant)
             return False
         connection.grant = grant
-        self._say_raw(connection, encode({"type": "AUTH_OK", "role": grant.role}))
+        connection.send_now(encode({"type": "AUTH_OK", "role": grant.role}))
         return True
 
-    async def _join(self, connection: FeedConnection) -> None:
+    async def _admit(self, connection: FeedConnection) -> None:
         deflate = bool(connection.protocol.extensions)
         client = Subscriber(connection, legacy=connection.legacy, deflate=deflate)
         types, symbols = listed(connection.query, "topics"), listed(connection.query, "symbols")
         client.narrow(types, symbols, self._bots(client, in_order(connection.query)))
         connection.subscriber = client
-        await admit(self.feed, client, connection.query.get("since", [""])[0])
+        role = connection.grant.role if connection.grant is not None else "view"
+        await self._admission.admit(client, connection.query.get("since", [""])[0], role)
 
-    def _hear(self, connection: FeedConnection, message: str | bytes) -> bool:
-        """Take in one message; False when the connection is closed for it."""
+    def _on_message(self, connection: FeedConnection, message: str | bytes) -> bool:
+        """Process one message; False when the connection is closed for it."""
         client = connection.subscriber
         if client is None or client.closed:
             return False
@@ -318,48 +324,57 @@ class Endpoint:
             value = None
         kind = value.get("type") if type(value) is dict else None
         grant = connection.grant
-        others = grant is not None and grant.bot not in ("", self.settings.bot)
-        if kind != "PUBLISH" or not others:  # what another bot publishes has a bound of its own
+        foreign = grant is not None and grant.bot not in ("", self.settings.bot)
+        if kind != "PUBLISH" or not foreign:  # another bot's events have a limit of their own
             rate = self.settings.messages_per_s
             if not connection.allow_message(rate, rate * 5):
-                self.hub.close(client, 4029, "too many messages")
+                self.fanout.close(client, 4029, "too many messages")
                 return False
         if type(value) is not dict:
             return True
         struct = _MESSAGES.get(kind) if isinstance(kind, str) else None
         if struct is None:
-            return self._malformed(client, "UNKNOWN_TYPE", "no message of this type", value)
+            return self._malformed(
+                connection, client, "UNKNOWN_TYPE", "no message of this type", value
+            )
         try:
             self._act(connection, client, msgspec.convert(value, struct))
         except msgspec.ValidationError as error:
-            return self._malformed(client, "MALFORMED", str(error), value)
+            return self._malformed(connection, client, "MALFORMED", str(error), value)
         return not client.closed
 
-    def _malformed(self, client: Subscriber, code: str, text: str, value: dict[str, Any]) -> bool:
-        client.connection.malformed += 1
-        if client.connection.malformed > MALFORMED_MAX:
-            self.hub.close(client, 4500, "malformed again and again")
+    def _malformed(
+        self,
+        connection: FeedConnection,
+        client: Subscriber,
+        code: str,
+        text: str,
+        value: dict[str, Any],
+    ) -> bool:
+        connection.malformed += 1
+        if connection.malformed > MALFORMED_MAX:
+            self.fanout.close(client, 4500, "malformed again and again")
             return False
         reply = ErrorReply(code=code, message=text)
         if isinstance(value.get("id"), str) and len(value["id"]) <= 128:
             reply.id = value["id"]
-        self.hub.reply(client, encode(reply))
+        self.fanout.reply(client, encode(reply))
         return True
 
     def _act(self, connection: FeedConnection, client: Subscriber, message: Any) -> None:
         grant = connection.grant
         assert grant is not None
         if isinstance(message, Ping):
-            self.hub.reply(client, encode({"type": "PONG", "id": message.id}))
+            self.fanout.reply(client, encode({"type": "PONG", "id": message.id}))
         elif isinstance(message, Subscribe):
             bots = self._bots(client, message.bots)
             client.narrow(some(message.types), some(message.symbols), bots)
-            frame = self.feed.snapshots.frame(
+            frame = self._snapshots.frame(
                 role=grant.role, deflate=client.deflate, bots=client.bots, alone=client.legacy
             )
-            self.hub.resubscribe(client, frame, self.feed.state.seq)
+            self.fanout.resubscribe(client, frame, self._state.seq)
         elif isinstance(message, Auth):
-            self._present(connection, message)
+            self._authorise(connection, message)
         elif isinstance(message, Publish):
             if not grant.may("publish"):
                 self._deny(client, "publish")
@@ -370,7 +385,7 @@ class Endpoint:
                 self._deny(client, "control", message.id)
             elif connection.commands >= COMMANDS_AT_ONCE:
                 busy = refusal(message.id, "BUSY", "too many commands at once; wait for answers")
-                self.hub.reply(client, encode(busy))
+                self.fanout.reply(client, encode(busy))
             else:
                 connection.commands += 1
                 task = asyncio.create_task(self._command(connection, client, message, grant))
@@ -381,57 +396,49 @@ class Endpoint:
         self, connection: FeedConnection, client: Subscriber, event: dict[str, Any], bot: str
     ) -> None:
         try:
-            if self.feed.publish_packed(pack(event), bot=bot, foreign=True):
+            if self._publish_packed(pack(event), bot=bot, foreign=True):
                 return
         except TooFast as error:
             now = time.monotonic()
-            if now - connection.told_at >= 1.0:
-                connection.told_at = now
-                self.hub.reply(client, encode(ErrorReply(code="RATE", message=str(error))))
+            if now - connection.rate_told_at >= 1.0:
+                connection.rate_told_at = now
+                self.fanout.reply(client, encode(ErrorReply(code="RATE", message=str(error))))
         except EventRefused as error:
-            self.hub.reply(client, encode(ErrorReply(code="REFUSED", message=str(error))))
-        # It is read no faster than it may send: what is too much costs only itself.
-        connection.wait_s += 1.0 / self.settings.publish_per_s
+            self.fanout.reply(client, encode(ErrorReply(code="REFUSED", message=str(error))))
+        # Read it no faster than it may send: an excess costs only this client.
+        connection.pause_s += 1.0 / self.settings.publish_per_s
 
     def _bots(self, client: Subscriber, wanted: Sequence[str] | None) -> tuple[str, ...] | None:
-        """The bots of a client's filter; a legacy client without one sees the chosen bot."""
+        """The bots of a client's filter; a legacy client without one sees the legacy bot."""
         if wanted:
             some(wanted)
             return tuple(dict.fromkeys(wanted))
-        chosen = self.feed.bots.chosen
-        return (chosen,) if client.legacy and chosen else None
+        name = self._state.name
+        return (name,) if client.legacy and name else None
 
     def _deny(self, client: Subscriber, role: str, id: str | None = None) -> None:
         text = f"this needs a token with the role {role}"
         reply: msgspec.Struct = ErrorReply(code="ROLE", message=text)
         if id is not None:
             reply = refusal(id, "ROLE", text)
-        self.hub.reply(client, encode(reply))
-        self.hub.close(client, 4503, text)
+        self.fanout.reply(client, encode(reply))
+        self.fanout.close(client, 4503, text)
 
     async def _command(
         self, connection: FeedConnection, client: Subscriber, message: Command, grant: Grant
     ) -> None:
         try:
-            result = await self.feed.execute(
+            result = await self._execute(
                 message, f"{grant.actor} from {connection.address}", session=str(connection.id)
             )
-            self.hub.reply(client, encode(result))
+            self.fanout.reply(client, encode(result))
         finally:
             connection.commands -= 1
 
-    def _say(self, connection: FeedConnection, message: msgspec.Struct) -> None:
-        self._say_raw(connection, encode(message))
-
-    def _say_raw(self, connection: FeedConnection, payload: bytes) -> None:
-        if connection.protocol.state is OPEN:
-            connection.protocol.send_text(payload)
-            for data in connection.protocol.data_to_send():
-                connection.transport.write(data)
-
-    def sweep(self) -> None:
-        """Close clients whose token was revoked."""
-        for client in self.hub:
-            grant = client.connection.grant
-            if grant is not None and not self.access.still_valid(grant):
-                self.hub.close(client, 4501, "the token was revoked")
+    def close_revoked(self) -> None:
+        """Close the clients whose token was revoked."""
+        for connection in self.connections:
+            client, grant = connection.subscriber, connection.grant
+            if client is None or grant is None or self.access.still_valid(grant):
+                continue
+            self.fanout.close(client, 4501, "the token was revoked")

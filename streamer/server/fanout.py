@@ -1,12 +1,12 @@
-"""Fan-out: one encoding for all, one write per client and loop turn, nobody waits for anybody.
+"""Fan-out: one encoding for all, one write per client and loop turn, no client waits for another.
 
-What is published in one turn of the loop goes out as one write to each client. A large
-fan-out gives the loop back every few milliseconds; what comes meanwhile makes the next blob
-larger, not a queue longer. Clients that keep up share a lane and are counted together.
+What is published in one turn of the loop goes out as one write to each client: a round. A large
+round gives the loop back every few milliseconds; what is published meanwhile makes the next
+round's blob larger, not a queue longer. Clients that keep up share a lane (``lane.py``).
 
-A client whose socket takes no more gets nothing written. For it the hub remembers only which
-state changed and up to which log event it has been served: when the socket drains it gets the
-newest state and the log events from the shared ring. Past its bound it is closed with 4008.
+A client whose socket is full gets nothing written. The fan-out remembers only which state
+changed and up to which log event it has been served: when the socket drains it gets the newest
+state and the log events from the shared ring. Past its bound it is closed with 4008.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from collections.abc import Callable, Iterator
 from ..protocol.frames import PING, text_frame
 from ..settings import FeedSettings
 from ..state.ring import Item, Ring
-from .subscriber import Key, Lane, Subscriber, wants
+from .lane import Lane
+from .subscriber import Key, Subscriber, wants
 
 log = logging.getLogger("mt5dash.feed")
 
 SLICE_S = 0.003
 CHUNK = 64 * 1024
 BLOB_MAX = 128 * 1024
-"""A turn that makes more than this is written in chunks, so that no client holds more."""
+"""A round of more bytes than this is written in chunks, so that no client holds more."""
 CLOSE_GRACE_S = 1.0
 STALL_S = 3.0
 REPLIES_MAX = 64
 AT_ONCE = 32
-"""Clients that are served between two looks at the clock."""
+"""Clients that are served between two checks of the clock."""
 
 
 class _Round:
-    """What one flush sends: the events of a turn and the clients there were at its start."""
+    """The events of one turn of the loop, and the clients that were connected at its start."""
 
     __slots__ = ("alone", "base", "blobs", "items", "lanes", "last", "position", "states")
 
@@ -55,7 +56,7 @@ class _Round:
             lane.begin(self.last if self.last > self.base else lane.cursor, alone)
 
     def blob(self, key: Key) -> tuple[bytes, int]:
-        """All bytes for clients of this key, and how many log events are in them."""
+        """All bytes for clients of this key, and how many log events they hold."""
         made = self.blobs.get(key)
         if made is None:
             items = [item for item in self.items if wants(key, item)]
@@ -71,21 +72,22 @@ class Fanout:
     Args:
         settings: The bounds.
         ring: The log events, shared with the feed.
-        fresh: Gives the newest event of a state type and bot, or ``None`` before the first.
-        heartbeat: Gives a heartbeat for one client.
+        fresh: Returns the newest event of a state type and bot; ``None`` before the first.
+
+    Attributes:
+        legacy_bot: The bot that legacy clients see; empty while it is unknown.
+        frames_sent: Writes to clients.
+        bytes_sent: Bytes written to clients.
+        closed_slow: Clients closed with 4008.
+        closed_silent: Clients cut because they did not answer a ping.
     """
 
     def __init__(
-        self,
-        settings: FeedSettings,
-        ring: Ring,
-        fresh: Callable[[str, str], Item | None],
-        heartbeat: Callable[[Subscriber], bytes],
+        self, settings: FeedSettings, ring: Ring, fresh: Callable[[str, str], Item | None]
     ) -> None:
         self._settings = settings
         self._ring = ring
         self._fresh = fresh
-        self._heartbeat = heartbeat
         self._clients: dict[Subscriber, None] = {}
         self._alone: dict[Subscriber, None] = {}
         self._lanes: dict[Key, Lane] = {}
@@ -93,7 +95,7 @@ class Fanout:
         self._round: _Round | None = None
         self._scheduled = False
         self._base = 0
-        self.chosen = ""
+        self.legacy_bot = ""
         self.frames_sent = 0
         self.bytes_sent = 0
         self.closed_slow = 0
@@ -112,12 +114,12 @@ class Fanout:
 
     @property
     def stalled(self) -> int:
-        """Clients whose socket takes no more."""
+        """How many clients have a full socket."""
         return sum(client.paused for client in self._alone)
 
-    def choose(self, bot: str) -> None:
-        """Name the bot that legacy clients see; they see everything while there is none."""
-        self.chosen = bot
+    def choose_legacy_bot(self, bot: str) -> None:
+        """Set the bot that legacy clients see; without one they see everything."""
+        self.legacy_bot = bot
         for client in self._clients:
             if client.legacy and client.bots is None:
                 client.narrow(client.types, client.symbols, (bot,))
@@ -125,7 +127,7 @@ class Fanout:
     # -- events ---------------------------------------------------------------------------
 
     def push(self, item: Item) -> None:
-        """Send an event to all that want it, in the next turn of the loop."""
+        """Send an event to all clients that want it, in the next turn of the loop."""
         if not self._clients:
             return
         self._pending.append(item)
@@ -138,36 +140,36 @@ class Fanout:
 
     def _flush(self) -> None:
         self._scheduled = False
-        now = self._round
-        if now is None:
+        current = self._round
+        if current is None:
             if not self._pending:
                 return
             items, self._pending = self._pending, []
-            now = self._round = _Round(items, self._lanes, list(self._alone), self._base)
-            self._base = now.last
+            current = self._round = _Round(items, self._lanes, list(self._alone), self._base)
+            self._base = current.last
         deadline = time.perf_counter() + SLICE_S
-        while now.lanes:
-            if self._serve(now, *now.lanes[-1]):
-                now.lanes.pop()
+        while current.lanes:
+            if self._serve(current, *current.lanes[-1]):
+                current.lanes.pop()
             if time.perf_counter() > deadline:
                 self._schedule()
                 return
-        while now.position < len(now.alone):
-            start, now.position = now.position, now.position + AT_ONCE
-            for client in now.alone[start : now.position]:
-                self._send(client, now)
+        while current.position < len(current.alone):
+            start, current.position = current.position, current.position + AT_ONCE
+            for client in current.alone[start : current.position]:
+                self._send(client, current)
             if time.perf_counter() > deadline:
                 self._schedule()
                 return
         self._round = None
-        self._align(now.last)
+        self._align(current.last)
         if self._pending:
             self._schedule()
 
-    def _serve(self, now: _Round, key: Key, lane: Lane) -> bool:
-        """Serve some clients of a lane; True when it is through."""
-        blob, logs = now.blob(key)
-        if lane.done == 0 and (len(blob) > BLOB_MAX or now.last > now.base != lane.cursor):
+    def _serve(self, current: _Round, key: Key, lane: Lane) -> bool:
+        """Serve the next clients of a lane; True when all of them are served."""
+        blob, logs = current.blob(key)
+        if lane.done == 0 and (len(blob) > BLOB_MAX or current.last > current.base != lane.cursor):
             lane.scatter()
         elif blob:
             written = lane.serve(blob, logs, AT_ONCE)
@@ -181,7 +183,7 @@ class Fanout:
         return True
 
     def _align(self, last: int) -> None:
-        """After a round: those that are in step with others go into their lane."""
+        """After a round: put the clients that are in step with others into their lane."""
         for client in list(self._alone):
             if client.cursor != last or not client.ready or client.dirty or client.replies:
                 continue
@@ -194,25 +196,25 @@ class Fanout:
         for key in [key for key, lane in self._lanes.items() if not lane]:
             del self._lanes[key]
 
-    def _send(self, client: Subscriber, now: _Round) -> None:
+    def _send(self, client: Subscriber, current: _Round) -> None:
         """Serve a client that is in no lane."""
         if client.closed:
             return
         if not client.ready:
-            client.dirty |= now.states
+            client.dirty |= current.states
             self._check_bound(client)
             return
-        if client.cursor != now.base and now.last > now.base:
-            client.dirty |= now.states
-            self._pump(client, now.last)
+        if client.cursor != current.base and current.last > current.base:
+            client.dirty |= current.states
+            self._pump(client, current.last)
             return
-        blob, logs = now.blob(client.key)
+        blob, logs = current.blob(client.key)
         if len(blob) > BLOB_MAX:
-            client.dirty |= now.states
-            self._pump(client, now.last)
+            client.dirty |= current.states
+            self._pump(client, current.last)
             return
-        if now.last > now.base:
-            client.cursor = now.last
+        if current.last > current.base:
+            client.cursor = current.last
             client.sent += logs
         if not blob:
             return
@@ -223,13 +225,13 @@ class Fanout:
     # -- one client -----------------------------------------------------------------------
 
     def add(self, client: Subscriber, snapshot: bytes, cursor: int, *, resumed: bool) -> None:
-        """Take a client in: it gets ``snapshot`` now and every log event after ``cursor``."""
+        """Add a client: it gets ``snapshot`` now and every log event after ``cursor``."""
         client.cursor = cursor
         client.catch_up = self._ring.last if resumed else 0
         if client.closed:
             return
-        if client.legacy and client.bots is None and self.chosen:
-            client.narrow(client.types, client.symbols, (self.chosen,))
+        if client.legacy and client.bots is None and self.legacy_bot:
+            client.narrow(client.types, client.symbols, (self.legacy_bot,))
         self._clients[client] = self._alone[client] = None
         client.pumping = False
         if snapshot:
@@ -245,7 +247,7 @@ class Fanout:
         self._alone.pop(client, None)
 
     def resubscribe(self, client: Subscriber, snapshot: bytes, cursor: int) -> None:
-        """Answer a new filter with a fresh snapshot; what waited for the old one is in it."""
+        """Answer a new filter with a fresh snapshot, which holds what waited for the old one."""
         client.cursor = max(client.cursor, cursor)
         client.dirty.clear()
         client.replies.append(snapshot)
@@ -271,7 +273,7 @@ class Fanout:
     def _pump(self, client: Subscriber, upto: int | None = None) -> None:
         """Write what waits for one client until its socket is full or nothing waits.
 
-        Log events after ``upto`` are left for the round that comes: it finds the client in step.
+        Log events after ``upto`` are left for the next round, which finds the client in step.
         """
         if client.pumping:
             return
@@ -299,7 +301,7 @@ class Fanout:
         self._pump(client)
 
     def _gather(self, client: Subscriber, last: int) -> list[bytes] | None:
-        """The next chunk of what waits, or ``None`` when some of it is gone."""
+        """The next chunk of what waits; ``None`` when some of it is no longer in the ring."""
         parts: list[bytes] = []
         size = 0
         while client.replies:
@@ -324,7 +326,7 @@ class Fanout:
         return parts
 
     def _check_bound(self, client: Subscriber) -> None:
-        """Close a client that is further behind than it may be."""
+        """Close a client that is further behind than its bound."""
         if client.closed or not client.paused or client.cursor < client.catch_up:
             return
         waiting = self._ring.last - client.cursor
@@ -337,7 +339,7 @@ class Fanout:
             self.close(client, 4008, f"too slow: {waiting} events waiting")
 
     def close(self, client: Subscriber, code: int, reason: str) -> None:
-        """Say goodbye with ``code`` and cut the connection a second later, read or not."""
+        """Send a close frame with ``code`` and cut the connection a second later."""
         if client.closed:
             return
         if code == 4008:
@@ -348,19 +350,23 @@ class Fanout:
 
     # -- clocks ---------------------------------------------------------------------------
 
-    async def beat(self) -> None:
-        """Send every client that speaks the protocol a heartbeat of its own."""
+    async def send_heartbeats(self, heartbeat: Callable[[int, int], bytes]) -> None:
+        """Send every client that speaks the protocol its own heartbeat.
+
+        Args:
+            heartbeat: Encodes it, from the client's ``cursor`` and ``sent``.
+        """
         deadline = time.perf_counter() + SLICE_S
         for client in list(self._clients):
             if client.legacy or client.closed or client.paused or client.pumping:
                 continue
-            client.write(text_frame(self._heartbeat(client)))
+            client.write(text_frame(heartbeat(client.cursor, client.sent)))
             if time.perf_counter() > deadline:
                 await asyncio.sleep(0)
                 deadline = time.perf_counter() + SLICE_S
 
     def sweep(self, now: float) -> None:
-        """Ping the silent, cut the dead and those that stall while catching up."""
+        """Ping silent clients, cut those that do not answer and those that stall while resuming."""
         ping_s = self._settings.ping_s
         gone = ping_s + self._settings.ping_timeout_s
         for client in list(self._clients):

@@ -1,4 +1,4 @@
-"""The read-only HTTP side, on the same port: cached state as JSON, never a call to a terminal."""
+"""Read-only HTTP routes on the WebSocket port: cached state as JSON, never a terminal call."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import importlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from ..errors import Mt5dashError
-from ..feed.health import bots_report, health_of
-from ..feed.metrics import metrics_text
+from ..feed.health import Health, bot_health, bots_report
 from ..protocol.codec import decode, encode
 from ..protocol.schema import schema_json
-from ..state.bots import Bot
+from ..state.bots import Bot, Bots
 from ..state.reducer import FeedState, bot_of
-from .policy import AccessPolicy, Grant, Rejection
-
-if TYPE_CHECKING:
-    from ..feed.feed import Feed
+from ..state.ring import Ring
+from ..state.snapshots import Snapshots
+from ..state.source import BarsProvider
+from .admission import ReadLog
+from .policy import Grant, Rejection
+from .query import Query
 
 log = logging.getLogger("mt5dash.feed")
 
-Query = dict[str, list[str]]
 Answer = tuple[int, str, bytes]
 """Status, content type, body."""
 
@@ -36,7 +36,7 @@ JSON = "application/json"
 BARS_DEADLINE_S = 2.0
 EVENTS_MAX = 1000
 EVERY = "*"
-"""As ``bot``: all of them."""
+"""The value of ``bot`` that stands for all bots."""
 _PAGE_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; "
@@ -73,20 +73,20 @@ def _response(request: Request, answer: Answer, cors: str | None, extra: Headers
 
 
 def error(status: int, code: str, message: str) -> Answer:
-    """An error as every route gives it."""
+    """The body of an error: ``{"error": {"code", "message"}}``."""
     return status, JSON, encode({"error": {"code": code, "message": message}})
 
 
-def refuse(request: Request, refusal: Rejection, cors: str | None) -> Response:
-    """The answer to a request that goes no further."""
+def refuse(request: Request, rejection: Rejection, cors: str | None) -> Response:
+    """The response to a rejected request."""
     extra = Headers()
-    if refusal.status == 401:
+    if rejection.status == 401:
         extra["WWW-Authenticate"] = "Bearer"
-    if refusal.status == 426:
+    if rejection.status == 426:
         extra["Upgrade"] = "websocket"
-    if refusal.status == 429:
+    if rejection.status == 429:
         extra["Retry-After"] = "60"
-    answer = error(refusal.status, refusal.code, refusal.message)
+    answer = error(rejection.status, rejection.code, rejection.message)
     return _response(request, answer, cors, extra)
 
 
@@ -121,11 +121,48 @@ class NoBot(Mt5dashError, LookupError):
 
 
 class Routes:
-    """All paths of one feed."""
+    """All paths of one feed.
 
-    def __init__(self, feed: Feed, access: AccessPolicy) -> None:
-        self._feed = feed
-        self._access = access
+    Args:
+        state: The state of the feed.
+        ring: The newest log events.
+        bots: Its bots.
+        snapshots: Encoded snapshots of the state.
+        health: Its checks.
+        version: The version that ``/`` returns.
+        clients: How many clients get events.
+        metrics: The body of ``/metrics``.
+        moment: Seconds on the clock of ``FeedState.updated``.
+        read_log: Reads events that are older than the ring; ``None``: there is no journal.
+        bars: The provider for ``/api/bars``, or ``None``.
+    """
+
+    def __init__(
+        self,
+        state: FeedState,
+        ring: Ring,
+        bots: Bots,
+        snapshots: Snapshots,
+        health: Health,
+        *,
+        version: str,
+        clients: Callable[[], int],
+        metrics: Callable[[], bytes],
+        moment: Callable[[], float],
+        read_log: ReadLog | None,
+        bars: Callable[[], BarsProvider | None],
+    ) -> None:
+        self._feed_state = state
+        self._ring = ring
+        self._bots = bots
+        self._snapshots = snapshots
+        self._health_checks = health
+        self._version = version
+        self._clients = clients
+        self._metrics_text = metrics
+        self._moment = moment
+        self._read_log = read_log
+        self._provider = bars
         self._pages: dict[str, tuple[str, bytes]] | None = None
         self._now: dict[str, Callable[[Query], Answer]] = {
             "/api/account": lambda q: self._json(self._state(q).account),
@@ -135,7 +172,7 @@ class Routes:
             "/api/orders": lambda q: self._json(self._state(q).orders),
             "/api/equity": lambda q: self._json(self._state(q).equity),
             "/api/state": self._whole_state,
-            "/api/bots": lambda _: self._json(bots_report(feed)),
+            "/api/bots": lambda _: self._json(bots_report(bots, moment())),
             "/api/quote": self._quote,
             "/api/journal/daily": lambda q: self._json(self._bot(q).ledger.daily(self._day(q))),
             "/api/journal/confluence": lambda q: self._json(
@@ -152,11 +189,6 @@ class Routes:
             "/api/events": self._events,
             "/api/bars": self._bars,
         }
-
-    @property
-    def paths(self) -> list[str]:
-        """All API paths."""
-        return sorted([*self._now, *self._later])
 
     def answer(
         self,
@@ -250,12 +282,12 @@ class Routes:
         return 200, JSON, encode(value)
 
     def _bot(self, query: Query) -> Bot:
-        """The bot that is asked about: ``bot=NAME``, or the chosen one.
+        """The bot of the query: ``bot=NAME``, or the legacy bot.
 
         Raises:
-            NoBot: it is not known here.
+            NoBot: the feed does not know it.
         """
-        bots = self._feed.bots
+        bots = self._bots
         name = query.get("bot", [""])[-1]
         found = bots.get(name or bots.chosen)
         if found is None and name:
@@ -267,7 +299,7 @@ class Routes:
         return self._bot(query).state
 
     def _whole_state(self, query: Query) -> Answer:
-        snapshots = self._feed.snapshots
+        snapshots = self._snapshots
         if query.get("bot", [""])[-1] == EVERY:
             return 200, JSON, snapshots.encode_data(None, None)
         return 200, JSON, snapshots.encode_data(self._bot(query).state.name)
@@ -275,13 +307,13 @@ class Routes:
     def _root(self) -> Answer:
         return self._json(
             {
-                "status": self._feed.health.report()["status"],
+                "status": self._health_checks.report()["status"],
                 "service": "mt5dash",
-                "version": self._feed.version,
+                "version": self._version,
                 "protocol": 1,
-                "epoch": self._feed.state.epoch,
-                "seq": self._feed.state.seq,
-                "clients": len(self._feed.hub),
+                "epoch": self._feed_state.epoch,
+                "seq": self._feed_state.seq,
+                "clients": self._clients(),
             }
         )
 
@@ -297,59 +329,60 @@ class Routes:
         return self._json(body)
 
     def _day(self, query: Query) -> str:
-        """The trading day: of the market's own clock where it is known."""
+        """The trading day on the market's clock; in UTC while that is unknown."""
         return (self._state(query).server_time or datetime.now(UTC).isoformat())[:10]
 
     def _health(self, query: Query) -> Answer:
-        report = self._feed.health.report()
+        report = self._health_checks.report()
         if "bot" in query:
-            report = health_of(self._feed, self._bot(query), report)
+            report = bot_health(self._bot(query), report, self._moment())
         return (503 if report["status"] == "down" else 200), JSON, encode(report)
 
     def _schema(self, _: Query) -> Answer:
         return 200, "application/schema+json", schema_json()
 
     def _metrics(self, _: Query) -> Answer:
-        return 200, "text/plain; version=0.0.4; charset=utf-8", metrics_text(self._feed)
+        return 200, "text/plain; version=0.0.4; charset=utf-8", self._metrics_text()
 
     async def _events(self, query: Query) -> Answer:
         limit = _count(query, "limit", 200, EVENTS_MAX)
-        feed = self._feed
+        state, ring = self._feed_state, self._ring
         since = query.get("since", [""])[-1]
         epoch, _, number = since.rpartition(":")
-        if epoch and epoch != feed.state.epoch:
-            return error(410, "EPOCH", f"the numbers began anew; the epoch is {feed.state.epoch}")
+        if epoch and epoch != state.epoch:
+            return error(410, "EPOCH", f"the numbers began anew; the epoch is {state.epoch}")
         if since:
             if not (number.isascii() and number.isdigit() and len(number) <= 18):
                 raise BadQuery("`since` is EPOCH:SEQ or SEQ")
             after = int(number)
         else:
-            after = max(feed.state.seq - limit, feed.ring.first - 1)
+            after = max(state.seq - limit, ring.first - 1)
         every = query.get("bot", [""])[-1] == EVERY
-        bot = "" if every or (len(feed.bots) < 2 and "bot" not in query) else self._bot(query).name
+        bot = "" if every or (len(self._bots) < 2 and "bot" not in query) else self._bot(query).name
         found: list[tuple[int, bytes]] = []
-        if after + 1 < feed.ring.first and feed.journal is not None:
-            found = await feed.journal.read(after, limit)
+        if after + 1 < ring.first and self._read_log is not None:
+            found = await self._read_log(after, limit)
         else:
             seq = after + 1
-            while len(found) < limit and (item := feed.ring.get(seq)) is not None:
+            while len(found) < limit and (item := ring.get(seq)) is not None:
                 found.append((seq, item.raw))
                 seq += 1
         last = found[-1][0] if found else after
         raws = [raw for _, raw in found if not bot or bot_of(decode(raw)) in (bot, "")]
-        head = encode({"epoch": feed.state.epoch, "last": last})
+        head = encode({"epoch": state.epoch, "last": last})
         return 200, JSON, head[:-1] + b',"events":[' + b",".join(raws) + b"]}"
 
     async def _bars(self, query: Query) -> Answer:
         symbol, timeframe = _word(query, "symbol"), _word(query, "timeframe")
         count = _count(query, "count", 200, 5000)
         bot = self._bot(query)
-        if bot.name != self._feed.bots.speaker.name:
+        if bot.name != self._bots.speaker.name:
             return error(404, "NO_BARS", f"only the feed of {bot.name}'s own program has its bars")
-        if self._feed.bars is None:
+        provider = self._provider()
+        if provider is None:
             return error(404, "NO_BARS", "this feed has no bars")
         async with asyncio.timeout(BARS_DEADLINE_S):
-            bars = await self._feed.bars(symbol, timeframe, count)
+            bars = await provider(symbol, timeframe, count)
         if bars is None:
             return error(404, "NO_BARS", f"no bars of {symbol} {timeframe} are known")
         return self._json(bars)

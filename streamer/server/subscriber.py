@@ -1,4 +1,4 @@
-"""One client as the hub sees it, and the lane it shares with those that are in step with it."""
+"""One client of the fan-out: what it wants, what it has been served, how to write to it."""
 
 from __future__ import annotations
 
@@ -7,35 +7,71 @@ import os
 import sys
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..protocol.messages import LEGACY_STATE_TYPES
 from ..state.ring import Item
 
 if TYPE_CHECKING:
-    from .connection import FeedConnection
+    from .lane import Lane
 
 DIRECT_WRITE = os.name == "posix" and sys.platform != "cygwin"
-_THROUGH_TRANSPORT, _GONE = -1, -2
+THROUGH_TRANSPORT = -1
+"""As ``Subscriber.fd``: bytes go through the asyncio transport, not to the descriptor."""
 
 Names = frozenset[str] | None
+"""Names of a filter; ``None`` for all."""
 Key = tuple[bool, bool, Names, Names, Names]
+"""Legacy, deflate, types, symbols, bots: clients of one key get the same bytes."""
+
+
+class ClientConnection(Protocol):
+    """What a subscriber needs of its connection."""
+
+    transport: asyncio.Transport
+    paused: bool
+
+    @property
+    def peer(self) -> str:
+        """The client's address for the log."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the socket takes bytes again."""
+        ...
+
+    def finish(self, code: int, reason: str, grace: float) -> None:
+        """Send a close frame now and cut the connection after ``grace`` seconds."""
+        ...
 
 
 class Subscriber:
-    """One client as the hub sees it.
+    """One client of the fan-out.
 
     Attributes:
+        connection: Its connection.
+        fd: Descriptor of its socket, or ``THROUGH_TRANSPORT``.
+        types, symbols: What it wants; ``None`` for all.
         bots: The bots that it wants, the one on the top level of its snapshot first; ``None``
             for all.
-        paused: Its socket takes no more.
-        lane: Where it is served together with others; ``None`` while it is served alone.
+        key: All of that, for clients that get the same bytes.
+        lane: The lane that serves it together with others; ``None`` while it is served alone.
         slot: Its place in the lane.
+        alone_cursor, alone_sent: ``cursor`` and ``sent`` while it is served alone; in a lane
+            ``alone_sent`` is what it was sent before it joined, less the lane's count then.
+        paused: Its socket takes no more bytes.
+        pumping: Its backlog is being written, or it is not in the fan-out yet: rounds skip it.
+        dirty: Type and bot of the state events that it was not sent.
+        replies: Frames of its own that wait for it.
+        behind_since: When it was first seen paused, ``time.monotonic``.
+        catch_up: The log event up to which it resumes: no bound applies before.
+        heard: When its last byte came, ``time.monotonic``.
+        pinged: It was pinged since.
     """
 
     __slots__ = (
-        "_cursor",
-        "_sent",
+        "alone_cursor",
+        "alone_sent",
         "behind_since",
         "bots",
         "catch_up",
@@ -58,10 +94,10 @@ class Subscriber:
         "types",
     )
 
-    def __init__(self, connection: FeedConnection, *, legacy: bool, deflate: bool) -> None:
+    def __init__(self, connection: ClientConnection, *, legacy: bool, deflate: bool) -> None:
         self.connection = connection
         self.transport: asyncio.Transport = connection.transport
-        self.fd = _THROUGH_TRANSPORT
+        self.fd = THROUGH_TRANSPORT
         if DIRECT_WRITE and self.transport.get_extra_info("sslcontext") is None:
             self.fd = self.transport.get_extra_info("socket").fileno()
         self.legacy = legacy
@@ -70,15 +106,14 @@ class Subscriber:
         self.symbols: frozenset[str] | None = None
         self.bots: tuple[str, ...] | None = None
         self.key: Key = (legacy, deflate, None, None, None)
-        self._cursor = 0
-        self._sent = 0
+        self.alone_cursor = 0
+        self.alone_sent = 0
         self.lane: Lane | None = None
         self.slot = 0
         self.paused: bool = connection.paused
         self.closed = False
-        self.pumping = True  # nothing is sent before the hub has taken it in
+        self.pumping = True  # nothing is sent before the fan-out has added it
         self.dirty: set[tuple[str, str]] = set()
-        """Type and bot of the state events that it was not sent."""
         self.replies: deque[bytes] = deque()
         self.behind_since: float | None = None
         self.catch_up = 0
@@ -87,29 +122,29 @@ class Subscriber:
 
     @property
     def cursor(self) -> int:
-        """Last log event that it has been served (or that its filter dropped)."""
+        """The last log event that it has been served, or that its filter dropped."""
         lane = self.lane
         if lane is None:
-            return self._cursor
+            return self.alone_cursor
         return lane.after if self.slot < lane.done else lane.cursor
 
     @cursor.setter
     def cursor(self, seq: int) -> None:
         self.step_out()
-        self._cursor = seq
+        self.alone_cursor = seq
 
     @property
     def sent(self) -> int:
         """Log events sent on this connection."""
         lane = self.lane
         if lane is None:
-            return self._sent
-        return self._sent + lane.sent + (lane.logs if self.slot < lane.done else 0)
+            return self.alone_sent
+        return self.alone_sent + lane.sent + (lane.logs if self.slot < lane.done else 0)
 
     @sent.setter
     def sent(self, count: int) -> None:
         self.step_out()
-        self._sent = count
+        self.alone_sent = count
 
     @property
     def ready(self) -> bool:
@@ -117,12 +152,12 @@ class Subscriber:
         return not (self.paused or self.pumping or self.closed)
 
     def step_out(self) -> None:
-        """Be served alone from now on, until a round finds it in step again."""
+        """Leave the lane: it is served alone until a round finds it in step again."""
         if self.lane is not None:
             self.lane.leave(self)
 
     def pause(self) -> None:
-        """Its socket takes no more."""
+        """Stop writing: its socket takes no more bytes."""
         self.paused = True
         self.step_out()
 
@@ -158,6 +193,7 @@ class Subscriber:
 
 
 def wants(key: Key, item: Item) -> bool:
+    """Whether clients of this key get this event."""
     legacy, _, types, symbols, bots = key
     if bots is not None and item.bot and item.bot not in bots:
         return False
@@ -166,117 +202,3 @@ def wants(key: Key, item: Item) -> bool:
     if types is not None and item.kind not in types:
         return False
     return symbols is None or item.symbol is None or item.symbol in symbols
-
-
-class Lane:
-    """Clients that get the same bytes and have been served up to the same log event.
-
-    What they have been served is counted once for all of them: one that keeps up costs a
-    round one write and no memory of its own is touched for it, which with a thousand clients
-    costs as much as a third of the write.
-
-    A round is ``begin``, ``serve`` until all are done, ``end``. A client may leave at any time,
-    also in the middle of a round; others join between rounds.
-
-    Attributes:
-        cursor: Last log event that they have been served.
-        sent: Log events sent in this lane so far.
-        after, logs: Both for those that the present round has served already...
-        done: ...which are the ones before this place; 0 between rounds.
-    """
-
-    __slots__ = ("_alone", "_clients", "_fds", "_holes", "_late", "after", "cursor", "done", "logs",
-                 "sent")  # fmt: skip
-
-    def __init__(self, cursor: int, alone: dict[Subscriber, None]) -> None:
-        self.cursor = self.after = cursor
-        self.sent = self.logs = self.done = 0
-        self._alone = alone
-        self._clients: list[Subscriber] = []
-        self._fds: list[int] = []
-        self._late: list[Subscriber] | None = None
-        self._holes: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self._clients)
-
-    def join(self, client: Subscriber) -> None:
-        """Take in a client that stands where these stand."""
-        client._sent -= self.sent
-        client.lane, client.slot = self, len(self._clients)
-        self._clients.append(client)
-        self._fds.append(client.fd)
-        del self._alone[client]
-
-    def leave(self, client: Subscriber) -> None:
-        """Let a client go; in a round that has not served it, it is served alone at the end."""
-        slot = client.slot
-        client._cursor, client._sent, client.lane = client.cursor, client.sent, None
-        self._alone[client] = None
-        if self._late is None:
-            self._close_hole(slot)
-            return
-        if slot >= self.done:
-            self._late.append(client)
-        self._fds[slot] = _GONE
-        self._holes.append(slot)
-
-    def _close_hole(self, slot: int) -> None:
-        last, fd = self._clients.pop(), self._fds.pop()
-        if slot < len(self._clients):
-            self._clients[slot], self._fds[slot] = last, fd
-            last.slot = slot
-
-    def begin(self, after: int, late: list[Subscriber]) -> None:
-        """Begin a round up to event ``after``; ``late`` takes those that leave unserved."""
-        self.after, self.logs, self._late = after, 0, late
-
-    def serve(self, blob: bytes, logs: int, count: int) -> int:
-        """Write ``blob``, with so many log events, to the next clients; how many got it."""
-        self.logs = logs
-        start, fds, size, write = self.done, self._fds, len(blob), os.write
-        stop = min(start + count, len(fds))
-        gone = 0
-        for slot in range(start, stop):
-            fd = fds[slot]
-            taken = 0
-            if fd >= 0:
-                try:
-                    taken = write(fd, blob)
-                except (BlockingIOError, InterruptedError):
-                    pass
-                except OSError:
-                    taken = -1
-                if taken == size:
-                    continue
-            elif fd == _GONE:
-                gone += 1
-                continue
-            self.done = slot + 1  # it may leave within the call
-            transport = self._clients[slot].transport
-            if taken < 0:
-                transport.abort()
-            else:
-                transport.write(blob[taken:] if taken else blob)
-        self.done = stop
-        return stop - start - gone
-
-    def skip(self, logs: int) -> None:
-        """Count all as served: nothing of this round is for them."""
-        self.logs, self.done = logs, len(self._clients)
-
-    def scatter(self) -> None:
-        """Let all go: each is served alone at the end of the round."""
-        for client in list(self._clients):
-            client.step_out()
-        self.done = len(self._clients)
-
-    def end(self) -> None:
-        """The round has served all that are still here."""
-        self.cursor, self.sent = self.after, self.sent + self.logs
-        self.done = self.logs = 0
-        self._late = None
-        if self._holes:
-            for slot in sorted(self._holes, reverse=True):
-                self._close_hole(slot)
-            self._holes.clear()

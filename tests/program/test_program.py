@@ -163,7 +163,7 @@ def test_a_run_without_screen_loads_no_textual(tmp_path: Path) -> None:
         "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0, end.code",
         tmp_path,
     )
-    assert {"strategy.worker", "execution.account.observer", "streamer.feed.feed"} <= modules
+    assert {"strategy.worker", "execution.account.observer", "streamer.service"} <= modules
     assert "textual" not in modules
 
 

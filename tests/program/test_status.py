@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from support.program import ROOT, environment, running
 
-from streamer.feed.feed import Feed
 from streamer.feed.health import HealthCheck, Status
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 from tui.cli import status as cli_status
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from streamer.feed.feed import Feed
 from streamer.journal.limits import JournalLimits
 from streamer.journal.writer import Journal
 from streamer.server.tokens import TokenStore
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 
 # At the end: `conftest` stays the one of all tests.

@@ -13,8 +13,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from streamer.feed.feed import Feed
 from streamer.protocol.messages import SUBPROTOCOL
+from streamer.service import Feed
 
 OpenFeed = Callable[..., Awaitable[Feed]]
 

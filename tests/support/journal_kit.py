@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from streamer.feed.feed import Feed
 from streamer.journal import schema as file
 from streamer.journal.writer import Journal
+from streamer.service import Feed
 from streamer.settings import FeedSettings, JournalSettings
 from support.feed_kit import until
 
@@ -26,7 +26,8 @@ async def fill(path: Path, ages: list[float], settings: JournalSettings | None =
     """A journal with one second of trading at each age (seconds before now)."""
     at = NOW
     feed = Feed(FeedSettings(port=0), Journal(path, settings), clock=lambda: at)
-    feed._recorded_at = float("inf")
+    assert feed.sampler is not None
+    feed.sampler.due = float("inf")
     await feed.start()
     assert feed.journal is not None
     for n, age in enumerate(ages):
@@ -71,7 +72,8 @@ async def fill(path: Path, ages: list[float], settings: JournalSettings | None =
         for event in events:
             feed.publish({**event, "timestamp": stamp})
         await until(lambda: not feed.waiting)
-        feed._record(feed.journal)
+        assert feed.sampler is not None
+        feed.sampler.take()
     await feed.close()
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from streamer.client.feed_client import FeedClient
-from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal
 from streamer.relay.relay import Relay
 from streamer.relay.timings import RelayTimings
 from streamer.server.tokens import TokenStore
+from streamer.service import Feed
 from streamer.settings import FeedSettings, JournalSettings
 from support.feed_kit import until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from streamer.feed.feed import Feed
+from streamer.service import Feed
 from support.feed_kit import upgrade
 
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from streamer.alerts.service import Alerts
 from streamer.errors import FAILED, USAGE, Mt5dashError
-from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal
 from streamer.relay.relay import Relay
 from streamer.relay.transports import probe
+from streamer.service import Feed
 
 from ..about import program_version
 from ..settings import Settings

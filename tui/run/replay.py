@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamer.feed.replay_feed import ReplayFeed
 from streamer.journal.replay import Replay
+from streamer.replay_feed import ReplayFeed
 
 from ..about import program_version
 from ..progress import started

@@ -14,7 +14,7 @@ from ..progress import Steps
 from ..render import describe
 
 if TYPE_CHECKING:
-    from streamer.feed.feed import Feed
+    from streamer.service import Feed
 
 log = logging.getLogger("mt5dash")
 

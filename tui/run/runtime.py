@@ -25,10 +25,10 @@ from strategy.worker import Worker, build_strategy
 from streamer.alerts.service import Alerts
 from streamer.backbone.publisher import BackbonePublisher
 from streamer.backoff import Backoff
-from streamer.feed.feed import Feed
 from streamer.feed.health import HealthCheck
 from streamer.journal.writer import Journal
 from streamer.protocol.messages import RiskAlert, TerminalStatus
+from streamer.service import Feed
 
 from ..about import program_version
 from ..paths import state_dir

@@ -202,8 +202,8 @@ async def run_replay_screen(loaded: Loaded, path: Path, options: dict[str, Any])
         streamer.journal.schema.JournalError: The recording cannot be read.
         streamer.server.ports.PortTaken: The port is in use.
     """
-    from streamer.feed.replay_feed import ReplayFeed
     from streamer.journal.replay import Replay
+    from streamer.replay_feed import ReplayFeed
 
     replay = Replay(path, **options)
     feed = ReplayFeed(replay, loaded.settings.feed, version=program_version())

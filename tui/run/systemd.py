@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamer.feed.feed import Feed
+    from streamer.service import Feed
 
 log = logging.getLogger("mt5dash.systemd")
 
@@ -94,7 +94,7 @@ async def notify_while_running(feed: Feed) -> AsyncIterator[None]:
     """Send the feed's health to systemd while the block runs, if systemd started this process."""
 
     def status() -> str:
-        return health_line(feed.health.report(), feed.url, len(feed.hub))
+        return health_line(feed.health.report(), feed.url, len(feed.fanout))
 
     task = asyncio.create_task(Notifier().run(status), name="systemd")
     try:

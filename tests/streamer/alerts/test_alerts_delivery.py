@@ -24,7 +24,7 @@ from streamer.alerts.channels import HTTP, Desktop, Message, NotDelivered, open_
 from streamer.alerts.service import Alerts
 from streamer.alerts.settings import AlertSettings
 from streamer.alerts.timings import AlertTimings
-from streamer.feed.feed import Feed
+from streamer.service import Feed
 
 SECRET = "12345:VERY-SECRET"
 QUICK = AlertTimings(check_s=0.02, retry_delays_s=(0.01, 0.01, 0.01))

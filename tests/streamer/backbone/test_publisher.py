@@ -19,7 +19,7 @@ from streamer.backbone.publisher import BackbonePublisher
 from streamer.backbone.settings import BackboneSettings
 from streamer.backbone.source import BackboneSource
 from streamer.backbone.timings import PublisherTimings
-from streamer.feed.feed import Feed
+from streamer.service import Feed
 
 ACCOUNT = {"type": "ACCOUNT_UPDATE", "account": {"balance": 10_000.0, "equity": 10_010.0}}
 BOT = {"type": "BOT_STATUS", "state": "waiting", "mode": "paper"}

@@ -16,8 +16,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from streamer.client.feed_client import FeedClient, FeedLost
 from streamer.client.frame_iterator import tail
-from streamer.feed.feed import Feed
 from streamer.protocol.messages import Account, AccountUpdate, Command, CommandResult, ScanStart
+from streamer.service import Feed
 
 
 @asynccontextmanager
@@ -103,7 +103,7 @@ async def test_a_command_whose_answer_is_lost_is_unknown_and_not_sent_again(
 
     async def act(command: Command, actor: str) -> CommandResult:
         given.append(command.name)
-        for connection in list(feed.server.connections):
+        for connection in list(feed.endpoint.connections):
             connection.transport.abort()
         await asyncio.sleep(0.1)
         return CommandResult(id=command.id, ok=True)
@@ -150,7 +150,7 @@ async def test_tail_goes_over_reconnects_and_narrows(open_feed: OpenFeed) -> Non
     await until(lambda: feed.state.seq == 20)
     reading = asyncio.create_task(read())
     await until(lambda: len(seen) == 10)
-    for connection in list(feed.server.connections):
+    for connection in list(feed.endpoint.connections):
         connection.transport.abort()
     for number in range(10, 20):
         feed.publish({"type": "B", "symbol": "EURUSD", "n": number})

@@ -20,9 +20,8 @@ from support.paths import ROOT
 from websockets.sync.client import connect
 
 import streamer
-from streamer import push_update, start_server, stop_server
-from streamer.feed import background
-from streamer.server.endpoint import PortTaken
+from streamer import background, push_update, start_server, stop_server
+from streamer.server.ports import PortTaken
 from streamer.server.tokens import AccessError
 
 
@@ -157,7 +156,7 @@ def test_a_stuck_client_does_not_hold_the_bot_up() -> None:
     for number in range(5000):
         push_update({"type": "X", "n": number, "data": "x" * 1000})
     wait_for(lambda: feed().state.seq == 5000)
-    wait_for(lambda: feed().hub.closed_slow == 3)
+    wait_for(lambda: feed().fanout.closed_slow == 3)
     for ws in stuck:
         ws.socket.close()
 

@@ -8,8 +8,8 @@ import socket
 from support.feed_kit import OpenFeed, until
 
 from streamer.client.feed_client import FeedClient
-from streamer.feed.feed import Feed
 from streamer.protocol.messages import Command, CommandResult, Confirm
+from streamer.service import Feed
 from tui.cli.cmd import run_command
 
 
@@ -77,7 +77,7 @@ async def test_a_lost_answer_is_asked_for_again_and_the_command_acts_once(
 
     async def act(command: Command, actor: str) -> CommandResult:
         done.append(command.name)
-        for connection in list(feed.server.connections):
+        for connection in list(feed.endpoint.connections):
             connection.transport.abort()
         await asyncio.sleep(0.05)
         return CommandResult(id=command.id, ok=True, result={"price": 1.5})
@@ -115,6 +115,6 @@ async def test_no_frame_waits_for_the_clients_word_on_the_one_before(open_feed: 
     feed = await open_feed()
     async with FeedClient(feed.url) as client:
         await live(client)
-        [connection] = feed.server.connections
+        [connection] = feed.endpoint.connections
         sock = connection.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

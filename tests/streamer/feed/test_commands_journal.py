@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.feed_kit import OpenFeed
 
 from streamer.feed import dispatcher as commands
-from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal
 from streamer.protocol.messages import Command, CommandResult
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 
 

@@ -12,9 +12,9 @@ import pytest
 from support.feed_kit import OpenFeed, closed, frame, frame_of, join
 from websockets.asyncio.client import ClientConnection
 
-from streamer.feed.feed import Feed
 from streamer.protocol.commands import COMMANDS
 from streamer.protocol.messages import Command, CommandResult
+from streamer.service import Feed
 
 ARGS: dict[str, dict[str, Any]] = {
     "close_position": {"ticket": 5, "volume": 0.1},
@@ -55,7 +55,7 @@ async def desk(open_feed: OpenFeed) -> Desk:
     tokens = {role: feed.tokens.new(role)[0] for role in ("control", "view", "publish")}
     made = Desk(feed, **tokens)
     feed.set_commander(made.act)
-    feed.commands.nonces.clock = lambda: made.now
+    feed.commands.confirmations.clock = lambda: made.now
     return made
 
 

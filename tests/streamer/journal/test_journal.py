@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from support.feed_kit import OpenFeed, frame, frame_of, join, until
 
-from streamer.feed.feed import Feed
 from streamer.journal.schema import SCHEMA_VERSION, anchor, event_hash, event_hash_v1, read_meta
 from streamer.journal.verify import verify
 from streamer.journal.writer import Journal, JournalError, JournalLocked
@@ -26,6 +25,7 @@ from streamer.protocol.messages import (
     PositionOpened,
     ScanStart,
 )
+from streamer.service import Feed
 from streamer.settings import FeedSettings, JournalSettings
 
 
@@ -355,7 +355,7 @@ async def test_each_row_is_chained_to_the_one_before(open_feed: OpenFeed, tmp_pa
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from streamer.feed.feed import Feed
+from streamer.service import Feed
 from streamer.journal.writer import Journal
 from streamer.settings import FeedSettings
 

@@ -10,13 +10,13 @@ import pytest
 from support.feed_kit import until
 from support.journal_kit import everything, fill
 
-from streamer.feed.feed import Feed
 from streamer.journal import export
 from streamer.journal import schema as file
 from streamer.journal.limits import JournalLimits
 from streamer.journal.replay import Replay
 from streamer.journal.verify import verify
 from streamer.journal.writer import Journal
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 
 PAGE = 4096

@@ -19,7 +19,6 @@ from support.feed_kit import until
 from support.journal_kit import DAY, NOW, SECRETS, everything, fill
 from support.paths import ROOT, TESTS
 
-from streamer.feed.feed import Feed
 from streamer.journal import export
 from streamer.journal import schema as file
 from streamer.journal.incident import write_incident
@@ -31,6 +30,7 @@ from streamer.journal.writer import Journal
 from streamer.protocol.codec import decode
 from streamer.reports.html import as_html
 from streamer.reports.report import as_text, build
+from streamer.service import Feed
 from streamer.settings import FeedSettings, JournalSettings
 
 

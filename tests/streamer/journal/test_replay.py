@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from support.feed_kit import frame, join, until
 
-from streamer.feed.feed import Feed
-from streamer.feed.replay_feed import ReplayFeed
 from streamer.journal.replay import Replay
 from streamer.journal.schema import JournalError
 from streamer.journal.writer import Journal
 from streamer.protocol.codec import iso
+from streamer.replay_feed import ReplayFeed
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 from streamer.state.reducer import FeedState
 
@@ -35,7 +35,8 @@ class Past:
     def __init__(self, path: Path) -> None:
         self.at = BEGAN
         self.feed = Feed(FeedSettings(port=0, heartbeat_s=60), Journal(path), clock=lambda: self.at)
-        self.feed._recorded_at = float("inf")  # samples are taken by hand here
+        assert self.feed.sampler is not None
+        self.feed.sampler.due = float("inf")  # samples are taken by hand here
         self.seen: dict[float, bytes] = {}
 
     async def second(self, n: int) -> None:
@@ -84,7 +85,8 @@ class Past:
             feed.publish({"type": "BOT_STATUS", "state": "paused", "timestamp": at})
         await until(lambda: not feed.waiting)
         assert feed.journal is not None
-        feed._record(feed.journal)
+        assert feed.sampler is not None
+        feed.sampler.take()
         self.seen[self.at] = picture(feed.state)
 
 
@@ -268,7 +270,8 @@ async def test_a_state_that_cannot_be_written_is_left_out_and_whole_again_later(
     journal._write = fail
     past.at = BEGAN + 20
     past.feed.publish({"type": "ACCOUNT_UPDATE", "account": {"equity": 5.0}})
-    past.feed._record(journal)
+    assert past.feed.sampler is not None
+    past.feed.sampler.take()
     past.feed.publish({"type": "SCAN_START", "count": 1, "timestamp": stamp(past.at)})
     await until(lambda: not journal.ok)
     broken = False

@@ -9,8 +9,8 @@ import pytest
 from support.feed_kit import OpenFeed, frame, http, join, until
 from support.relay_kit import OpenRelay, Viewer, make_relay, open_relay, quick
 
-from streamer.feed.feed import Feed
 from streamer.protocol.messages import Account, AccountUpdate
+from streamer.service import Feed
 
 __all__ = ["open_relay", "quick"]
 

@@ -9,8 +9,8 @@ from support.chaos import Proxy
 from support.feed_kit import OpenFeed, until
 from support.relay_kit import OpenRelay, Viewer, open_relay, quick, url_of
 
-from streamer.feed.feed import Feed
 from streamer.relay.relay import Relay
+from streamer.service import Feed
 
 __all__ = ["open_relay", "quick"]
 

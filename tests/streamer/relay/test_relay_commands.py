@@ -15,9 +15,9 @@ from support.feed_kit import OpenFeed, closed, frame, frame_of, join, until
 from support.relay_kit import QUICK, OpenRelay, make_relay, open_relay, quick, url_of
 from websockets.asyncio.client import ClientConnection
 
-from streamer.feed.feed import Feed
 from streamer.protocol.messages import Command, CommandResult
 from streamer.relay.relay import Relay
+from streamer.service import Feed
 
 __all__ = ["open_relay", "quick"]
 

@@ -15,8 +15,8 @@ from support.feed_kit import OpenFeed, frame, http, join, until
 from support.relay_kit import QUICK, OpenRelay, Viewer, make_relay, open_relay, quick, url_of
 from websockets.asyncio.server import ServerConnection, serve
 
-from streamer.feed.feed import Feed
 from streamer.protocol.messages import Account, AccountUpdate
+from streamer.service import Feed
 
 __all__ = ["open_relay", "quick"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from support.feed_kit import until
 
-from streamer.feed.feed import Feed
 from streamer.journal import export
 from streamer.journal import schema as file
 from streamer.journal.writer import Journal
 from streamer.reports.report import as_text, build
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 
 
@@ -28,7 +28,8 @@ def trade(ticket: int, profit: float, **more: Any) -> list[dict[str, Any]]:
 async def test_a_report_is_of_one_bot_and_tells_of_the_others(tmp_path: Path) -> None:
     path = tmp_path / "j.db"
     feed = Feed(FeedSettings(port=0, bot="alpha"), Journal(path))
-    feed._recorded_at = float("inf")
+    assert feed.sampler is not None
+    feed.sampler.due = float("inf")
     await feed.start()
     other = {"bot": "beta"}
     events: list[dict[str, Any]] = [
@@ -53,7 +54,8 @@ async def test_a_report_is_of_one_bot_and_tells_of_the_others(tmp_path: Path) ->
         feed.publish(event, bot=event.pop("bot", ""))
     await until(lambda: not feed.waiting)
     assert feed.journal is not None
-    feed._record(feed.journal)
+    assert feed.sampler is not None
+    feed.sampler.take()
     await feed.close()
     db = file.read_only(path)
     span = time.time() - 300, time.time() + 300

@@ -25,10 +25,10 @@ from support.feed_kit import (
 )
 from websockets.asyncio.client import connect
 
-from streamer.feed.feed import Feed
 from streamer.protocol.messages import Command, CommandResult
 from streamer.server.policy import AccessPolicy, FailedTokens, split_host
 from streamer.server.tokens import AccessError, TokenStore
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 
 
@@ -382,7 +382,9 @@ async def test_a_trusted_proxy_stands_for_its_clients_one_by_one(open_feed: Open
     assert await ask("192.0.2.2", token, **proxied) == (200, "https://desk.example.org")
     assert (await ask("127.0.0.1", token, **proxied))[0] == 200, "so it is for who sits beside it"
     assert (await ask("192.0.2.2", token, **origin))[0] == 403
-    await until(lambda: not feed.server.by_address)  # each connection is counted off again
+    await until(
+        lambda: not feed.endpoint.connections.by_address
+    )  # each connection is counted off again
 
 
 async def test_the_word_of_a_stranger_for_others_counts_nothing(open_feed: OpenFeed) -> None:
@@ -408,7 +410,7 @@ async def test_too_many_clients_are_told_1013(open_feed: OpenFeed) -> None:
     async with await join(feed) as third:
         assert (await closed(third))[0] == 1013
     await first.close()
-    await until(lambda: len(feed.server.connections) < 2)
+    await until(lambda: len(feed.endpoint.connections) < 2)
     async with await join(feed) as fourth:
         assert (await frame(fourth))["type"] == "STATE_SNAPSHOT"
     await second.close()
@@ -425,7 +427,7 @@ async def test_few_may_owe_their_token_at_a_time(open_feed: OpenFeed) -> None:
     feed = await open_feed(require_token=True, max_unauthenticated=2, auth_timeout_s=3)
     text, _ = feed.tokens.new("view")
     async with await join(feed) as first, await join(feed) as second:
-        await until(lambda: sum(c.owes_token for c in feed.server.connections) == 2)
+        await until(lambda: sum(c.owes_token for c in feed.endpoint.connections) == 2)
         async with await join(feed) as third:
             assert (await closed(third))[0] == 1013
         async with await join(feed, token=text) as ready:
@@ -520,5 +522,5 @@ async def test_a_client_that_ignores_the_close_is_cut(open_feed: OpenFeed) -> No
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
         async with asyncio.timeout(5):
             await reader.readexactly(1 << 20)
-    assert not feed.server.connections
+    assert not feed.endpoint.connections
     writer.close()

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from support.feed_kit import OpenFeed, frame, frame_of, join, until, upgrade
 
-from streamer.feed.feed import Feed
-from streamer.server import fanout as hub
-from streamer.server.subscriber import Lane
+from streamer.server import fanout
+from streamer.server.lane import Lane
+from streamer.service import Feed
 
 
 class Reader:
@@ -123,7 +123,7 @@ async def drive(feed: Feed, seed: int, steps: int) -> list[Reader]:
         client.reading.set()
     last = feed.state.seq
     await until(lambda: all(any(e.get("seq") == last for e in c.got) for c in clients))
-    await feed.hub.beat()
+    await feed.fanout.send_heartbeats(feed.heartbeats.encode)
     await until(lambda: all(c.got[-1]["type"] == "HEARTBEAT" for c in clients))
     return clients
 
@@ -132,8 +132,8 @@ async def drive(feed: Feed, seed: int, steps: int) -> list[Reader]:
 async def test_every_client_gets_every_log_event_once_whatever_they_do(
     open_feed: OpenFeed, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(hub, "AT_ONCE", 1)
-    monkeypatch.setattr(hub, "SLICE_S", 2e-5)  # a slice is a client or two
+    monkeypatch.setattr(fanout, "AT_ONCE", 1)
+    monkeypatch.setattr(fanout, "SLICE_S", 2e-5)  # a slice is a client or two
     feed = await open_feed(heartbeat_s=60, ping_s=60, messages_per_s=1000, outbox_events=100_000,
                            outbox_bytes=1 << 28)  # fmt: skip
     clients = await drive(feed, seed, 250)
@@ -144,7 +144,7 @@ async def test_every_client_gets_every_log_event_once_whatever_they_do(
             known = [e for e in client.got if e["type"] == "STATE_SNAPSHOT"][-1]
             equity = (last or [{"account": known["data"]["account"]}])[0]["account"]["equity"]
             assert equity == feed.state.account["equity"], "the newest state reached everyone"
-        assert feed.hub.closed_slow == 0
+        assert feed.fanout.closed_slow == 0
     finally:
         for client in clients:
             await client.close()
@@ -159,12 +159,12 @@ async def test_the_check_finds_a_lane_that_serves_a_client_again(
         served = client.slot < lane.done
         right(lane, client)
         if served and lane.logs:
-            client._cursor = lane.cursor
+            client.alone_cursor = lane.cursor
 
     right = Lane.leave
     monkeypatch.setattr(Lane, "leave", forgetful)
-    monkeypatch.setattr(hub, "AT_ONCE", 1)
-    monkeypatch.setattr(hub, "SLICE_S", 2e-5)
+    monkeypatch.setattr(fanout, "AT_ONCE", 1)
+    monkeypatch.setattr(fanout, "SLICE_S", 2e-5)
     feed = await open_feed(heartbeat_s=60, ping_s=60, messages_per_s=1000, outbox_events=100_000,
                            outbox_bytes=1 << 28)  # fmt: skip
     wrong = 0
@@ -187,7 +187,7 @@ async def test_clients_in_step_share_a_lane_and_one_that_asks_is_back_in_it(
         feed.publish({"type": "X"})
         for ws in (one, other, third):
             await frame_of(ws, "X")
-        lanes = {client.lane for client in feed.hub}
+        lanes = {client.lane for client in feed.fanout}
         assert len(lanes) == 1
         assert None not in lanes
         await one.send('{"type":"PING","id":"1"}')
@@ -198,6 +198,6 @@ async def test_clients_in_step_share_a_lane_and_one_that_asks_is_back_in_it(
         feed.publish({"type": "Y"})
         assert (await frame_of(one, "X", "Y"))["type"] == "X"
         assert (await frame_of(other, "X", "Y"))["type"] == "Y"
-        sizes = sorted(len(client.lane) for client in feed.hub if client.lane is not None)
+        sizes = sorted(len(client.lane) for client in feed.fanout if client.lane is not None)
         assert sizes == [1, 2, 2], "the narrowed one is in a lane of its own"
-        assert [client.sent for client in feed.hub] == [3, 2, 3]
+        assert [client.sent for client in feed.fanout] == [3, 2, 3]

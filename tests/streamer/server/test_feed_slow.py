@@ -26,7 +26,7 @@ async def test_a_client_that_never_reads_is_closed_and_the_others_notice_nothing
     await stalled.open()
     async with await join(feed) as good:
         await frame(good)
-        connection = next(c for c in feed.server.connections if c.subscriber is not None)
+        connection = next(c for c in feed.endpoint.connections if c.subscriber is not None)
         seen = 0
 
         async def read() -> None:
@@ -45,8 +45,8 @@ async def test_a_client_that_never_reads_is_closed_and_the_others_notice_nothing
             size = connection.transport.get_write_buffer_size()
             assert size < 1 << 20
         await reading
-        await until(lambda: feed.hub.closed_slow == 1)
-        await until(lambda: len(feed.server.connections) == 1, 3.0)
+        await until(lambda: feed.fanout.closed_slow == 1)
+        await until(lambda: len(feed.endpoint.connections) == 1, 3.0)
     stalled.close()
 
 
@@ -54,14 +54,14 @@ async def test_the_close_code_4008_reaches_a_client_that_reads_again(open_feed: 
     feed = await open_feed(outbox_events=100)
     stalled = Stalled(feed)
     await stalled.open()
-    await until(lambda: len(feed.hub) == 1)
+    await until(lambda: len(feed.fanout) == 1)
     for number in range(4000):
         feed.publish({"type": "X", "n": number, "data": "y" * 1000})
         if number % 50 == 0:
             await asyncio.sleep(0)
-        if feed.hub.closed_slow:
+        if feed.fanout.closed_slow:
             break
-    assert feed.hub.closed_slow == 1
+    assert feed.fanout.closed_slow == 1
     messages = await stalled.messages()
     opcode, payload = messages[-1]
     assert opcode == 8
@@ -77,14 +77,14 @@ async def test_a_client_that_stalls_and_reads_again_gets_new_state_and_every_log
     feed = await open_feed(outbox_events=5000, heartbeat_s=60)
     stalled = Stalled(feed)
     await stalled.open()
-    await until(lambda: len(feed.hub) == 1)
+    await until(lambda: len(feed.fanout) == 1)
     for number in range(4000):
         feed.publish({"type": "ACCOUNT_UPDATE", "account": {"equity": number, "pad": "z" * 1000}})
         if number % 10 == 0:
             feed.publish(ScanStart(count=number))
         if number % 20 == 0:
             await asyncio.sleep(0)
-    client = next(iter(feed.hub))
+    client = next(iter(feed.fanout))
     assert client.paused
     messages = [json.loads(body) for op, body in await stalled.messages(2.0) if op == 1]
     states = [m["account"]["equity"] for m in messages if m["type"] == "ACCOUNT_UPDATE"]
@@ -101,12 +101,12 @@ async def test_missed_partial_updates_come_whole(open_feed: OpenFeed) -> None:
     feed = await open_feed(outbox_events=5000)
     stalled = Stalled(feed)
     await stalled.open()
-    await until(lambda: len(feed.hub) == 1)
+    await until(lambda: len(feed.fanout) == 1)
     for number in range(2000):
         feed.publish({"type": "PAD", "data": "z" * 500})
         if number % 50 == 0:
             await asyncio.sleep(0)
-    client = next(iter(feed.hub))
+    client = next(iter(feed.fanout))
     assert client.paused
     feed.publish({"type": "ACCOUNT_UPDATE", "account": {"balance": 77.0}})
     await asyncio.sleep(0.01)
@@ -124,9 +124,9 @@ async def test_a_client_that_answers_no_ping_is_cut(open_feed: OpenFeed) -> None
     await stalled.open()
     async with await join(feed) as good:
         await frame(good)
-        await until(lambda: feed.hub.closed_silent == 1)
+        await until(lambda: feed.fanout.closed_silent == 1)
         await asyncio.sleep(1.0)
-        assert len(feed.hub) == 1, "the one that answers pings stays"
+        assert len(feed.fanout) == 1, "the one that answers pings stays"
         feed.publish(ScanStart(count=1))
         while (await frame(good))["type"] != "SCAN_START":
             pass
@@ -139,11 +139,11 @@ async def test_one_turn_of_the_loop_is_one_write(
     feed = await open_feed(heartbeat_s=60)
     async with await join(feed) as ws:
         await frame(ws)
-        before = feed.hub.frames_sent
+        before = feed.fanout.frames_sent
         for number in range(10):
             feed.publish({"type": "X", "n": number})
         assert [(await frame(ws))["n"] for _ in range(10)] == list(range(10))
-        assert feed.hub.frames_sent == before + 1
+        assert feed.fanout.frames_sent == before + 1
 
 
 async def test_a_turn_larger_than_a_blob_arrives_whole_and_in_order(open_feed: OpenFeed) -> None:
@@ -243,4 +243,4 @@ async def test_200_silent_connections_do_not_keep_others_out(open_feed: OpenFeed
     assert time.monotonic() - started < 5
     for _, writer in silent:
         writer.transport.abort()
-    await until(lambda: len(feed.server.connections) == 0)
+    await until(lambda: len(feed.endpoint.connections) == 0)

@@ -12,7 +12,6 @@ from support.feed_kit import OpenFeed, frame, frame_of, join, until, upgrade
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from streamer.feed.feed import Feed
 from streamer.protocol.messages import (
     Account,
     AccountUpdate,
@@ -24,6 +23,7 @@ from streamer.protocol.messages import (
     ScanStart,
 )
 from streamer.server.ports import PortTaken
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 
 
@@ -107,7 +107,7 @@ async def test_200_connects_under_load_see_no_duplicate_and_no_hole(
     for snapshot_seq, seen in results:
         assert seen == list(range(snapshot_seq + 1, snapshot_seq + 1 + len(seen)))
         assert len(seen) > 50
-    assert feed.hub.closed_slow == 0
+    assert feed.fanout.closed_slow == 0
 
 
 async def test_a_client_without_the_subprotocol_gets_only_what_its_reducer_knows(
@@ -326,15 +326,15 @@ async def test_close_tells_clients_1001_and_is_bounded_by_no_client(open_feed: O
     stuck_writer.write(upgrade(f"Host: 127.0.0.1:{feed.port}"))
     await stuck_reader.readline()
     stuck_writer.transport.pause_reading()  # type: ignore[attr-defined]
-    await until(lambda: len(feed.hub) == 2)
+    await until(lambda: len(feed.fanout) == 2)
     reading = asyncio.create_task(_read_to_the_end(good))
     for _ in range(40):
         feed.publish({"type": "BIG", "data": "x" * 20_000})
         await asyncio.sleep(0.002)
-    assert any(client.paused for client in feed.hub)
+    assert any(client.paused for client in feed.fanout)
     await asyncio.wait_for(feed.close(), 2.0)
     assert await asyncio.wait_for(reading, 5) == 1001
-    assert len(feed.hub) == 0
+    assert len(feed.fanout) == 0
     stuck_writer.transport.abort()
 
 

@@ -78,11 +78,11 @@ async def test_only_pages_of_this_machine_reach_the_feed(open_feed: OpenFeed, co
 
         stranger = await visit("evil.test", f"127.0.0.1:{feed.port}")
         assert stranger == {"socket": "refused", "account": "refused"}
-        assert feed.server.refused["ORIGIN"] == 2, "it was the feed that refused"
+        assert feed.endpoint.connections.refused["ORIGIN"] == 2, "it was the feed that refused"
 
         rebound = await visit("evil.test", f"rebound.test:{feed.port}")
         assert rebound == {"socket": "refused", "account": "refused"}
-        assert feed.server.refused["HOST"] == 2
+        assert feed.endpoint.connections.refused["HOST"] == 2
 
         for name in ("localhost", "127.0.0.1"):
             friend = await visit(name, f"127.0.0.1:{feed.port}")

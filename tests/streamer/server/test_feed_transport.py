@@ -19,9 +19,9 @@ from websockets.exceptions import InvalidHandshake
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.protocol import OPEN, State
 
-from streamer.feed.feed import Feed
 from streamer.protocol.frames import DEFLATE_FROM, deflated_frame, text_frame
 from streamer.protocol.messages import ScanStart
+from streamer.service import Feed
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def test_compressed_clients_share_one_frame_and_read_it(far: tuple[Feed, s
     assert "Sec-WebSocket-Extensions" not in plain.response.headers  # type: ignore[union-attr]
     for ws in (plain, *packed):
         await frame(ws)
-    before = feed.hub.bytes_sent
+    before = feed.fanout.bytes_sent
     events: list[dict[str, Any]] = [{"type": "X", "n": n, "data": "abc" * 1000} for n in range(5)]
     for event in events:
         feed.publish(event)
@@ -52,8 +52,8 @@ async def test_compressed_clients_share_one_frame_and_read_it(far: tuple[Feed, s
             found = await frame(ws)
             assert found["data"] == event["data"]
             assert (await frame(ws))["type"] == "SCAN_START"
-    assert {client.deflate for client in feed.hub} == {True, False}
-    assert feed.hub.bytes_sent - before < 5 * (3100 + 4 * 400)
+    assert {client.deflate for client in feed.fanout} == {True, False}
+    assert feed.fanout.bytes_sent - before < 5 * (3100 + 4 * 400)
     for ws in (plain, *packed):
         await ws.close()
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from support.feed_kit import OpenFeed, http, raw_request
 
-from streamer.feed.feed import Feed
 from streamer.feed.health import HealthCheck
 from streamer.protocol.messages import (
     Account,
@@ -24,6 +23,7 @@ from streamer.protocol.messages import (
     ScanSummary,
     TradeExecution,
 )
+from streamer.service import Feed
 
 LEGACY = "http://localhost:5173"
 

@@ -12,10 +12,10 @@ from support.feed_kit import OpenFeed, frame, frame_of, http, join, until
 from websockets.asyncio.client import ClientConnection
 
 from streamer.client.feed_client import FeedClient
-from streamer.feed.feed import Feed
 from streamer.journal.limits import JournalLimits
 from streamer.journal.writer import Journal
 from streamer.server.tokens import AccessError
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 from streamer.state.bot_source import BotSource
 

@@ -14,8 +14,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from streamer.client.feed_client import FeedClient
-from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal
+from streamer.service import Feed
 
 
 async def publisher(feed: Feed, bot: str) -> ClientConnection:
@@ -187,7 +187,7 @@ async def test_a_journal_that_does_not_write_holds_only_a_share_of_each_bot(
         assert feed.waiting == share + 1
         assert feed.bots.meet("beta").waiting == share
         journal.append = real  # type: ignore[method-assign]
-        feed.journal_committed(feed._seq)
+        feed.core.journal_committed(feed.core._seq)
         await until(lambda: feed.waiting == 0)
         assert feed.bots.meet("beta").waiting == 0
         await beta.send(publish({"type": "Y"}))
@@ -199,7 +199,7 @@ async def test_a_slow_client_gets_the_newest_state_of_every_bot(open_feed: OpenF
     feed = await open_feed()
     async with await join(feed) as ws:
         await frame(ws)
-        (client,) = feed.hub
+        (client,) = feed.fanout
         client.paused = True
         for n in range(5):
             for bot in ("", "beta"):
@@ -207,7 +207,7 @@ async def test_a_slow_client_gets_the_newest_state_of_every_bot(open_feed: OpenF
         await until(
             lambda: client.dirty == {("ACCOUNT_UPDATE", "main"), ("ACCOUNT_UPDATE", "beta")}
         )
-        feed.hub.resumed_writing(client)
+        feed.fanout.resumed_writing(client)
         found = {}
         for _ in range(2):
             update = await frame_of(ws, "ACCOUNT_UPDATE")

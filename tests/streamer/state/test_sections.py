@@ -27,7 +27,6 @@ from streamer.backbone.publisher import BackbonePublisher
 from streamer.backbone.settings import BackboneSettings
 from streamer.backbone.source import BackboneSource
 from streamer.client.feed_client import FeedClient
-from streamer.feed.feed import Feed
 from streamer.feed.restore import RESTORED
 from streamer.journal.incident import Redactor, write_incident
 from streamer.journal.recorder import Recorder, apply_sample
@@ -38,6 +37,7 @@ from streamer.protocol.messages import EVENT_TYPES, STATE_TYPES, RiskAlert
 from streamer.protocol.schema import schema
 from streamer.protocol.sections import Kind, sections_json
 from streamer.relay.mirror import FILLED, STATUS
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 from streamer.state.reducer import FeedState
 from streamer.state.sections import CARRIED, COUNTED, LOG, RULES, SAMPLED, SECTIONS
@@ -181,12 +181,12 @@ async def test_a_slow_client_is_sent_every_state_event_whole(open_feed: OpenFeed
     feed = await open_feed(outbox_events=5000, heartbeat_s=60)
     stalled = Stalled(feed)
     await stalled.open()
-    await until(lambda: len(feed.hub) == 1)
+    await until(lambda: len(feed.fanout) == 1)
     for number in range(2000):
         feed.publish({"type": "PAD", "data": "z" * 500})
         if number % 50 == 0:
-            await until(lambda: feed.hub.idle)
-    client = next(iter(feed.hub))
+            await until(lambda: feed.fanout.idle)
+    client = next(iter(feed.fanout))
     assert client.paused
     wanted = await with_every_section(feed)
     last = {}

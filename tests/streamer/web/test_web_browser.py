@@ -16,8 +16,8 @@ from playwright import async_api as playwright_api
 from support import needs
 from support.paths import ROOT
 
-from streamer.feed.feed import Feed
 from streamer.protocol.messages import Command, CommandResult
+from streamer.service import Feed
 
 CHROMIUM = needs.program(
     "chromium", "google-chrome", variable="CHROMIUM", get="apt-get install chromium"
@@ -235,7 +235,7 @@ async def test_a_cut_connection_resumes_without_a_gap(open_feed: Any, browser: A
         for n in range(40):
             feed.publish(trade(100 * cut + n))
             if n == 20:
-                for connection in list(feed.server.connections):
+                for connection in list(feed.endpoint.connections):
                     connection.transport.abort()
             await asyncio.sleep(0.005)
         await expect(page.locator(f'#events-list [data-seq="{feed.state.seq}"]')).to_be_attached()
@@ -267,7 +267,7 @@ async def test_a_hidden_page_leaves_and_resumes_when_it_is_seen(
     await page.evaluate(show, True)
     await page.clock.fast_forward(31_000)
     async with asyncio.timeout(10):
-        while feed.server.connections:
+        while feed.endpoint.connections:
             await asyncio.sleep(0.02)
     for n in range(5):
         feed.publish(trade(n))

@@ -92,7 +92,7 @@ async def test_the_page_in_30_lines_reads_and_resumes(open_feed: Any, site: str,
     for n in range(20):
         feed.publish({"type": "RESEARCH_START", "symbol": f"S{n}", "data": {}})
         if n == 10:
-            for connection in list(feed.server.connections):
+            for connection in list(feed.endpoint.connections):
                 connection.transport.abort()
         await asyncio.sleep(0.01)
     await page.wait_for_function("document.querySelectorAll('#log li').length >= 20")

@@ -13,8 +13,8 @@ import pytest
 from support.screen_text import text_of
 
 from streamer.client.feed_client import FeedClient
-from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 from tui.app.app import DashApp
 from tui.render.moments import parse_moment
@@ -35,7 +35,8 @@ class Live:
     def __init__(self, path: Path) -> None:
         self.at = NOW - 3600
         self.feed = Feed(FeedSettings(port=0, heartbeat_s=60), Journal(path), clock=lambda: self.at)
-        self.feed._recorded_at = float("inf")
+        assert self.feed.sampler is not None
+        self.feed.sampler.due = float("inf")
 
     async def minute(self, n: int) -> None:
         self.at = NOW - 3600 + 60 * n
@@ -58,7 +59,8 @@ class Live:
         )
         await until(lambda: not self.feed.waiting)
         assert self.feed.journal is not None
-        self.feed._record(self.feed.journal)
+        assert self.feed.sampler is not None
+        self.feed.sampler.take()
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from support import program
 from typer.testing import CliRunner
 
-from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 from tui.cli.main import app
 

@@ -15,9 +15,9 @@ import pytest
 from support import program
 
 from streamer.client.feed_client import FeedClient
-from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal
 from streamer.server.tokens import TokenStore
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 
 Start = Callable[..., Awaitable[program.Program]]

@@ -8,9 +8,9 @@ from pathlib import Path
 from textual.widgets import Input
 
 from streamer.client.feed_client import FeedClient
-from streamer.feed.feed import Feed
 from streamer.protocol.messages import Command, CommandResult
 from streamer.server.tokens import TokenStore
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 from tui.app.app import DashApp
 from tui.run.screen import _already_confirmed

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from streamer.feed.feed import Feed
 from streamer.journal.writer import Journal, JournalError
 from streamer.protocol.messages import BotStatus, Reason, RiskMemory
 from streamer.server.tokens import TokenStore
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 from tui.run.restart_state import halted, recall
 

@@ -11,7 +11,7 @@ from support.fake_source import FakeSource, FrozenClock, trading_day
 from support.screen_bench import bench
 
 from streamer.client.feed_client import FeedClient
-from streamer.feed.feed import Feed
+from streamer.service import Feed
 from streamer.settings import FeedSettings
 from streamer.state.source import Capabilities
 from streamer.state.trades import Ledger

@@ -1,7 +1,8 @@
 """The feed in a thread of its own, for bots that are not asyncio.
 
-Drop-in for the functions of the same names in the bot's old server: ``push_update`` may be
-called from any thread, before, during and after the start, never waits and never raises.
+A drop-in replacement for the functions of the same names in the bot's old server: ``push_update``
+may be called from any thread, before, during and after the start, never waits and never raises.
+There is one feed a process: a second ``start_server`` returns the port of the first.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from ..journal.writer import Journal
-from ..protocol.codec import EventRefused, pack
-from ..server.ports import PortTaken
-from ..settings import FIRST_PORT, LAST_PORT, FeedSettings
-from .feed import Feed
+from .journal.writer import Journal
+from .protocol.codec import EventRefused, pack
+from .server.ports import PortTaken
+from .service import Feed
+from .settings import FIRST_PORT, LAST_PORT, FeedSettings
 
 log = logging.getLogger("mt5dash.feed")
 
@@ -99,8 +100,8 @@ def start_server(
         The port. A second call returns the port of the running feed.
 
     Raises:
-        streamer.server.PortTaken: all ports are taken.
-        streamer.access.AccessError: the settings would open the feed to others.
+        PortTaken: all ports are taken.
+        AccessError: the settings would open the feed to others.
     """
     global _running
     with _lock:
@@ -116,7 +117,7 @@ def start_server(
         while _early:
             feed.publish_threadsafe_packed(_early.popleft())
         _running = background
-        # What another thread put aside between the last look and the line above.
+        # Another thread may have added one between the last check and the line above.
         while _early:
             feed.publish_threadsafe_packed(_early.popleft())
         return feed.port
@@ -156,7 +157,7 @@ def push_update(event: Mapping[str, Any]) -> None:
 
 
 def stop_server(timeout: float = 5.0) -> None:
-    """Tell clients that the feed goes, and end its thread."""
+    """Close the clients with 1001 and end the feed's thread."""
     global _running
     with _lock:
         running, _running = _running, None

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-from ..journal.recorder import Moment
-from ..journal.replay import Replay
-from ..protocol.codec import EventRefused, decode, encode, iso
-from ..protocol.sections import EQUITY_STEP_S
-from ..settings import FeedSettings
-from ..state.reducer import FeedState, bot_of
-from ..state.ring import Item, symbol_of
-from ..state.source import Link, Wire
-from ..state.trades import Ledger
-from .feed import Feed
+from .journal.recorder import Moment
+from .journal.replay import Replay
+from .protocol.codec import EventRefused, decode, encode, iso
+from .protocol.messages import Command, CommandResult
+from .protocol.sections import EQUITY_STEP_S
+from .service import Feed
+from .settings import FeedSettings
+from .state.reducer import FeedState, bot_of
+from .state.ring import Item, symbol_of
+from .state.source import Link, Wire
+from .state.trades import Ledger
 
 JUMPED = 1012
-"""Close code after a jump: clients come back and get a snapshot of the other moment."""
+"""Close code after a jump: clients reconnect and get a snapshot of the other moment."""
+RECORDING = "this is a recording: nothing can be published on it"
 
 
 class ReplayFeed(Feed):
@@ -25,52 +29,76 @@ class ReplayFeed(Feed):
 
     Args:
         replay: Not opened yet.
-        settings: Where to listen.
-        version: What ``/`` tells.
+        settings: Listening address and limits.
+        version: The version that ``/`` returns.
     """
 
     def __init__(self, replay: Replay, settings: FeedSettings, *, version: str = "") -> None:
-        super().__init__(settings.model_copy(update={"bot": ""}), None, version=version)
+        super().__init__(
+            settings.model_copy(update={"bot": ""}),
+            None,
+            version=version,
+            moment=lambda: replay.position,  # ages are those of the moment shown
+        )
         replay.state = self.state
         replay.on_event, replay.on_sample, replay.on_jump = self._event, self._sample, self._jump
         self.replay = replay
         self.snapshots.stamp = lambda: stamp(self.replay.position)
         self._curve_to: dict[str, tuple[int, float]] = {}
 
-    def moment(self) -> float:
-        """The moment shown: ages are those of then."""
-        return self.replay.position
+    async def start(self) -> None:
+        """See ``Feed.start``. Only the recording publishes here."""
+        await super().start()
+        self.core.stop_threads(RECORDING)
+        self.core.stop()
 
     @property
     def link(self) -> Link:
         """A replay is never live."""
         return self.replay.link
 
+    async def execute(
+        self, command: Command, actor: str, *, session: str | None = None
+    ) -> CommandResult:
+        """Refuse a client's command: the past takes none."""
+        return await self.replay.command(command.name, command.args, id=command.id)
+
+    async def command(
+        self,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        bot: str | None = None,
+    ) -> CommandResult:
+        """Refuse a command of the face in this process."""
+        return await self.replay.command(name, args, id=id, bot=bot)
+
     def _event(self, event: Wire, raw: bytes) -> None:
         item = Item(event["type"], raw, event["seq"], symbol_of(event), bot_of(event))
-        if item.seq != self.ring.last + 1:  # some are missing since a salvage
+        if item.seq != self.ring.last + 1:  # a salvaged journal has holes
             self.ring.reset(item.seq - 1)
         self.ring.add(item)
         self._ledger_of(event).apply(event)
-        self.hub.push(item)
+        self.fanout.push(item)
 
     def _ledger_of(self, event: Wire) -> Ledger:
         with contextlib.suppress(EventRefused):
             return self.bots.by_event(event).ledger
         return self.bots.speaker.ledger
 
-    def _sample(self, told: list[tuple[str, str]]) -> None:
-        for kind, name in told:
+    def _sample(self, changed: list[tuple[str, str]]) -> None:
+        for kind, name in changed:
             if kind == "ACCOUNT_UPDATE":
                 self._account(name)
                 continue
             item = self.snapshots.latest_event(kind, name)
             if item is not None:
-                self.hub.push(item)
+                self.fanout.push(item)
 
     def _account(self, name: str) -> None:
-        """The account, and before it the points of its curve that no client has been told:
-        clients make the curve from the account's updates."""
+        """Push the account, and before it the points of its equity curve that no client has yet:
+        clients build the curve from the account's updates."""
         state = self.state.of(name) or self.state
         points = _points(state)
         last = self._curve_to.get(name)
@@ -80,7 +108,7 @@ class ReplayFeed(Feed):
             self._push_account(name, {"equity": value}, moment)
         at = self.replay.position
         if points:
-            began = points[-1][0]  # this step of the curve, by its first account
+            began = points[-1][0]  # the time of the first account in this step of the curve
             if last is None or began != last[0] or at // EQUITY_STEP_S != began // EQUITY_STEP_S:
                 at = began
         self._push_account(name, state.account, at)
@@ -88,11 +116,11 @@ class ReplayFeed(Feed):
     def _push_account(self, name: str, account: Wire, at: float) -> None:
         event = {"type": "ACCOUNT_UPDATE", "account": account, "timestamp": stamp(at)}
         raw = encode({**event, "bot": name} if name else event)
-        self.hub.push(Item("ACCOUNT_UPDATE", raw, bot=name))
+        self.fanout.push(Item("ACCOUNT_UPDATE", raw, bot=name))
 
     def _jump(self, moment: Moment) -> None:
-        for client in list(self.hub):
-            self.hub.close(client, JUMPED, "the replay went to another moment")
+        for client in self.fanout:
+            self.fanout.close(client, JUMPED, "the replay went to another moment")
         first = moment.tail[0][0] if moment.tail else self.state.seq + 1
         self.ring.reset(first - 1)
         self.bots.meet_all()
@@ -115,7 +143,7 @@ class ReplayFeed(Feed):
 
 
 def stamp(at: float) -> str:
-    """A moment of the past as the wire writes it."""
+    """A moment of the past in ISO 8601, UTC."""
     return iso(datetime.fromtimestamp(at, UTC))
 
 
@@ -126,6 +154,6 @@ def _points(state: FeedState) -> list[tuple[int, float]]:
 def _after(
     points: list[tuple[int, float]], last: tuple[int, float] | None
 ) -> list[tuple[int, float]]:
-    """The points that changed or came since ``last`` was the newest one."""
+    """The points that were changed or added since ``last`` was the newest one."""
     new = [point for point in points if last is None or point[0] >= last[0]]
     return new[1:] if len(new) > 1 and new[0] == last else new
