@@ -1,7 +1,7 @@
 """The part of the MetaTrader 5 API in use: names, call forms and error conventions.
 
 A ``Terminal`` is synchronous and may block, exactly like the ``MetaTrader5`` module: it is
-only ever called through :class:`execution.client.TerminalClient`, never on the loop.
+only ever called through :class:`execution.transport.client.TerminalClient`, never on the loop.
 
 Conventions of the real module, kept by every implementation: a call that fails returns
 ``None`` (``False`` for initialize, login, symbol_select) and leaves the cause in

@@ -2,7 +2,7 @@
 
 The intent is written down, the request is checked by the symbol's rules and by the terminal,
 then it is sent exactly once. When the answer is lost the order is looked for
-(:mod:`execution.reconcile`), never sent again.
+(:mod:`execution.orders.reconcile`), never sent again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How a terminal is reached: the ``Backend`` interface and the one in this process.
 
 A backend carries one call at a time and says what happened to it; deadlines, back-off and
-health belong to :class:`execution.client.TerminalClient`.
+health belong to :class:`execution.transport.client.TerminalClient`.
 """
 
 from __future__ import annotations

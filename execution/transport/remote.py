@@ -45,7 +45,7 @@ GREETING_S = 10.0
 
 
 class Remote:
-    """Calls over a :class:`execution.wire.Wire`; how it comes to be is the subclass's."""
+    """Calls over a :class:`execution.transport.wire.Wire`; how it comes to be is the subclass's."""
 
     name = "agent"
     traits = REAL

@@ -175,7 +175,7 @@ class PrecomputedStrategy:
 
     def _start(self, stretch: _BarRange, number: int) -> int | None:
         """The first bar that the scanner keeps when this one is the newest (as
-        :func:`strategy.history.anchor`); ``None`` where it keeps fewer than ``count`` before
+        :func:`strategy.scan.bar_cache.anchor`); ``None`` where it keeps fewer than ``count`` before
         the page."""
         page = int(stretch.pages_at[number])
         return page - self._count if page >= self._count else None

@@ -2,7 +2,7 @@
 
 R is the distance from the entry to the first stop. Rules never widen a stop. All state that
 they need (:class:`PositionView`) can be read back from the terminal, so that a restart repeats
-nothing; :mod:`strategy.book` does that.
+nothing; :mod:`strategy.trade.trade_book` does that.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A source for tests: a real FeedState fed by hand, with a day of believable trading in it.
 
-Run as a program it plays that day on, live: ``python tests/tui/fake_source.py``.
+Run as a program it plays that day on, live: ``python tests/support/fake_source.py``.
 """
 
 from __future__ import annotations

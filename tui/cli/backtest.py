@@ -56,7 +56,7 @@ class Progress:
         self._told = -math.inf
 
     def go_on(self, now: float, trades: int) -> bool:
-        """For :func:`strategy.backtest.run`."""
+        """For :func:`strategy.backtest.backtest.run`."""
         if self._began is None:
             self._began = now
         if self._due():

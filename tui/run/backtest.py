@@ -57,7 +57,7 @@ async def run_backtest(
     Args:
         hours: Market hours; without it to the end of recorded quotes, 24 of generated ones.
         to: Server time of the end, instead of ``hours``.
-        every, go_on: See :func:`strategy.backtest.run`.
+        every, go_on: See :func:`strategy.backtest.backtest.run`.
         opening: Hears how far the opening of the market is: what is done, how many of how many.
         opened: Hears how many seconds of market time the run can take at most.
 
@@ -65,7 +65,7 @@ async def run_backtest(
         BacktestError: hours, end or symbols do not fit the market.
         execution.paper.MarketError: the market cannot be opened.
         strategy.registry.StrategyNotFound: there is no such strategy.
-        execution.terminal.TerminalError: the terminal cannot be opened.
+        execution.api.terminal.TerminalError: the terminal cannot be opened.
     """
     end = moment(to)
     strategy = load(settings.strategy)

@@ -38,7 +38,7 @@ _CARRIED_OUT = (mt5.TRADE_RETCODE_DONE, mt5.TRADE_RETCODE_DONE_PARTIAL)
 
 
 class PaperTerminal(Core):
-    """One paper terminal on one market, with one account. Satisfies ``execution.Terminal``.
+    """One paper terminal on one market, with one account. Satisfies ``execution.api.terminal.Terminal``.
 
     ``offset_s`` is the server's clock minus UTC. ``faults`` can be set at any time. Not safe
     for use from several threads at once, like the real module.
