@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +42,7 @@ def test_a_preset_fills_what_is_not_given_and_a_given_value_wins() -> None:
         ({"cycle_s": 0}, "greater than"),
     ],
 )
-def test_a_wrong_setting_is_refused_in_words(changes, words) -> None:
+def test_a_wrong_setting_is_refused_in_words(changes: Any, words: Any) -> None:
     with pytest.raises(ValidationError, match=words):
         StrategySettings(**changes)
 
@@ -60,7 +62,9 @@ def test_the_shipped_strategy_and_one_from_a_file_are_loaded() -> None:
     assert load(StrategySettings(name=f"{EXAMPLE}:Pullback")).name == "pullback"
 
 
-def test_an_installed_package_brings_its_strategy_by_name(tmp_path, monkeypatch) -> None:
+def test_an_installed_package_brings_its_strategy_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     about = tmp_path / "swing_house-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: swing-house\nVersion: 1.0\n")
@@ -89,12 +93,12 @@ def test_an_installed_package_brings_its_strategy_by_name(tmp_path, monkeypatch)
         (f"{EXAMPLE}:Bars", "is no strategy"),
     ],
 )
-def test_a_strategy_that_is_not_there_is_refused_with_what_to_do(name, words) -> None:
+def test_a_strategy_that_is_not_there_is_refused_with_what_to_do(name: Any, words: Any) -> None:
     with pytest.raises(StrategyNotFound, match=words):
         load(StrategySettings(name=name))
 
 
-async def test_a_strategy_of_ones_own_runs_with_the_same_gates(bench) -> None:
+async def test_a_strategy_of_ones_own_runs_with_the_same_gates(bench: Any) -> None:
     settings = StrategySettings(name=f"{EXAMPLE}:Pullback")
     b = await bench(settings=settings).open()
     for _ in range(6):
@@ -134,11 +138,11 @@ def test_sessions_keep_the_clocks_of_their_cities(moment: str, expected: set[str
         (30.0, float("nan"), None),
     ],
 )
-def test_a_regime_is_told_or_unknown(adx, calm, expected) -> None:
+def test_a_regime_is_told_or_unknown(adx: Any, calm: Any, expected: Any) -> None:
     assert regime_of(adx, calm) == expected
 
 
-def bars_of(walk, count: int, j: int = 0, **changes) -> Bars:
+def bars_of(walk: Any, count: int, j: int = 0, **changes: Any) -> Bars:
     o, h, lo, c = (x[:count, j] for x in walk(400, 4, 3))
     flat = np.full(count, 5.0)
     at = np.arange(count, dtype=np.int64) * 60
@@ -154,6 +158,6 @@ def bars_of(walk, count: int, j: int = 0, **changes) -> Bars:
         ({"high": np.full(50, 0.5)}, "high is below"),
     ],
 )
-def test_bars_that_are_wrong_say_so(walk, changes, words) -> None:
+def test_bars_that_are_wrong_say_so(walk: Any, changes: Any, words: Any) -> None:
     assert words in bars_of(walk, 50, **changes).fault()
     assert bars_of(walk, 50).fault() is None

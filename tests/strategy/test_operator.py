@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from execution.api import constants as c
@@ -9,7 +11,7 @@ from strategy.status import halted_before
 from strategy.worker import Worker
 
 
-async def hold(b, symbol: str = "EURUSD", magic: int = 0, **more) -> int:
+async def hold(b: Any, symbol: str = "EURUSD", magic: int = 0, **more: Any) -> int:
     info = b.terminal.symbol_info(symbol)
     answer = b.terminal.order_send(
         {
@@ -46,7 +48,9 @@ async def hold(b, symbol: str = "EURUSD", magic: int = 0, **more) -> int:
         ("halt", {"reason": 3}, "BAD_ARGS", "must be text"),
     ],
 )
-async def test_a_wrong_command_is_refused_in_words(bench, name, args, code, words) -> None:
+async def test_a_wrong_command_is_refused_in_words(
+    bench: Any, name: Any, args: Any, code: Any, words: Any
+) -> None:
     b = await bench().open()
     answer = await b.command(name, **args)
     assert not answer.ok
@@ -54,7 +58,7 @@ async def test_a_wrong_command_is_refused_in_words(bench, name, args, code, word
     assert words in answer.error.message
 
 
-async def test_a_position_is_modified_reduced_and_closed(bench) -> None:
+async def test_a_position_is_modified_reduced_and_closed(bench: Any) -> None:
     b = await bench().open()
     ticket = await hold(b)
     bid = b.terminal.symbol_info_tick("EURUSD").bid
@@ -69,7 +73,7 @@ async def test_a_position_is_modified_reduced_and_closed(bench) -> None:
     assert b.told("PositionClosed")[-1].close_reason == "operator"
 
 
-async def test_flatten_closes_all_or_a_symbol_or_the_bots(bench) -> None:
+async def test_flatten_closes_all_or_a_symbol_or_the_bots(bench: Any) -> None:
     b = await bench().open()
     await hold(b, "EURUSD")
     await hold(b, "GBPUSD", magic=b.worker.magic)
@@ -82,7 +86,7 @@ async def test_flatten_closes_all_or_a_symbol_or_the_bots(bench) -> None:
     assert (await b.command("flatten")).result == {"closed": 1, "cancelled": 0}
 
 
-async def test_flatten_goes_on_after_one_that_fails_and_names_it(bench) -> None:
+async def test_flatten_goes_on_after_one_that_fails_and_names_it(bench: Any) -> None:
     b = await bench().open()
     await hold(b, "EURUSD")
     await hold(b, "GBPUSD")
@@ -93,7 +97,7 @@ async def test_flatten_goes_on_after_one_that_fails_and_names_it(bench) -> None:
     assert len(b.terminal.positions_get()) == 1
 
 
-async def test_halt_and_release_are_told_and_a_release_does_not_resume(bench) -> None:
+async def test_halt_and_release_are_told_and_a_release_does_not_resume(bench: Any) -> None:
     b = await bench().open()
     await b.command("pause")
     assert (await b.command("halt", reason="news")).result == {"halted": True, "reason": "news"}
@@ -106,7 +110,7 @@ async def test_halt_and_release_are_told_and_a_release_does_not_resume(bench) ->
     assert b.told("BotStatus")[-1].state == "paused"
 
 
-async def test_the_kill_switch_survives_a_restart_by_what_the_journal_holds(bench) -> None:
+async def test_the_kill_switch_survives_a_restart_by_what_the_journal_holds(bench: Any) -> None:
     b = await bench().open()
     await b.command("halt", reason="enough for today")
     await b.worker.stop()
@@ -128,5 +132,5 @@ async def test_the_kill_switch_survives_a_restart_by_what_the_journal_holds(benc
 @pytest.mark.parametrize(
     "bot", [None, {}, {"reason": None}, {"reason": {"code": "PAUSED", "text": "x"}}]
 )
-def test_no_other_status_is_taken_for_the_kill_switch(bot) -> None:
+def test_no_other_status_is_taken_for_the_kill_switch(bot: Any) -> None:
     assert halted_before(bot) is None

@@ -34,10 +34,10 @@ class Eager:
         self.settings, self.only, self.points = settings, only, points
         self.side = "BUY"
 
-    def prepare(self, fresh) -> None:
+    def prepare(self, fresh: Any) -> None:
         pass
 
-    def evaluate(self, context) -> Setup:
+    def evaluate(self, context: Any) -> Setup:
         if self.only and context.symbol != self.only:
             return Setup(context.symbol, self.side, score=0.0, regime="NORMAL", atr=1.0)
         sign = 1 if self.side == "BUY" else -1
@@ -57,12 +57,12 @@ class Eager:
         )
 
 
-def eager(only: str = "EURUSD", **kwargs) -> dict:
+def eager(only: str = "EURUSD", **kwargs: Any) -> dict:
     settings = StrategySettings(**{"exits": NO_EXITS, "cooldown_s": 60.0, **kwargs})
     return {"settings": settings, "strategy": Eager(settings, only)}
 
 
-async def trade(b) -> int:
+async def trade(b: Any) -> int:
     """One scan that opens one position; its ticket."""
     await b.worker.cycle()
     opened = b.told("PositionOpened")
@@ -70,7 +70,7 @@ async def trade(b) -> int:
     return opened[-1].ticket
 
 
-async def test_at_default_settings_it_trades_within_minutes_and_says_why(bench) -> None:
+async def test_at_default_settings_it_trades_within_minutes_and_says_why(bench: Any) -> None:
     b = await bench(settings=StrategySettings(), risk=RiskSettings()).open()
     opened = await b.cycle_until("PositionOpened", minutes=15)
     assert opened.owner == "bot"
@@ -86,7 +86,7 @@ async def test_at_default_settings_it_trades_within_minutes_and_says_why(bench) 
     assert -lost == pytest.approx(opened.initial_risk, rel=0.05)
 
 
-async def test_every_symbol_has_a_row_with_reason_and_numbers_in_every_scan(bench) -> None:
+async def test_every_symbol_has_a_row_with_reason_and_numbers_in_every_scan(bench: Any) -> None:
     b = await bench().open()
     gates = {gate.__name__ for gate in GATES} | {"size", "margin", "order"}
     for _ in range(12):
@@ -111,7 +111,7 @@ async def test_every_symbol_has_a_row_with_reason_and_numbers_in_every_scan(benc
     assert sum(b.told("BotStatus")[-1].gates.values()) == 10
 
 
-async def test_it_never_holds_more_than_it_may(bench) -> None:
+async def test_it_never_holds_more_than_it_may(bench: Any) -> None:
     settings = StrategySettings(cooldown_s=0.0, exits=NO_EXITS)
     b = await bench(
         settings=settings,
@@ -130,9 +130,9 @@ async def test_it_never_holds_more_than_it_may(bench) -> None:
     )
 
 
-async def test_a_symbol_that_raises_costs_its_own_row_only(bench) -> None:
+async def test_a_symbol_that_raises_costs_its_own_row_only(bench: Any) -> None:
     class Fragile(InstitutionalStrategy):
-        def evaluate(self, context):
+        def evaluate(self, context: Any) -> Any:
             if context.symbol == "GBPUSD":
                 raise KeyError("no such level")
             return super().evaluate(context)
@@ -147,9 +147,9 @@ async def test_a_symbol_that_raises_costs_its_own_row_only(bench) -> None:
     assert all(d.score is not None and d.code != "ERROR" for d in others)
 
 
-async def test_a_batch_that_raises_costs_speed_only(bench) -> None:
+async def test_a_batch_that_raises_costs_speed_only(bench: Any) -> None:
     class NoBatch(InstitutionalStrategy):
-        def prepare(self, fresh):
+        def prepare(self, fresh: Any) -> None:
             raise MemoryError
 
     settings = StrategySettings()
@@ -158,11 +158,11 @@ async def test_a_batch_that_raises_costs_speed_only(bench) -> None:
     assert all(d.score is not None for d in b.told("ScanSummary")[-1].details.values())
 
 
-async def test_a_symbol_that_hangs_is_cut_and_the_others_are_seen_again(bench) -> None:
+async def test_a_symbol_that_hangs_is_cut_and_the_others_are_seen_again(bench: Any) -> None:
     release = threading.Event()
 
     class Slow(InstitutionalStrategy):
-        def evaluate(self, context):
+        def evaluate(self, context: Any) -> Any:
             if context.symbol == "USDJPY":
                 release.wait(20)
             return super().evaluate(context)
@@ -179,7 +179,7 @@ async def test_a_symbol_that_hangs_is_cut_and_the_others_are_seen_again(bench) -
     assert all(d.score is not None for s, d in second.details.items() if s != "USDJPY")
 
 
-async def test_observing_shows_candidates_and_sends_nothing(bench) -> None:
+async def test_observing_shows_candidates_and_sends_nothing(bench: Any) -> None:
     b = await bench(mode="observe", **eager()).open()
     await b.worker.cycle()
     await b.step(10.0)
@@ -201,7 +201,7 @@ async def test_observing_shows_candidates_and_sends_nothing(bench) -> None:
     ],
 )
 async def test_a_gate_that_stops_all_says_so_and_opens_nothing(
-    bench, how, state, code, gate
+    bench: Any, how: Any, state: Any, code: Any, gate: Any
 ) -> None:
     b = await bench(**eager()).open()
     if how == "journal":
@@ -217,7 +217,7 @@ async def test_a_gate_that_stops_all_says_so_and_opens_nothing(
     assert all(d.score is not None for d in b.told("ScanSummary")[-1].details.values())
 
 
-async def test_the_status_is_told_once_for_each_change(bench) -> None:
+async def test_the_status_is_told_once_for_each_change(bench: Any) -> None:
     b = await bench().open()
     for _ in range(3):
         b.worker.publish_status()
@@ -227,7 +227,7 @@ async def test_the_status_is_told_once_for_each_change(bench) -> None:
     assert [s.state for s in b.told("BotStatus")] == ["waiting", "paused"]
 
 
-async def test_a_refused_order_is_shown_and_not_tried_again_each_scan(bench) -> None:
+async def test_a_refused_order_is_shown_and_not_tried_again_each_scan(bench: Any) -> None:
     b = await bench(**eager()).open()
     b.terminal.faults.retcodes = [c.TRADE_RETCODE_REJECT] * 10
     await b.worker.cycle()
@@ -241,7 +241,9 @@ async def test_a_refused_order_is_shown_and_not_tried_again_each_scan(bench) -> 
     assert len(b.told("OrderUpdate")) == sent
 
 
-async def test_after_an_order_of_unknown_outcome_nothing_is_sent_until_it_is_found(bench) -> None:
+async def test_after_an_order_of_unknown_outcome_nothing_is_sent_until_it_is_found(
+    bench: Any,
+) -> None:
     b = await bench(**eager(cooldown_s=0.0), risk=RiskSettings(max_per_symbol=5)).open()
     b.terminal.faults.lost_answers = 1
     await b.worker.cycle()
@@ -255,7 +257,7 @@ async def test_after_an_order_of_unknown_outcome_nothing_is_sent_until_it_is_fou
     assert len(b.terminal.positions_get()) == 1
 
 
-async def test_only_the_bots_own_positions_are_managed(bench) -> None:
+async def test_only_the_bots_own_positions_are_managed(bench: Any) -> None:
     settings = StrategySettings(exits=ExitSettings(time_stop_bars=1, time_stop_keep_r=None))
     b = await bench(settings=settings, strategy=Eager(settings, "EURUSD")).open()
     ticket = await trade(b)
@@ -284,7 +286,7 @@ async def test_only_the_bots_own_positions_are_managed(bench) -> None:
     assert "opened on eager 90" in review.analysis
 
 
-async def test_the_daily_loss_stops_trading_on_the_observation_that_shows_it(bench) -> None:
+async def test_the_daily_loss_stops_trading_on_the_observation_that_shows_it(bench: Any) -> None:
     b = await bench(**eager(), risk=RiskSettings(daily_loss_pct=0.001)).open()
     await trade(b)  # the spread alone is more than a thousandth of a percent
     await b.step(1.0)
@@ -300,7 +302,7 @@ async def test_the_daily_loss_stops_trading_on_the_observation_that_shows_it(ben
     assert len(b.terminal.positions_get()) == 1
 
 
-async def test_a_limit_flattens_the_bots_positions_where_the_setting_says_so(bench) -> None:
+async def test_a_limit_flattens_the_bots_positions_where_the_setting_says_so(bench: Any) -> None:
     risk = RiskSettings(daily_loss_pct=0.001, flatten_on_limit=True)
     b = await bench(**eager(), risk=risk).open()
     await trade(b)
@@ -309,7 +311,7 @@ async def test_a_limit_flattens_the_bots_positions_where_the_setting_says_so(ben
     assert b.terminal.positions_get() == ()
 
 
-async def test_losing_trades_in_a_row_make_a_pause(bench) -> None:
+async def test_losing_trades_in_a_row_make_a_pause(bench: Any) -> None:
     risk = RiskSettings(max_consecutive_losses=2, loss_pause_s=600, daily_loss_pct=None)
     b = await bench(**eager(cooldown_s=0.0), risk=risk).open()
     for _ in range(2):
@@ -325,7 +327,7 @@ async def test_losing_trades_in_a_row_make_a_pause(bench) -> None:
     assert b.told("ScanSummary")[-1].details["EURUSD"].code == "CANDIDATE"
 
 
-async def test_a_restart_repeats_no_partial_and_keeps_first_stop_and_best_price(bench) -> None:
+async def test_a_restart_repeats_no_partial_and_keeps_first_stop_and_best_price(bench: Any) -> None:
     exits = ExitSettings(breakeven_r=None, trail_start_r=None, time_stop_bars=None, partial_r=0.02)
     settings = StrategySettings(exits=exits)
     b = await bench(settings=settings, strategy=Eager(settings, "EURUSD")).open()
@@ -364,7 +366,7 @@ async def test_a_restart_repeats_no_partial_and_keeps_first_stop_and_best_price(
     assert len(b.terminal.history_deals_get(position=ticket)) == parts
 
 
-async def test_a_restart_remembers_cooldown_and_losses(bench) -> None:
+async def test_a_restart_remembers_cooldown_and_losses(bench: Any) -> None:
     b = await bench(**eager(cooldown_s=300.0)).open()
     ticket = await trade(b)
     await b.command("close_position", ticket=ticket)
@@ -375,7 +377,7 @@ async def test_a_restart_remembers_cooldown_and_losses(bench) -> None:
     assert b.told("ScanSummary")[-1].symbols["EURUSD"].startswith("Cooldown")
 
 
-async def test_a_position_without_a_stop_blocks_its_currencies(bench) -> None:
+async def test_a_position_without_a_stop_blocks_its_currencies(bench: Any) -> None:
     b = await bench(**eager(cooldown_s=0.0), risk=RiskSettings(max_per_symbol=3)).open()
     ticket = await trade(b)
     assert (await b.command("modify_position", ticket=ticket, sl=0)).ok
@@ -386,7 +388,7 @@ async def test_a_position_without_a_stop_blocks_its_currencies(bench) -> None:
     assert "a position has no stop" in row.symbols["EURUSD"]
 
 
-async def test_the_smallest_lot_is_not_forced_on_a_small_account(bench) -> None:
+async def test_the_smallest_lot_is_not_forced_on_a_small_account(bench: Any) -> None:
     b = await bench(**eager(), risk=RiskSettings(risk_per_trade_pct=0.01)).open()
     await b.worker.cycle()
     row = b.told("ScanSummary")[-1]
@@ -394,7 +396,7 @@ async def test_the_smallest_lot_is_not_forced_on_a_small_account(bench) -> None:
     assert row.symbols["EURUSD"].startswith("Exec Block: Min Lot Risks Too Much")
 
 
-async def test_a_price_that_ran_away_between_scan_and_order_is_looked_at_again(bench) -> None:
+async def test_a_price_that_ran_away_between_scan_and_order_is_looked_at_again(bench: Any) -> None:
     b = await bench(**eager()).open()
     view = await b.worker._account_view()
     scan = await b.worker.scanner.scan(
@@ -409,7 +411,7 @@ async def test_a_price_that_ran_away_between_scan_and_order_is_looked_at_again(b
 
 
 async def test_after_a_day_that_was_lost_it_trades_again_the_next_day_and_says_so(
-    bench, busy
+    bench: Any, busy: Any
 ) -> None:
     b = await bench(
         start=1_763_506_800.0,  # an hour before midnight
@@ -432,7 +434,9 @@ async def test_after_a_day_that_was_lost_it_trades_again_the_next_day_and_says_s
     assert min(opened) >= midnight
 
 
-async def test_limits_are_published_with_the_observation_that_they_were_judged_by(bench) -> None:
+async def test_limits_are_published_with_the_observation_that_they_were_judged_by(
+    bench: Any,
+) -> None:
     b = await bench().open()
     first = b.told("AccountUpdate")[-1].account.limits
     assert first["daily_loss"].value == 0.0
@@ -445,7 +449,7 @@ async def test_limits_are_published_with_the_observation_that_they_were_judged_b
 
 
 async def test_limits_that_cannot_be_judged_let_nothing_through_and_are_alerted_once(
-    bench, monkeypatch
+    bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     b = await bench().open()
     real = b.worker.risk_limits.judge

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ def toml(tmp_path: Path) -> Path:
     return tmp_path / "mt5dash.toml"
 
 
-def source_of(loaded, name: str) -> str:
+def source_of(loaded: Any, name: str) -> str:
     return next(v.source for v in loaded.values if v.name == name)
 
 

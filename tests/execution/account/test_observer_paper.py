@@ -112,7 +112,7 @@ async def test_a_position_that_is_closed_by_another_is_told_and_watching_goes_on
     observer = Observer(client, told.append, settings=SETTINGS, mode="paper", sent=orders.sent)
     assert await observer.refresh() is not None
     for direction in ("BUY", "SELL"):
-        assert (await orders.open("EURUSD", direction, 0.1)).ok  # type: ignore[arg-type]
+        assert (await orders.open("EURUSD", direction, 0.1)).ok
     for _ in range(2):
         await observer.refresh()
     one, other = (p.ticket for p in await client.positions_get())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from support import needs
@@ -9,7 +11,7 @@ from support import needs
 from strategy.institutional.indicators import trailing_mean, true_range, wilder
 
 
-def test_atr_adx_and_rsi_equal_ta_lib(walk) -> None:
+def test_atr_adx_and_rsi_equal_ta_lib(walk: Any) -> None:
     talib = needs.package("talib", get="pip install TA-Lib")
     _, high, low, close = walk(600, 5)
     ours = wilder(high, low, close)
@@ -48,14 +50,14 @@ def test_true_range_counts_the_gap_to_the_close_before() -> None:
 
 
 @pytest.mark.parametrize("cut", [5, 15, 28, 29, 200, 399])
-def test_a_prefix_of_the_bars_gives_the_prefix_of_the_result(walk, cut: int) -> None:
+def test_a_prefix_of_the_bars_gives_the_prefix_of_the_result(walk: Any, cut: int) -> None:
     _, high, low, close = walk()
     whole, part = wilder(high, low, close), wilder(high[:cut], low[:cut], close[:cut])
     for a, b in zip(whole, part, strict=True):
         np.testing.assert_array_equal(a[:cut], b)
 
 
-def test_one_series_gives_the_same_alone_and_in_a_batch(walk) -> None:
+def test_one_series_gives_the_same_alone_and_in_a_batch(walk: Any) -> None:
     _, high, low, close = walk()
     batch = wilder(high, low, close)
     alone = wilder(high[:, 2:3], low[:, 2:3], close[:, 2:3])

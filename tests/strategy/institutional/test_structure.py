@@ -32,7 +32,7 @@ def real_bars(folder: Path) -> tuple[Any, Any, Any, Any]:
     return tuple(table[:, i : i + 1] for i in range(4))  # type: ignore[return-value]
 
 
-def oracle(o, h, lo, c, atr, k):
+def oracle(o: Any, h: Any, lo: Any, c: Any, atr: Any, k: Any) -> Any:
     """One side (bullish), one series, written as the definitions read."""
     n = len(c)
     is_top = [
@@ -90,7 +90,9 @@ def oracle(o, h, lo, c, atr, k):
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("k", [1, 3])
-def test_breaks_and_sweeps_equal_a_slow_oracle_on_random_walks(walk, seed: int, k: int) -> None:
+def test_breaks_and_sweeps_equal_a_slow_oracle_on_random_walks(
+    walk: Any, seed: int, k: int
+) -> None:
     o, h, lo, c = walk(500, 3, seed)
     atr = wilder(h, lo, c).atr
     found = analyse(o, h, lo, c, atr, k)
@@ -141,7 +143,7 @@ def test_a_prefix_of_real_bars_gives_the_prefix_of_the_result(real_quotes: Path,
     )
 
 
-def test_the_bearish_side_is_the_bullish_one_upside_down(walk) -> None:
+def test_the_bearish_side_is_the_bullish_one_upside_down(walk: Any) -> None:
     o, h, lo, c = walk(300, 3, 5)
     atr = wilder(h, lo, c).atr
     up, down = analyse(o, h, lo, c, atr), analyse(-o, -lo, -h, -c, atr)
@@ -170,7 +172,7 @@ def test_an_order_block_is_the_last_opposite_candle_and_dies_by_a_close_through_
     assert np.isnan(found.block_far[12, 0, 0])
 
 
-def test_a_gap_is_kept_until_a_close_goes_through_its_far_edge(walk) -> None:
+def test_a_gap_is_kept_until_a_close_goes_through_its_far_edge(walk: Any) -> None:
     o, h, lo, c = walk(600, 2, 9)
     atr = wilder(h, lo, c).atr
     found = analyse(o, h, lo, c, atr)

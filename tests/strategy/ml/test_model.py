@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def logistic(features: tuple[str, ...] = ("a", "b"), **changes: Any) -> Model:
     return replace(model, **changes)
 
 
-def test_a_prefix_of_the_bars_gives_the_prefix_of_the_features(walk) -> None:
+def test_a_prefix_of_the_bars_gives_the_prefix_of_the_features(walk: Any) -> None:
     bars = bars_of(walk, 500)
     whole = table(bars, 1e-5, 2)
     assert np.isfinite(whole[100:]).all()
@@ -69,7 +70,7 @@ def test_a_prefix_of_the_bars_gives_the_prefix_of_the_features(walk) -> None:
         np.testing.assert_array_equal(table(part(bars, 0, stop), 1e-5, 2), whole[:stop])
 
 
-def test_the_prefix_test_finds_a_feature_that_looks_ahead(walk) -> None:
+def test_the_prefix_test_finds_a_feature_that_looks_ahead(walk: Any) -> None:
     bars = bars_of(walk, 500)
 
     def leaky(given: Bars) -> np.ndarray:
@@ -81,7 +82,7 @@ def test_the_prefix_test_finds_a_feature_that_looks_ahead(walk) -> None:
     assert not np.array_equal(prefix, whole[:333], equal_nan=True)
 
 
-def test_the_gate_sees_in_its_window_what_the_trainer_learned_from_the_whole(walk) -> None:
+def test_the_gate_sees_in_its_window_what_the_trainer_learned_from_the_whole(walk: Any) -> None:
     bars = bars_of(walk, 1500)
     whole = table(bars, 1e-5, 2)
     far = [
@@ -92,7 +93,7 @@ def test_the_gate_sees_in_its_window_what_the_trainer_learned_from_the_whole(wal
     assert len(far) <= 3, f"of 158 rows {len(far)} differ"
 
 
-def test_a_sell_on_mirrored_prices_sees_what_a_buy_sees(walk) -> None:
+def test_a_sell_on_mirrored_prices_sees_what_a_buy_sees(walk: Any) -> None:
     bars = bars_of(walk, 400)
     turned = replace(
         bars, open=3 - bars.open, close=3 - bars.close, high=3 - bars.low, low=3 - bars.high
@@ -102,7 +103,7 @@ def test_a_sell_on_mirrored_prices_sees_what_a_buy_sees(walk) -> None:
     np.testing.assert_allclose(buy[100:], sell[100:], atol=1e-6)
 
 
-def test_a_model_survives_its_file_and_is_found_changed_by_one_digit(tmp_path) -> None:
+def test_a_model_survives_its_file_and_is_found_changed_by_one_digit(tmp_path: Path) -> None:
     model, path = logistic(), tmp_path / "m" / "model.json"
     model.save(path)
     again = load(path)
@@ -156,7 +157,7 @@ TREE = {
         {"extra": 1},
     ],
 )
-def test_a_file_that_cannot_be_computed_with_is_refused_even_with_a_right_hash(change) -> None:
+def test_a_file_that_cannot_be_computed_with_is_refused_even_with_a_right_hash(change: Any) -> None:
     body = json.loads(logistic().to_json())["model"]
     assert Model.from_json(_signed(body)).id == logistic().id
     with pytest.raises(ModelError):
@@ -164,7 +165,7 @@ def test_a_file_that_cannot_be_computed_with_is_refused_even_with_a_right_hash(c
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"mt5dash_model": 2}', "\x80\x04K\x01."])
-def test_what_is_no_model_is_refused(text, tmp_path) -> None:
+def test_what_is_no_model_is_refused(text: Any, tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ModelError):
@@ -190,7 +191,7 @@ def test_drift_is_small_for_the_same_data_and_large_for_other() -> None:
 
 
 @pytest.fixture
-def asked(walk, info) -> tuple[Context, Setup]:
+def asked(walk: Any, info: Any) -> tuple[Context, Setup]:
     steps = dict(zip(FRAMES, (60, 300, 900), strict=True))
     bars = {f: bars_of(walk, 300, frame=f, step=s) for f, s in steps.items()}
     context: Any = Context("EURUSD", info(), None, bars, 1_700_900_000.0)  # type: ignore[arg-type]
@@ -200,7 +201,7 @@ def asked(walk, info) -> tuple[Context, Setup]:
     return context, setup
 
 
-def test_the_gate_puts_the_models_probability_on_what_could_trade(asked) -> None:
+def test_the_gate_puts_the_models_probability_on_what_could_trade(asked: Any) -> None:
     context, setup = asked
     judge = Judge(StrategySettings(), FRAMES)
     assert judge(context, setup) is setup  # open without a model
@@ -217,7 +218,9 @@ def test_the_gate_puts_the_models_probability_on_what_could_trade(asked) -> None
     assert judge(context, setup).probability is None
 
 
-def test_a_feature_that_is_not_known_gives_nan_and_nan_passes_no_gate(asked, case) -> None:
+def test_a_feature_that_is_not_known_gives_nan_and_nan_passes_no_gate(
+    asked: Any, case: Any
+) -> None:
     from strategy.scan.gates import first_block
 
     context, setup = asked
@@ -242,7 +245,7 @@ def test_a_model_is_used_only_where_it_speaks_of_this_market_and_of_the_past() -
     assert "not reached" in fits(model, wanted, ("a", "b"), 99.0)
 
 
-def test_neither_the_worker_nor_a_models_answer_needs_scikit_learn(tmp_path) -> None:
+def test_neither_the_worker_nor_a_models_answer_needs_scikit_learn(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     logistic().save(path)
     code = (

@@ -65,7 +65,7 @@ class Kept:
 
 
 async def test_a_planted_signal_goes_from_bars_through_the_child_into_the_gate(
-    info, tmp_path
+    info: Any, tmp_path: Path
 ) -> None:
     given = settings()
     b = Kept(bars_with_a_signal(7, DRIFT), info(), given, tmp_path)
@@ -99,7 +99,7 @@ async def test_a_planted_signal_goes_from_bars_through_the_child_into_the_gate(
     assert again.judge.model.id == kept.id
 
 
-async def test_noise_leaves_the_gate_as_it_was(info, tmp_path) -> None:
+async def test_noise_leaves_the_gate_as_it_was(info: Any, tmp_path: Path) -> None:
     b = Kept(bars_with_a_signal(8, 0.0), info(), settings(), tmp_path)
     await b.trainer.attempt("schedule")
     assert b.states[-1] == "refused"
@@ -109,7 +109,9 @@ async def test_noise_leaves_the_gate_as_it_was(info, tmp_path) -> None:
     assert b.told("ResearchResult")[0].action == "HOLD"
 
 
-async def test_a_strategy_that_fails_in_the_child_costs_the_try_only(info, tmp_path) -> None:
+async def test_a_strategy_that_fails_in_the_child_costs_the_try_only(
+    info: Any, tmp_path: Path
+) -> None:
     given = settings(f"{KIT}:Missing")
     b = Kept(bars_with_a_signal(1, 0.0), info(), given, tmp_path)
     await b.trainer.attempt("schedule")
@@ -117,14 +119,14 @@ async def test_a_strategy_that_fails_in_the_child_costs_the_try_only(info, tmp_p
     assert "Missing" in b.told("TrainerStatus")[-1].text
 
 
-async def test_a_terminal_without_history_is_told(info, tmp_path) -> None:
+async def test_a_terminal_without_history_is_told(info: Any, tmp_path: Path) -> None:
     b = Kept({}, info(), settings(), tmp_path)
     await b.trainer.attempt("schedule")
     assert "no history" in b.told("TrainerStatus")[-1].text
 
 
 async def test_a_try_that_takes_too_long_is_given_up_and_its_child_is_gone(
-    info, tmp_path, monkeypatch
+    info: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pids: list[int] = []
     start = asyncio.create_subprocess_exec
@@ -144,7 +146,7 @@ async def test_a_try_that_takes_too_long_is_given_up_and_its_child_is_gone(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 and ps are POSIX")
-async def test_the_child_ends_when_the_program_is_killed(info, tmp_path) -> None:
+async def test_the_child_ends_when_the_program_is_killed(info: Any, tmp_path: Path) -> None:
     # work for a minute or so: it cannot have ended by itself
     b = Kept(bars_with_a_signal(1, 0.0, 60_000), info(), settings(bars=60_000), tmp_path)
     series, infos = await b.trainer._history()
@@ -184,7 +186,7 @@ async def test_the_child_ends_when_the_program_is_killed(info, tmp_path) -> None
 
 
 async def test_without_scikit_learn_it_says_so_and_the_gate_stays_open(
-    info, tmp_path, monkeypatch
+    info: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
     b = Kept(bars_with_a_signal(1, 0.0), info(), settings(), tmp_path)
@@ -196,7 +198,7 @@ async def test_without_scikit_learn_it_says_so_and_the_gate_stays_open(
 
 
 async def test_a_kept_model_that_was_touched_or_is_of_the_future_is_not_used(
-    info, tmp_path
+    info: Any, tmp_path: Path
 ) -> None:
     given = settings()
     b = Kept(bars_with_a_signal(1, 0.0), info(), given, tmp_path)
@@ -231,7 +233,7 @@ def _verdict(model: Model | None, **changes: Any) -> dict[str, Any]:
 
 
 async def test_a_swap_tells_the_figures_of_the_old_model_beside_the_new_ones(
-    info, tmp_path
+    info: Any, tmp_path: Path
 ) -> None:
     given = settings()
     b = Kept(bars_with_a_signal(1, 0.0), info(), given, tmp_path)
@@ -245,7 +247,9 @@ async def test_a_swap_tells_the_figures_of_the_old_model_beside_the_new_ones(
     assert load(tmp_path / "planted.json").id == b.judge.model.id == new.id
 
 
-async def test_a_retired_model_is_gone_from_the_gate_and_from_the_next_run(info, tmp_path) -> None:
+async def test_a_retired_model_is_gone_from_the_gate_and_from_the_next_run(
+    info: Any, tmp_path: Path
+) -> None:
     given = settings()
     b = Kept(bars_with_a_signal(1, 0.0), info(), given, tmp_path)
     await b.trainer._carry_out(_verdict(_model(b, given)))
@@ -259,7 +263,9 @@ async def test_a_retired_model_is_gone_from_the_gate_and_from_the_next_run(info,
     assert b.judge.model is None
 
 
-async def test_a_verdict_with_a_broken_model_changes_nothing(info, tmp_path, monkeypatch) -> None:
+async def test_a_verdict_with_a_broken_model_changes_nothing(
+    info: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = settings()
     b = Kept(bars_with_a_signal(1, 0.0), info(), given, tmp_path)
 
@@ -273,7 +279,9 @@ async def test_a_verdict_with_a_broken_model_changes_nothing(info, tmp_path, mon
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_trainer_that_breaks_is_told_and_begun_again(info, tmp_path, monkeypatch) -> None:
+async def test_a_trainer_that_breaks_is_told_and_begun_again(
+    info: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "AGAIN_S", 0.01)
     b = Kept(bars_with_a_signal(1, 0.0), info(), settings(), tmp_path)
     tried: list[str] = []
@@ -292,7 +300,7 @@ async def test_a_trainer_that_breaks_is_told_and_begun_again(info, tmp_path, mon
 
 
 async def test_drift_of_the_set_ups_is_a_reason_to_learn_before_the_schedule(
-    info, tmp_path, monkeypatch
+    info: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK_S", 0.02)
     given = settings(least_gap_s=0.1)
@@ -308,7 +316,7 @@ async def test_drift_of_the_set_ups_is_a_reason_to_learn_before_the_schedule(
         assert await b.trainer._until_due(0.3) == "schedule"
 
 
-def test_samples_are_what_a_scan_would_have_seen_and_nothing_later(info) -> None:
+def test_samples_are_what_a_scan_would_have_seen_and_nothing_later(info: Any) -> None:
     given = settings(stride=7)
     rates = bars_with_a_signal(3, DRIFT, count=2400)
     whole = {f: Bars.from_rates("EURUSD", f, r) for f, r in rates.items()}
@@ -340,7 +348,7 @@ def test_samples_are_what_a_scan_would_have_seen_and_nothing_later(info) -> None
     np.testing.assert_allclose(again, full.x[i])
 
 
-def test_what_the_child_reads_is_what_was_written_and_no_pickle(info, tmp_path) -> None:
+def test_what_the_child_reads_is_what_was_written_and_no_pickle(info: Any, tmp_path: Path) -> None:
     bars = Bars.from_rates("EURUSD", "M1", bars_with_a_signal(1, 0.0)["M1"][:100])
     write(tmp_path, [bars], {"hello": 1})
     history, request = read(tmp_path)
@@ -351,7 +359,7 @@ def test_what_the_child_reads_is_what_was_written_and_no_pickle(info, tmp_path) 
         read(tmp_path)
 
 
-async def test_a_child_that_dies_without_a_word_is_an_error(tmp_path) -> None:
+async def test_a_child_that_dies_without_a_word_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "request.json").write_text(json.dumps({}))
 
     async def listen() -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,12 +54,12 @@ def samples(seed: int, edge: float = 0.0, count: int = 2400, shape: str = "line"
     )
 
 
-def verdict(given: Samples, old: Model | None = None, settings: StrategySettings = SETTINGS):
+def verdict(given: Samples, old: Model | None = None, settings: StrategySettings = SETTINGS) -> Any:
     return judge(given, walk_forward(given, 5, 1200.0), old, settings)
 
 
 @pytest.mark.parametrize("shape", ["line", "bend"])
-def test_a_planted_signal_is_found_and_swapped_in(shape) -> None:
+def test_a_planted_signal_is_found_and_swapped_in(shape: Any) -> None:
     given = samples(1, edge=0.9, shape=shape)
     found = verdict(given)
     assert found.swap, found.why

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -36,7 +38,7 @@ FLAT = (100.0, 100.2, 99.8, 100.0)
         (-1, [FLAT, FLAT, (101.5, 101.6, 101.4, 101.5)], False, -1.6, 2),
     ],
 )
-def test_what_came_first_by_hand(sign, rows, won, r, end) -> None:
+def test_what_came_first_by_hand(sign: Any, rows: Any, won: Any, r: Any, end: Any) -> None:
     sl, tp = (99.0, 102.0) if sign > 0 else (101.0, 98.0)
     found = triple_barrier(bars(rows), 0, sign, sl, tp, horizon=3, point=POINT)
     assert found is not None
@@ -60,7 +62,7 @@ def test_what_is_not_known_yet_or_was_never_a_trade_gives_no_label() -> None:
     assert triple_barrier(beyond, 0, -1, 101.0, 98.5, horizon=1, point=POINT) is None
 
 
-def test_a_slow_walk_bar_by_bar_agrees_on_random_walks(walk) -> None:
+def test_a_slow_walk_bar_by_bar_agrees_on_random_walks(walk: Any) -> None:
     o, h, low, c = (x[:, 0] for x in walk(600, 1, 5))
     rng = np.random.default_rng(2)
     spread = rng.integers(0, 4, 600).astype(float)
@@ -84,7 +86,7 @@ def test_a_slow_walk_bar_by_bar_agrees_on_random_walks(walk) -> None:
     assert min(seen.values()) > 3, seen
 
 
-def _slow(data, at, sign, sl, tp, horizon, point):
+def _slow(data: Any, at: Any, sign: Any, sl: Any, tp: Any, horizon: Any, point: Any) -> Any:
     entry = risk = None
     for row in range(at + 1, at + horizon + 1):
         if row >= len(data):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from support.trainer_kit import runs
 
 from execution.account.observer import Observer
@@ -23,7 +25,7 @@ from strategy.worker import Worker, build_strategy
 from streamer.protocol.messages import TrainerStatus
 
 
-async def test_the_worker_stops_set_ups_that_the_model_thinks_little_of(bench) -> None:
+async def test_the_worker_stops_set_ups_that_the_model_thinks_little_of(bench: Any) -> None:
     b = await bench().open()
     judge = b.worker.scanner.judge = Judge(b.settings, b.worker.scanner.strategy.timeframes)
     features = names(b.worker.scanner.strategy.timeframes)
@@ -50,7 +52,7 @@ async def test_the_worker_stops_set_ups_that_the_model_thinks_little_of(bench) -
 
 
 async def test_the_worker_runs_the_trainer_and_ends_its_child_with_it(
-    tmp_path, monkeypatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pids: list[int] = []
     start = asyncio.create_subprocess_exec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,7 @@ def test_a_release_forgives_the_losses_before_it() -> None:
         ({"equity": math.nan}, "drawdown"),
     ],
 )
-def test_what_is_not_known_stops(changes, gate) -> None:
+def test_what_is_not_known_stops(changes: Any, gate: Any) -> None:
     assert gate in gates(RiskLimits(RISK), replace(FINE, **changes))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,14 +28,16 @@ def test_a_volume_is_a_whole_number_of_steps_and_not_above(volume: float, step: 
     ("volume", "step", "expected"),
     [(0.3, 0.1, 0.3), (0.07, 0.01, 0.07), (1.15, 0.05, 1.15)],
 )
-def test_noise_of_the_division_does_not_cost_a_step(volume, step, expected) -> None:
+def test_noise_of_the_division_does_not_cost_a_step(volume: Any, step: Any, expected: Any) -> None:
     assert floor_to_step(volume, step) == expected
 
 
 @given(
     money=st.floats(0.01, 1e5), loss=st.floats(0.01, 1e5), step=STEPS, least=st.floats(0.001, 1.0)
 )
-def test_the_stop_never_costs_more_than_allowed(info, money, loss, step, least) -> None:
+def test_the_stop_never_costs_more_than_allowed(
+    info: Any, money: Any, loss: Any, step: Any, least: Any
+) -> None:
     least = max(floor_to_step(least, step), step)
     found = size(money, loss, info(volume_step=step, volume_min=least, volume_max=50.0))
     if found.refused is None:
@@ -45,18 +48,18 @@ def test_the_stop_never_costs_more_than_allowed(info, money, loss, step, least) 
         assert found.volume == 0.0
 
 
-def test_the_smallest_lot_is_not_forced(info) -> None:
+def test_the_smallest_lot_is_not_forced(info: Any) -> None:
     found = size(10.0, 1500.0, info())
     assert found.refused == "Exec Block: Min Lot Risks Too Much (15.00 > 10.00)"
 
 
 @pytest.mark.parametrize("bad", [math.nan, 0.0, -5.0, math.inf])
-def test_an_unknown_loss_or_no_money_gives_no_trade(info, bad: float) -> None:
+def test_an_unknown_loss_or_no_money_gives_no_trade(info: Any, bad: float) -> None:
     assert size(100.0, bad, info()).refused is not None
     assert size(bad, 100.0, info()).refused is not None
 
 
-def test_max_lot_and_the_brokers_limit_cap_the_volume(info) -> None:
+def test_max_lot_and_the_brokers_limit_cap_the_volume(info: Any) -> None:
     assert size(1e6, 1.0, info(volume_max=20.0)).volume == 20.0
     assert size(1e6, 1.0, info(volume_max=20.0), max_lot=3.0).volume == 3.0
     assert size(1e6, 1.0, info(volume_max=20.0, volume_limit=5.0)).volume == 5.0

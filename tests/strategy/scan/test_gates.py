@@ -153,12 +153,14 @@ PASSED = [
 ]
 
 
-def test_the_good_case_passes_every_gate(case) -> None:
+def test_the_good_case_passes_every_gate(case: Any) -> None:
     assert first_block(case()) is None
 
 
 @pytest.mark.parametrize(("changes", "gate", "code", "words"), STOPPED)
-def test_a_gate_stops_with_its_code_and_text(case, changes, gate, code, words) -> None:
+def test_a_gate_stops_with_its_code_and_text(
+    case: Any, changes: Any, gate: Any, code: Any, words: Any
+) -> None:
     block = first_block(
         case(**{k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()})
     )
@@ -168,7 +170,7 @@ def test_a_gate_stops_with_its_code_and_text(case, changes, gate, code, words) -
 
 
 @pytest.mark.parametrize("changes", PASSED)
-def test_what_is_allowed_passes(case, changes) -> None:
+def test_what_is_allowed_passes(case: Any, changes: Any) -> None:
     assert (
         first_block(case(**{k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()}))
         is None
@@ -178,7 +180,7 @@ def test_what_is_allowed_passes(case, changes) -> None:
 @pytest.mark.parametrize(
     "mode", [(0, "Disabled"), (3, "Close Only"), (2, None), (1, None), (4, None)]
 )
-def test_the_brokers_trade_mode_is_kept(case, info, mode) -> None:
+def test_the_brokers_trade_mode_is_kept(case: Any, info: Any, mode: Any) -> None:
     number, words = mode
     block = first_block(case(info=info(trade_mode=number)))
     if number == 2:
@@ -188,7 +190,7 @@ def test_the_brokers_trade_mode_is_kept(case, info, mode) -> None:
         assert (block is None) == (words is None)
 
 
-def test_a_trade_that_only_sells_may_not_buy(case, info) -> None:
+def test_a_trade_that_only_sells_may_not_buy(case: Any, info: Any) -> None:
     sell = {"direction": "SELL", "entry": 1.1, "sl": 1.101, "tp": 1.0985}
     assert first_block(case(setup=dict(sell))) is None
     block = first_block(case(setup=dict(sell), info=info(trade_mode=1)))
@@ -197,14 +199,14 @@ def test_a_trade_that_only_sells_may_not_buy(case, info) -> None:
 
 
 @pytest.mark.parametrize("name", ["daily_loss", "drawdown", "consecutive_losses"])
-def test_a_risk_limit_that_is_hit_blocks(case, name: str) -> None:
+def test_a_risk_limit_that_is_hit_blocks(case: Any, name: str) -> None:
     block = first_block(
         case(account={"blocks": (Block("RISK", "Risk Block: hit", name, 5.0, 4.0),)})
     )
     assert block == Block("RISK", "Risk Block: hit", name, 5.0, 4.0)
 
 
-def test_any_number_of_a_setup_that_is_nan_stops(case) -> None:
+def test_any_number_of_a_setup_that_is_nan_stops(case: Any) -> None:
     for name in ("score", "entry", "sl", "tp"):
         assert first_block(case(setup={name: NAN})) is not None, name
 
@@ -278,7 +280,9 @@ RISK_LIMITS = {"daily_loss", "drawdown", "consecutive_losses"}
 @pytest.mark.parametrize(
     ("gate", "changes"), [(g, c) for g, several in UNKNOWN.items() for c in several]
 )
-def test_what_is_missing_not_a_number_or_stale_passes_no_gate(case, info, gate, changes) -> None:
+def test_what_is_missing_not_a_number_or_stale_passes_no_gate(
+    case: Any, info: Any, gate: Any, changes: Any
+) -> None:
     given = {k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()}
     if isinstance(given.get("info"), dict):
         given["info"] = info(**given["info"])
@@ -293,7 +297,7 @@ def test_what_is_missing_not_a_number_or_stale_passes_no_gate(case, info, gate, 
 
 
 @pytest.mark.parametrize("name", sorted(RISK_LIMITS))
-def test_limits_that_cannot_be_judged_stop(case, name: str) -> None:
+def test_limits_that_cannot_be_judged_stop(case: Any, name: str) -> None:
     limits = RiskLimits(RiskSettings(max_consecutive_losses=2))
     unknown = Figures(
         now=NAN, balance=NAN, equity=NAN, day_pl=NAN, realised=NAN, peak=NAN, open_positions=0
@@ -309,7 +313,7 @@ def test_every_gate_is_in_the_table_of_what_is_unknown() -> None:
 
 
 def test_a_gate_that_fails_blocks_and_its_error_is_logged_once_with_its_place(
-    case, caplog: pytest.LogCaptureFixture
+    case: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(_: Any) -> None:
         raise ZeroDivisionError("oh")
@@ -324,7 +328,7 @@ def test_a_gate_that_fails_blocks_and_its_error_is_logged_once_with_its_place(
     assert 'raise ZeroDivisionError("oh")' in caplog.text
 
 
-def test_the_first_gate_in_the_declared_order_gives_the_reason(case) -> None:
+def test_the_first_gate_in_the_declared_order_gives_the_reason(case: Any) -> None:
     everything = case(
         account={"paused": True, "halted": "x", "journal_ok": False}, error="y", tick=None
     )
@@ -407,7 +411,7 @@ SHOWN = {
 
 @pytest.mark.parametrize(("changes", "gate", "code", "words"), STOPPED)
 def test_a_deployed_dashboard_puts_each_reason_in_the_right_drawer(
-    case, changes, gate, code, words
+    case: Any, changes: Any, gate: Any, code: Any, words: Any
 ) -> None:
     block = first_block(
         case(**{k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,7 +90,7 @@ def test_what_is_wrong_is_said_with_its_place(text: str, words: str) -> None:
         parse(text)
 
 
-def calendar(**changes) -> Calendar:
+def calendar(**changes: Any) -> Calendar:
     made = Calendar(NewsSettings(before_min=15, after_min=10, **changes))
     made.releases, made.unreadable = parse(CSV), None
     return made
@@ -121,7 +123,7 @@ def test_a_calendar_is_not_read_over_plain_http() -> None:
         load("http://example.invalid/calendar.json")
 
 
-async def test_a_file_that_vanishes_keeps_what_was_read_and_is_told(tmp_path) -> None:
+async def test_a_file_that_vanishes_keeps_what_was_read_and_is_told(tmp_path: Path) -> None:
     path = tmp_path / "calendar.csv"
     path.write_text(CSV)
     made = Calendar(NewsSettings(source=str(path)))
@@ -139,7 +141,9 @@ async def test_a_file_that_vanishes_keeps_what_was_read_and_is_told(tmp_path) ->
     assert len(made.releases) == 3
 
 
-async def test_the_scan_is_silent_around_a_release_and_says_which(bench, tmp_path) -> None:
+async def test_the_scan_is_silent_around_a_release_and_says_which(
+    bench: Any, tmp_path: Path
+) -> None:
     path = tmp_path / "calendar.csv"
     at = datetime(2025, 11, 18, 13, 10, tzinfo=UTC)
     path.write_text(f"time,currency,impact,title\n{at.isoformat()},USD,high,CPI\n")
@@ -155,7 +159,7 @@ async def test_the_scan_is_silent_around_a_release_and_says_which(bench, tmp_pat
 
 @pytest.mark.parametrize(("setting", "stops"), [("trade", False), ("stop", True)])
 async def test_an_unreadable_calendar_stops_only_where_the_setting_says_so(
-    bench, tmp_path, setting: str, stops: bool
+    bench: Any, tmp_path: Path, setting: str, stops: bool
 ) -> None:
     news = NewsSettings(source=str(tmp_path / "none.csv"), when_unreadable=setting)
     b = await bench(settings=StrategySettings(news=news)).open()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from strategy.scan.worker_thread import Inline, Thread
 
 
 @pytest.mark.parametrize("kind", [Inline, Thread])
-async def test_a_task_that_raises_costs_itself_only(kind) -> None:
+async def test_a_task_that_raises_costs_itself_only(kind: Any) -> None:
     def bad() -> None:
         raise KeyError("oh")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from strategy.trade.trade_book import OrderReason
 from strategy.trade.trade_history import ClosedTrade
 
 
-def trade(r: float, mfe: float, mae: float, **changes) -> ClosedTrade:
+def trade(r: float, mfe: float, mae: float, **changes: Any) -> ClosedTrade:
     values = {
         "ticket": 5,
         "symbol": "EURUSD",
@@ -46,14 +47,14 @@ def trade(r: float, mfe: float, mae: float, **changes) -> ClosedTrade:
         (math.nan, math.nan, math.nan, "No first stop is known"),
     ],
 )
-def test_the_lesson_is_the_first_rule_that_fits(r, mfe, mae, words) -> None:
+def test_the_lesson_is_the_first_rule_that_fits(r: Any, mfe: Any, mae: Any, words: Any) -> None:
     assert words in review(trade(r, mfe, mae)).lesson
 
 
 @pytest.mark.parametrize(
     ("r", "score"), [(0.0, 5.0), (-1.0, 3.0), (1.5, 8.0), (9.0, 10.0), (-9, 0.0)]
 )
-def test_the_score_is_five_and_two_for_each_r(r, score) -> None:
+def test_the_score_is_five_and_two_for_each_r(r: Any, score: Any) -> None:
     assert review(trade(r, 1.0, -1.0)).score == score
 
 
@@ -65,7 +66,7 @@ def test_the_analysis_says_who_closed_it_and_on_what_it_was_opened() -> None:
     )
 
 
-async def test_after_a_restart_a_review_still_says_what_a_trade_was_opened_on(bench) -> None:
+async def test_after_a_restart_a_review_still_says_what_a_trade_was_opened_on(bench: Any) -> None:
     b = await bench().open()
     opened = await b.cycle_until("PositionOpened", minutes=30)
     b.left_open = {opened.ticket: OrderReason(opened.score, opened.components)}
@@ -78,7 +79,9 @@ async def test_after_a_restart_a_review_still_says_what_a_trade_was_opened_on(be
     assert "opened on " in told.analysis
 
 
-async def test_what_closed_while_the_program_was_away_is_reviewed_by_the_next_run(bench) -> None:
+async def test_what_closed_while_the_program_was_away_is_reviewed_by_the_next_run(
+    bench: Any,
+) -> None:
     b = await bench().open()
     opened = await b.cycle_until("PositionOpened", minutes=30)
     b.clock.step(7200.0)  # its stop or target closes it; what the price did since is not its own

@@ -69,7 +69,7 @@ def test_numbers_keep_their_kind_on_the_wire() -> None:
 def test_not_a_number_is_null_deep_inside_a_struct() -> None:
     event = QuoteUpdate(quotes={"EURUSD": Quote(bid=float("nan"), ask=1.1)})
     assert unpack(pack(event))["quotes"]["EURUSD"]["bid"] is None
-    update = AccountUpdate(account=Account(equity=np.float64("inf")))  # type: ignore[arg-type]
+    update = AccountUpdate(account=Account(equity=np.float64("inf")))
     assert unpack(pack(update))["account"]["equity"] is None
 
 

@@ -74,7 +74,7 @@ async def test_the_toast_says_which_way_it_went() -> None:
         async def by_xclip(text: str) -> str:
             return "xclip"
 
-        b.app.system_copy = by_xclip  # type: ignore[assignment]
+        b.app.system_copy = by_xclip
         b.app.copy("12345")
         await b.app.workers.wait_for_complete()
         assert told == [
