@@ -58,7 +58,9 @@ class BackendKind:
         """What is being done until the terminal answers, in words."""
         return f"reaching for {self.name}"
 
-    def prepare(self, terminal: TerminalSettings, paper: PaperSettings, tell: Progress) -> object:
+    def prepare(
+        self, terminal: TerminalSettings, paper: PaperSettings, progress: Progress
+    ) -> object:
         """Check the settings before the feed listens. Runs beside the loop, may read files.
 
         Returns:
@@ -73,13 +75,13 @@ class BackendKind:
         self,
         terminal: TerminalSettings,
         paper: PaperSettings,
-        tell: Progress,
+        progress: Progress,
         prepared: object = None,
     ) -> Backend:
         """Make the backend. Nothing is started or connected yet.
 
         Args:
-            tell: Gets how far a long start is.
+            progress: Gets how far a long start is.
             prepared: The result of :meth:`prepare`, or ``None`` when it was not called.
 
         Raises:
@@ -102,7 +104,9 @@ class Paper(BackendKind):
     def where(self, terminal: TerminalSettings, paper: PaperSettings) -> str:
         return f"paper: opening {paper.market}" if paper.market else "paper: making a market"
 
-    def prepare(self, terminal: TerminalSettings, paper: PaperSettings, tell: Progress) -> object:
+    def prepare(
+        self, terminal: TerminalSettings, paper: PaperSettings, progress: Progress
+    ) -> object:
         """Returns the quotes that were found."""
         from ..paper.market.discovery import discover
         from ..paper.market.model import MarketError
@@ -111,7 +115,7 @@ class Paper(BackendKind):
         try:
             moment(paper.start)
             if paper.market is not None:
-                return discover(paper.market, tell)
+                return discover(paper.market, progress)
         except MarketError as error:
             raise BackendError(str(error)) from error
         return None
@@ -120,7 +124,7 @@ class Paper(BackendKind):
         self,
         terminal: TerminalSettings,
         paper: PaperSettings,
-        tell: Progress,
+        progress: Progress,
         prepared: object = None,
     ) -> Backend:
         from ..api import constants as c
@@ -135,7 +139,7 @@ class Paper(BackendKind):
 
             try:
                 # A market that is opened again reads its files again.
-                return open_paper(paper, tell=tell, quotes=found.pop() if found else None)
+                return open_paper(paper, tell=progress, quotes=found.pop() if found else None)
             except MarketError as error:
                 raise TerminalError(c.RES_E_INTERNAL_FAIL_INIT, str(error)) from error
 
@@ -156,7 +160,7 @@ class Native(BackendKind):
         self,
         terminal: TerminalSettings,
         paper: PaperSettings,
-        tell: Progress,
+        progress: Progress,
         prepared: object = None,
     ) -> Backend:
         from .remote import Child
@@ -185,7 +189,7 @@ class BehindAgent(AtAddress):
         self,
         terminal: TerminalSettings,
         paper: PaperSettings,
-        tell: Progress,
+        progress: Progress,
         prepared: object = None,
     ) -> Backend:
         from .remote import Agent
@@ -212,7 +216,7 @@ class BehindRpyc(AtAddress):
         self,
         terminal: TerminalSettings,
         paper: PaperSettings,
-        tell: Progress,
+        progress: Progress,
         prepared: object = None,
     ) -> Backend:
         from .rpyc_backend import Rpyc
@@ -262,7 +266,7 @@ def backend_kind(name: str) -> BackendKind:
 def open_backend(
     terminal: TerminalSettings,
     paper: PaperSettings,
-    tell: Progress = _silent,
+    progress: Progress = _silent,
     prepared: object = None,
 ) -> Backend:
     """The backend that ``terminal.backend`` names. Nothing is started or connected yet.
@@ -270,4 +274,4 @@ def open_backend(
     Raises:
         BackendError: see :func:`backend_kind` and :meth:`BackendKind.open`.
     """
-    return backend_kind(terminal.backend).open(terminal, paper, tell, prepared)
+    return backend_kind(terminal.backend).open(terminal, paper, progress, prepared)

@@ -11,7 +11,7 @@ class Traits:
     """The traits of a backend. The defaults are those of a broker's real account."""
 
     simulated: bool = False
-    """Nobody's money is at stake: the bot's mode is paper by default, and live is refused."""
+    """No real money is at stake: the bot's mode is paper by default, and live is refused."""
     outlives_program: bool = True
     """The account goes on when the program ends, and so do journal, intents and the memory of
     the risk limits. Otherwise each run has a journal of its own and begins anew."""

@@ -32,13 +32,13 @@ class Tiny(BackendKind):
     def traits(self, terminal, paper):
         return KEPT
 
-    def prepare(self, terminal, paper, tell):
-        tell("counting", 1, 2)
+    def prepare(self, terminal, paper, progress):
+        progress("counting", 1, 2)
         if terminal.address == "nowhere:1":
             raise BackendError("the tiny terminal is not at nowhere:1")
         return "prepared"
 
-    def open(self, terminal, paper, tell, prepared=None):
+    def open(self, terminal, paper, progress, prepared=None):
         fake = FakeTerminal(symbol(), symbol("GBPUSD", select=False))
         self.opened.append((prepared, fake))
         return InProcess(lambda: fake, self.name, self.traits(terminal, paper))
