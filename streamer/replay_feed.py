@@ -84,8 +84,8 @@ class ReplayFeed(Feed):
 
     def _ledger_of(self, event: Wire) -> Ledger:
         with contextlib.suppress(EventRefused):
-            return self.bots.by_event(event).ledger
-        return self.bots.speaker.ledger
+            return self.bots.of_event(event).ledger
+        return self.bots.default_bot.ledger
 
     def _sample(self, changed: list[tuple[str, str]]) -> None:
         for kind, name in changed:
@@ -123,7 +123,7 @@ class ReplayFeed(Feed):
             self.fanout.close(client, JUMPED, "the replay went to another moment")
         first = moment.tail[0][0] if moment.tail else self.state.seq + 1
         self.ring.reset(first - 1)
-        self.bots.meet_all()
+        self.bots.reload()
         curves = {state.name: _points(state) for state in self.state.each()}
         self._curve_to = {name: points[-1] for name, points in curves.items() if points}
         for seq, raw in sorted(row for rows in moment.recent.values() for row in rows):
@@ -135,7 +135,7 @@ class ReplayFeed(Feed):
             if seq != self.ring.last + 1:
                 self.ring.reset(seq - 1)
             self.ring.add(Item(event["type"], raw, seq, symbol_of(event), bot_of(event)))
-        for bot in (self.bots.speaker, *self.bots):
+        for bot in (self.bots.default_bot, *self.bots):
             bot.ledger = Ledger()
         for raw in moment.trades:
             event = decode(raw)

@@ -99,8 +99,8 @@ class Feed:
         self.ring = core.ring
         self.snapshots = Snapshots(core.state, core.ring, core.bot_stamp)
         self.fanout = Fanout(settings, core.ring, self.snapshots.latest_event)
-        self.fanout.choose_legacy_bot(core.bots.chosen)
-        core.legacy_bot.add(self.fanout.choose_legacy_bot)
+        self.fanout.choose_legacy_bot(core.bots.legacy_bot)
+        core.legacy_bot_watchers.add(self.fanout.choose_legacy_bot)
         core.items.add(self.fanout.push)
         self.commands = CommandDispatcher(core.publish, core.state, own=settings.bot)
         core.watchers.add(self.commands.on_event)

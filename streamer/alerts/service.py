@@ -137,7 +137,7 @@ class Alerts:
     # -- on the loop ----------------------------------------------------------------------
 
     def _on_event(self, event: dict[str, Any]) -> None:
-        watched = self._watched(bot_of(event) or self._feed.bots.speaker.name)
+        watched = self._watched(bot_of(event) or self._feed.bots.default_bot.name)
         if event.get("type") == "TERMINAL_STATUS":
             away = event.get("state") != "connected"
             if not away:
@@ -150,7 +150,7 @@ class Alerts:
     def _watched(self, name: str) -> _BotRules:
         found = self._bots.get(name)
         if found is None:
-            own = name == self._feed.bots.speaker.name
+            own = name == self._feed.bots.default_bot.name
             found = self._bots[name] = _BotRules(AlertRules(self.settings), "" if own else name)
         return found
 
@@ -168,7 +168,7 @@ class Alerts:
 
     def _check(self) -> None:
         feed, now = self._feed, self._monotonic()
-        for bot in (feed.bots.speaker, *(bot for bot in feed.bots if not bot.own)):
+        for bot in (feed.bots.default_bot, *(bot for bot in feed.bots if not bot.own)):
             watched = self._watched(bot.name)
             seen = bot.state.updated.get("account")
             for alert in watched.rules.on_check(

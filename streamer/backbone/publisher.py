@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..feed.health import HealthCheck, Measure
 from ..protocol.codec import encode, now_iso
-from ..protocol.messages import PROTOCOL_VERSION, STATE_TYPES, RiskAlert
-from ..state.reducer import bot_of
-from ..state.source import Wire
+from ..protocol.messages import PROTOCOL_VERSION, RiskAlert
+from ..state.ring import Item
 from .address import open_store, password_from
 from .model import Store
 from .settings import BackboneSettings
@@ -71,7 +70,7 @@ class BackbonePublisher:
         first = max(ring.first, ring.last - self._settings.queue_events + 1)
         kept = (ring.get(seq) for seq in range(first, ring.last + 1))
         recent = [(item.seq, item.raw) for item in kept if item is not None]
-        self._unwatch = feed.watch(self._on_event)
+        self._unwatch = feed.watch_items(self._on_item)
         await self.writer.start(feed.state.epoch, ring.last, recent)
         feed.health.register("backbone", self._health)
         feed.health.measures |= {
@@ -98,14 +97,8 @@ class BackbonePublisher:
             async with asyncio.timeout(3 * timeout):
                 await self.writer.close(timeout)
 
-    def _on_event(self, event: Wire) -> None:
-        kind = event["type"]
-        if kind in STATE_TYPES:
-            self.writer.append(encode(event), None, kind, bot_of(event))
-            return
-        item = self._feed.ring.get(event["seq"])
-        assert item is not None, "the feed puts an event into its ring before it calls its watchers"
-        self.writer.append(item.raw, item.seq, kind, item.bot)
+    def _on_item(self, item: Item) -> None:
+        self.writer.append(item.raw, item.seq or None, item.kind, item.bot)
 
     def _snapshot(self) -> tuple[int, bytes]:
         state, snapshots = self._feed.state, self._feed.snapshots

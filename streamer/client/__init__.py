@@ -1,6 +1,7 @@
-"""Room: a feed on another machine as a source.
+"""A feed on another machine as a source: ``FeedClient`` reconnects, resumes and keeps the state.
 
-Imports ``protocol``, ``state`` and ``server`` rooms' helpers only. Others import ``FeedClient`` from here.
+Import ``FeedClient`` from here, ``FeedLost`` from ``feed_client`` and ``tail`` from
+``frame_iterator``.
 """
 
 from __future__ import annotations

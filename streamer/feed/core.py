@@ -52,7 +52,7 @@ class FeedCore:
     Attributes:
         items: Called with each event as it is encoded, after it was applied to the state.
         watchers: Called with each event as a dict, after ``items``.
-        legacy_bot: Called with the name of the bot on the state's top level when it is known.
+        legacy_bot_watchers: Called with the name of the bot on the state's top level when it is known.
         keeps_values: Restore account, positions and quotes (with their age) from the journal.
             Used by relays, which have no terminal to read from.
         published: Events taken in.
@@ -75,8 +75,8 @@ class FeedCore:
         self.ring = Ring(settings.ring_events, settings.ring_bytes)
         self.items: Watchers[Item] = Watchers("the feed", log)
         self.watchers: Watchers[Wire] = Watchers("the feed", log)
-        self.legacy_bot: Watchers[str] = Watchers("the feed", log)
-        self.bots = Bots(settings, self.state, self.legacy_bot.notify)
+        self.legacy_bot_watchers: Watchers[str] = Watchers("the feed", log)
+        self.bots = Bots(settings, self.state, self.legacy_bot_watchers.notify)
         self.keeps_values = False
         self.published = 0
         self.refused = 0
@@ -193,7 +193,7 @@ class FeedCore:
         self, raw: bytes, name: str = "", *, foreign: bool = False, relayed: bool = False
     ) -> bool:
         try:
-            bot = self.bots.get(name) or self.bots.meet(name)
+            bot = self.bots.get(name) or self.bots.get_or_add(name)
             event = unpack(raw)
             kind: str = event["type"]
             if kind in _MADE_HERE or (foreign and kind in _NOT_FOREIGN):
@@ -218,7 +218,7 @@ class FeedCore:
         self.published += 1
         bot.published += 1
         bot.heard = self.moment()
-        bot.lost = None
+        bot.unreachable_reason = None
         if item.seq and self.journal is not None:
             self._uncommitted.add(bot, item, event)
             self.journal.append(item.seq, kind, item.raw, self.clock())
@@ -245,7 +245,7 @@ class FeedCore:
                 item, event = self._outgoing.popleft()
                 if item.seq:
                     self.ring.add(item)
-                bot = self.bots.get(item.bot) or self.bots.speaker
+                bot = self.bots.get(item.bot) or self.bots.default_bot
                 bot.ledger.apply(event)
                 self.state.apply(event, self.moment())
                 if item.kind == "ACCOUNT_UPDATE":
@@ -289,12 +289,12 @@ class FeedCore:
     @property
     def own(self) -> FeedState:
         """The state of the feed's own bot; without one, of the legacy bot."""
-        return self.bots.speaker.state
+        return self.bots.default_bot.state
 
     @property
     def ledger(self) -> Ledger:
         """The trades of the feed's own bot; without one, of the legacy bot."""
-        bot = self.bots.own or self.bots.get(self.bots.chosen) or self.bots.speaker
+        bot = self.bots.own or self.bots.get(self.bots.legacy_bot) or self.bots.default_bot
         return bot.ledger
 
     def trades_of(self, bot: str = "") -> Ledger | None:
@@ -306,4 +306,4 @@ class FeedCore:
 
     def bot_stamp(self, name: str) -> bytes:
         """What the events of a bot carry to name it: JSON after a comma, empty for none."""
-        return (self.bots.get(name) or self.bots.speaker).stamp
+        return (self.bots.get(name) or self.bots.default_bot).stamp

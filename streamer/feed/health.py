@@ -147,7 +147,7 @@ def bots_report(bots: Bots, now: float) -> dict[str, Any]:
         check = heard_check(bot, now)
         found[bot.name] = {
             "own": bot.own,
-            "chosen": bot.name == bots.chosen,
+            "chosen": bot.name == bots.legacy_bot,
             "status": check.status,
             "text": check.text,
             "account": bot.account or None,
@@ -155,15 +155,15 @@ def bots_report(bots: Bots, now: float) -> dict[str, Any]:
             "data_age_s": None if (age := bot.age(now)) is None else round(age, 3),
             "published": bot.published,
             "refused": bot.refused,
-            "lost": bot.lost,
+            "lost": bot.unreachable_reason,
         }
     return found
 
 
 def heard_check(bot: Bot, now: float) -> HealthCheck:
     """Whether a bot publishes: a silent one is not well, whatever its last event was."""
-    if bot.lost is not None:
-        return HealthCheck("down", f"its source is lost: {bot.lost}")
+    if bot.unreachable_reason is not None:
+        return HealthCheck("down", f"its source is lost: {bot.unreachable_reason}")
     if bot.heard is None:
         return HealthCheck("degraded", "not heard of since the feed began")
     age = now - bot.heard

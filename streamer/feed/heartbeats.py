@@ -63,11 +63,11 @@ class Heartbeats:
                 data_age_s=_tenth(bot.age(now)),
                 heard_s=None if bot.heard is None else _tenth(now - bot.heard),
                 terminal=bot.state.terminal.get("state") if bot.state.terminal else None,
-                lost=bot.lost,
+                lost=bot.unreachable_reason,
             )
             for bot in self._bots
         }
-        legacy = self._bots.get(self._bots.chosen) or self._bots.speaker
+        legacy = self._bots.get(self._bots.legacy_bot) or self._bots.default_bot
         terminal = self._state.terminal
         beat = Heartbeat(
             timestamp=now_iso(),

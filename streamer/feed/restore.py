@@ -66,7 +66,7 @@ async def restore(
         if bot is not None:
             bot.ledger.apply(event)
     state.seq = restored.seq
-    for bot in (bots.speaker, *bots):
+    for bot in (bots.default_bot, *bots):
         bot.state.epoch = restored.epoch
         for section in SECTIONS:
             if section.declared.kind is Kind.LAST_EVENT:
@@ -133,7 +133,7 @@ def _values(state: FeedState, past: FeedState | None, at: float) -> None:
 def _get_or_add(bots: Bots, name: str) -> Bot | None:
     """The bot of this name, the default bot for an empty one; ``None`` when there is no room."""
     try:
-        return bots.meet(name) if name else bots.speaker
+        return bots.get_or_add(name) if name else bots.default_bot
     except EventRefused as error:
         log.warning("a bot of the journal is left out: %s", error)
         return None

@@ -49,7 +49,7 @@ class Sampler:
         if journal.samples_dropped != self._dropped:
             self._dropped = journal.samples_dropped
             self._recorder.start_anew()
-        marks = {bot.name: bot.ledger.marks for bot in (self._bots.speaker, *self._bots)}
+        marks = {bot.name: bot.ledger.marks for bot in (self._bots.default_bot, *self._bots)}
         sample = self._recorder.sample(self._clock(), marks)
         if sample is not None:
             journal.record(sample)

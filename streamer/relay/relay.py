@@ -223,7 +223,7 @@ class Relay:
     def state_of(self, upstream: Upstream, bot: str) -> FeedState | None:
         """See ``RelayPort.state_of``."""
         try:
-            return self.feed.bots.meet(self._name_of(upstream, bot)).state
+            return self.feed.bots.get_or_add(self._name_of(upstream, bot)).state
         except EventRefused as error:
             log.error("bot %s of %s is left out: %s", bot, upstream.label, error)
             return None
@@ -282,13 +282,17 @@ class Relay:
         self.publish_notice(upstream, RiskAlert(code="UPSTREAM", level="critical", text=text))
         for name in names:
             self._publish_terminal_lost(name, text)
-            self.feed.bots.lost(name, text)
+            self.feed.bots.set_unreachable(name, text)
 
     def _unclaimed(self) -> list[str]:
         """Bots of the journal that no upstream has delivered since the start."""
         here = {name for upstream in self.upstreams for name in upstream.bots.values()}
         bots = self.feed.bots
-        return [bot.name for bot in bots if bot.name and bot.name not in here and not bot.lost]
+        return [
+            bot.name
+            for bot in bots
+            if bot.name and bot.name not in here and not bot.unreachable_reason
+        ]
 
     def _publish_terminal_lost(self, name: str, text: str) -> None:
         bot = self.feed.bots.get(name)
@@ -307,7 +311,7 @@ class Relay:
     def on_restored(self, upstream: Upstream, seconds: float) -> None:
         """See ``RelayPort.on_restored``."""
         for name in filter(None, upstream.bots.values()):
-            self.feed.bots.lost(name, None)
+            self.feed.bots.set_unreachable(name, None)
         text = f"{upstream.label} is back after {seconds:.0f} s"
         self.publish_notice(upstream, RiskAlert(code="UPSTREAM", level="info", text=text))
 
@@ -319,7 +323,7 @@ class Relay:
         if known is None:
             return
         if isinstance(lost, str) and here:
-            self.feed.bots.lost(here, clean(lost, 200))
+            self.feed.bots.set_unreachable(here, clean(lost, 200))
         if age_s is not None:
             at = time.monotonic() - age_s
             updated = known.state.updated

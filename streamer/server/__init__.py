@@ -1,1 +1,5 @@
-"""Room: the WebSocket and HTTP endpoint and the fan-out to its clients."""
+"""The WebSocket and HTTP endpoint: access, admission of clients, fan-out, routes, metrics.
+
+Import ``TokenStore`` and ``AccessError`` from ``tokens``, ``AccessPolicy`` from ``policy`` and
+``PortTaken`` from ``ports``; the other modules are built by ``streamer.service`` only.
+"""

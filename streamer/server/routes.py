@@ -289,11 +289,11 @@ class Routes:
         """
         bots = self._bots
         name = query.get("bot", [""])[-1]
-        found = bots.get(name or bots.chosen)
+        found = bots.get(name or bots.legacy_bot)
         if found is None and name:
             known = ", ".join(bots.names) or "none yet"
             raise NoBot(f"no bot {name[:40]!r} on this feed; there are: {known}")
-        return found or bots.speaker
+        return found or bots.default_bot
 
     def _state(self, query: Query) -> FeedState:
         return self._bot(query).state
@@ -376,7 +376,7 @@ class Routes:
         symbol, timeframe = _word(query, "symbol"), _word(query, "timeframe")
         count = _count(query, "count", 200, 5000)
         bot = self._bot(query)
-        if bot.name != self._bots.speaker.name:
+        if bot.name != self._bots.default_bot.name:
             return error(404, "NO_BARS", f"only the feed of {bot.name}'s own program has its bars")
         provider = self._provider()
         if provider is None:

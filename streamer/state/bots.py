@@ -1,7 +1,7 @@
-"""The bots of one feed: each with its state, its ledger and its bounds.
+"""The bots of one feed: each with its state, its ledger and its limits.
 
-A feed tells of its own bot and of those that publish on it. What one of them does too much of,
-or does not do any more, is counted and bounded here, by bot, and costs no other.
+A feed carries the events of its own bot and of other bots that publish on it. Rates and counts
+are kept by bot, so that one that publishes too much, or falls silent, costs no other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .reducer import BOT_NAME, MAX_BOTS, FeedState
 from .trades import Ledger
 
 BURST_S = 5.0
-"""A bot may publish at once what it may publish in so many seconds."""
+"""Seconds of its rate that a bot may publish at once."""
 ACCOUNT_MAX = 128
 
 
@@ -25,16 +25,19 @@ class Bot:
     """One bot of a feed.
 
     Attributes:
-        name: Empty for what is said by the feed itself where it has no bot of its own.
+        name: Bot name; empty for the feed itself.
         own: Whether it is this feed's own bot.
-        state: What is known of it.
+        state: Its state.
         ledger: Its trades.
-        account: ``LOGIN@SERVER`` of its account, empty until that is known.
+        account: ``LOGIN@SERVER`` of its account; empty while it is unknown.
+        stamp, account_stamp: What its events carry to name bot and account: JSON after a comma.
         heard: When its last event came, ``time.monotonic``; ``None`` before the first.
         published: Events taken in from it.
-        refused: Events of it that were refused because they were too many.
+        refused: Events of it that were refused because it sent too many.
+        held: State events above its rate, the newest of each type, published when it is due.
         waiting: Its log events that are not on disk yet.
-        lost: Why nothing can come from it now, where that is known: its source is gone.
+        unreachable_reason: Why nothing can come from it now; ``None`` while it is reachable or
+            that is unknown.
     """
 
     __slots__ = (
@@ -46,13 +49,13 @@ class Bot:
         "heard",
         "held",
         "ledger",
-        "lost",
         "name",
         "own",
         "published",
         "refused",
         "stamp",
         "state",
+        "unreachable_reason",
         "waiting",
     )
 
@@ -68,9 +71,8 @@ class Bot:
         self.published = 0
         self.refused = 0
         self.waiting = 0
-        self.lost: str | None = None
+        self.unreachable_reason: str | None = None
         self.held: dict[str, bytes] = {}
-        """State events above its rate, the newest of each type: they are sent when it is due."""
         self._rate = rate
         self._allowed = rate * BURST_S
         self._allowed_at = time.monotonic()
@@ -87,7 +89,7 @@ class Bot:
         return True
 
     def learn_account(self) -> None:
-        """Take its account's name from its state."""
+        """Update ``account`` from the state."""
         login, server = self.state.account.get("login"), self.state.account.get("server")
         account = "" if login is None or not server else f"{login}@{server}"[:ACCOUNT_MAX]
         if account != self.account:
@@ -95,36 +97,39 @@ class Bot:
             self.account_stamp = b',"account":' + encode(account) if account else b""
 
     def age(self, now: float) -> float | None:
-        """Seconds since its account or its prices were told; ``None`` when they never were."""
+        """Seconds since its account or its quotes were updated; ``None`` before the first update."""
         updated = self.state.updated
         ages = [now - updated[name] for name in ("account", "quotes") if name in updated]
         return min(ages) if ages else None
 
 
 class Bots:
-    """All bots of a feed, in the order they were met.
+    """All bots of a feed, in the order in which they were added.
 
     Args:
-        settings: Names and bounds.
-        state: The feed's state; that of the chosen bot is its top level.
-        on_chosen: Told the name of the chosen bot when that becomes known.
+        settings: Names and limits.
+        state: The feed's state; its top level is about the legacy bot.
+        on_legacy_bot: Called with the name of the legacy bot when it becomes known.
+
+    Attributes:
+        default_bot: The bot that unnamed events are attributed to: the own bot, or the feed
+            itself.
     """
 
     def __init__(
-        self, settings: FeedSettings, state: FeedState, on_chosen: Callable[[str], None]
+        self, settings: FeedSettings, state: FeedState, on_legacy_bot: Callable[[str], None]
     ) -> None:
         self._settings = settings
         self._state = state
-        self._on_chosen = on_chosen
+        self._on_legacy_bot = on_legacy_bot
         self._bots: dict[str, Bot] = {}
         state.name = settings.legacy_bot or settings.bot
         name = settings.bot
-        self.speaker = Bot(
+        self.default_bot = Bot(
             name, state.get_or_add(name) or state, settings.publish_per_s, own=bool(name)
         )
-        """Whose events those are that name no bot: the own bot's, or the feed's itself."""
         if name:
-            self._bots[name] = self.speaker
+            self._bots[name] = self.default_bot
 
     def __len__(self) -> int:
         return len(self._bots)
@@ -135,33 +140,34 @@ class Bots:
     @property
     def own(self) -> Bot | None:
         """The feed's own bot, if it has one."""
-        return self.speaker if self.speaker.own else None
+        return self.default_bot if self.default_bot.own else None
 
     @property
-    def chosen(self) -> str:
-        """The bot on the top level of the state, which is what legacy clients see."""
+    def legacy_bot(self) -> str:
+        """The bot on the top level of the state, the one that legacy clients see; empty while it is
+        unknown."""
         return self._state.name
 
     @property
     def names(self) -> list[str]:
-        """All names, in the order they were met."""
+        """All names, in the order in which they were added."""
         return list(self._bots)
 
     def get(self, name: str) -> Bot | None:
-        """One bot, if it is known; for an empty name who speaks for the feed."""
-        return self._bots.get(name) if name else self.speaker
+        """The bot of this name, ``None`` when it is unknown; the default bot for an empty name."""
+        return self._bots.get(name) if name else self.default_bot
 
-    def meet(self, name: str) -> Bot:
-        """One bot, a new one when it is not known yet.
+    def get_or_add(self, name: str) -> Bot:
+        """The bot of this name; it is added when it is unknown.
 
         Raises:
-            EventRefused: the name is none, or there are too many bots.
+            EventRefused: the name is invalid, or max_bots is reached.
         """
         known = self.get(name)
         if known is not None:
             return known
         if not BOT_NAME.fullmatch(name):
-            raise EventRefused(f"{name[:40]!r} is no name of a bot: letters, digits, . _ - only")
+            raise EventRefused(f"{name[:40]!r} is not a bot name: use letters, digits, . _ -")
         most = min(self._settings.max_bots, MAX_BOTS)
         if len(self._bots) >= most:
             raise EventRefused(f"this feed takes {most} bots and has them (setting feed.max_bots)")
@@ -170,35 +176,35 @@ class Bots:
         assert state is not None
         bot = self._bots[name] = Bot(name, state, self._settings.publish_per_s)
         if first or name == self._state.name:
-            self._on_chosen(self._state.name)
+            self._on_legacy_bot(self._state.name)
         return bot
 
-    def by_event(self, event: Mapping[str, Any]) -> Bot:
-        """Whose event it is, from a journal: one that names no bot is the speaker's.
+    def of_event(self, event: Mapping[str, Any]) -> Bot:
+        """The bot of an event from a journal; the default bot when it names none.
 
         Raises:
-            EventRefused: as ``meet``.
+            EventRefused: as ``get_or_add``.
         """
         name = event.get("bot")
-        return self.meet(name) if isinstance(name, str) and name else self.speaker
+        return self.get_or_add(name) if isinstance(name, str) and name else self.default_bot
 
-    def meet_all(self) -> None:
-        """Know the bots of the state and no others: it was loaded anew."""
-        self._bots = {self.speaker.name: self.speaker} if self.speaker.own else {}
+    def reload(self) -> None:
+        """Replace all bots by those of the state, after it was loaded."""
+        self._bots = {self.default_bot.name: self.default_bot} if self.default_bot.own else {}
         for state in self._state.each():
             if state.name:
                 with contextlib.suppress(EventRefused):
-                    bot = self.meet(state.name)
+                    bot = self.get_or_add(state.name)
                     bot.state = state
                     bot.learn_account()
 
-    def lost(self, name: str, why: str | None) -> None:
-        """Note why nothing can come from a bot now; ``None``: its source is back."""
+    def set_unreachable(self, name: str, reason: str | None) -> None:
+        """Set why nothing can come from a bot now; ``None``: its source is back."""
         bot = self._bots.get(name)
         if bot is not None:
-            bot.lost = why
+            bot.unreachable_reason = reason
 
     def waiting_share(self, waiting_events: int) -> int:
-        """How many log events of one publishing bot may wait for the journal: together they
+        """How many log events of one publishing bot may wait for the journal: all shares together
         leave the own bot half of the room."""
         return max(50, waiting_events // (2 * max(self._settings.max_bots, 1)))

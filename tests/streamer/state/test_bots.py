@@ -196,7 +196,7 @@ async def test_the_settings_choose_which_bot_legacy_clients_see(open_feed: OpenF
         assert (await frame_of(old, "ACCOUNT_UPDATE"))["account"]["login"] == 2
     assert feed.own.account["login"] == 1
     assert feed.state.account["login"] == 2
-    assert feed.ledger is feed.bots.speaker.ledger
+    assert feed.ledger is feed.bots.default_bot.ledger
 
 
 async def test_a_feed_without_a_bot_of_its_own_shows_the_first_that_publishes(
@@ -286,7 +286,7 @@ async def test_every_bot_is_restored_after_a_restart_as_it_was(open_feed: OpenFe
     assert after["events"] == before["events"]
     again.publish(closed(1, -2.0), bot="beta")
     await until(lambda: again.state.seq == seq + 1)
-    row = again.bots.meet("beta").ledger.newest(1)[0]
+    row = again.bots.get_or_add("beta").ledger.newest(1)[0]
     assert (row["ticket"], row["mae"], row["outcome"]) == (1, -2.5, "LOSS")
     assert [t["ticket"] for t in again.ledger.newest(5)] == [0]
     async with await join(again, f"?since={epoch}:2") as ws:

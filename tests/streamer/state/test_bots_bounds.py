@@ -70,13 +70,13 @@ async def test_a_flood_of_one_bot_loses_nothing_of_another(open_feed: OpenFeed) 
         calm.cancel()
         loud.transport.abort()  # what it sent is read slowly: it would wait for its goodbye
     assert heard == said
-    bot = feed.bots.meet("loud")
+    bot = feed.bots.get_or_add("loud")
     assert errors[0]["code"] == "RATE"
     assert "loud sends more than 50 events a second" in errors[0]["message"]
     assert bot.refused > 0
     assert bot.published < 1000
-    assert feed.bots.meet("beta").refused == 0
-    assert feed.bots.meet("beta").published == len(said)
+    assert feed.bots.get_or_add("beta").refused == 0
+    assert feed.bots.get_or_add("beta").published == len(said)
     before = bot.refused
     status, _, body = await http(feed, "/metrics")
     assert status == 200
@@ -99,7 +99,7 @@ async def test_state_above_the_rate_is_kept_and_its_newest_is_sent_in_the_end(
             seen.append((await frame_of(viewer, "ACCOUNT_UPDATE", timeout=20))["account"]["equity"])
     assert seen == sorted(seen)
     assert len(seen) < 239, "what was replaced meanwhile is not sent"
-    assert feed.bots.meet("beta").refused == 0
+    assert feed.bots.get_or_add("beta").refused == 0
 
 
 async def test_malformed_events_of_one_bot_cost_it_alone(open_feed: OpenFeed) -> None:
@@ -126,7 +126,7 @@ async def test_a_silent_bot_is_stale_by_itself_and_no_other_is(open_feed: OpenFe
         await until(lambda: "beta" in feed.bots.names)
         feed.publish({"type": "ACCOUNT_UPDATE", "account": {"equity": 2}})
         await until(lambda: "beta" in client.pulses)
-        silent = feed.bots.meet("beta")
+        silent = feed.bots.get_or_add("beta")
         assert silent.heard is not None
         silent.heard -= 60.0  # as if it had said nothing for a minute
         silent.state.updated["account"] -= 60.0
@@ -137,7 +137,7 @@ async def test_a_silent_bot_is_stale_by_itself_and_no_other_is(open_feed: OpenFe
             await frame(late)
             beat = await frame_of(late, "HEARTBEAT")
         assert beat["data_age_s"] < 30, "of the chosen bot"
-        feed.bots.lost("beta", "no route to host")
+        feed.bots.set_unreachable("beta", "no route to host")
         await until(lambda: client.pulses["beta"]["lost"] == "no route to host")
         _, _, body = await http(feed, "/api/bots")
         report = json.loads(body)
@@ -185,13 +185,13 @@ async def test_a_journal_that_does_not_write_holds_only_a_share_of_each_bot(
         assert "wait for the journal already" in errors[0]["message"]
         feed.publish({"type": "OWN"})
         assert feed.waiting == share + 1
-        assert feed.bots.meet("beta").waiting == share
+        assert feed.bots.get_or_add("beta").waiting == share
         journal.append = real  # type: ignore[method-assign]
         feed.core.journal_committed(feed.core._seq)
         await until(lambda: feed.waiting == 0)
-        assert feed.bots.meet("beta").waiting == 0
+        assert feed.bots.get_or_add("beta").waiting == 0
         await beta.send(publish({"type": "Y"}))
-        await until(lambda: feed.bots.meet("beta").published == share + 1)
+        await until(lambda: feed.bots.get_or_add("beta").published == share + 1)
         reading.cancel()
 
 

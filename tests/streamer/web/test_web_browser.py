@@ -602,7 +602,7 @@ async def test_a_feed_with_several_bots_has_a_chooser_and_each_bot_its_own_page(
     await expect(page.locator("#events-list")).to_contain_text("OF_BETA")
     await expect(page.locator("#events-list")).not_to_contain_text("OF_MAIN")
     await expect(page.locator("#positions-table")).to_contain_text("EURUSD")
-    beta = feed.bots.meet("beta")
+    beta = feed.bots.get_or_add("beta")
     beta.heard -= 60.0
     await page.select_option("#bot-chosen", "main")
     await expect(page.locator("#bots")).to_have_attribute("data-tone", "error")
