@@ -110,7 +110,7 @@ def put_right(request: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def about(module: Any) -> Dict[str, Any]:
-    """What a paper terminal tells beyond the module's functions; nothing for the real one."""
+    """What a paper terminal knows beyond the module's functions; nothing for the real one."""
     clock = getattr(module, "server_now", None)
     told = callable(clock)
     return {
@@ -396,7 +396,7 @@ def is_loopback(host: str) -> bool:
 
 
 if __name__ == "__main__":
-    # Run as a file, its folder stands first on the path: modules beside it must not be found.
+    # Run as a file, its folder is first on the path: modules beside it must not be found.
     if sys.path and os.path.abspath(sys.path[0]) == os.path.dirname(os.path.abspath(__file__)):
         del sys.path[0]
     raise SystemExit(main())

@@ -1,6 +1,6 @@
-"""Looks at a set-up from Python to the broker and says what is wrong and what to do.
+"""Checks a set-up from Python to the broker; each check says what is wrong and what to do.
 
-Each check is one :class:`Check`; nothing is traded and nothing is changed, but that symbols
+Each check is one :class:`Check`. Nothing is traded, and nothing is changed except that the symbols
 asked for are selected in Market Watch.
 """
 
@@ -42,7 +42,7 @@ Result = Literal["ok", "warning", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at. ``todo`` says what to do unless it is well."""
+    """The result of one check. ``todo`` is what to do unless all is well."""
 
     name: str
     result: Result
@@ -168,7 +168,7 @@ def broker(client: TerminalClient) -> Check:
 
 
 async def account(client: TerminalClient) -> Check:
-    """Who is logged in."""
+    """The account that is logged in."""
     found = await client.account_info()
     kind = {
         c.ACCOUNT_TRADE_MODE_DEMO: "demo",
@@ -187,7 +187,7 @@ async def trading(client: TerminalClient) -> Check:
     """The switches that stop a bot's orders."""
     info = client.terminal
     if info is None:
-        return Check("trading", "skipped", "the terminal does not say")
+        return Check("trading", "skipped", "the terminal gives no information")
     off = health.trading_off(info, await client.account_info())
     if off is None or off.reason is None:
         return Check("trading", "ok", "orders of a bot are allowed")
@@ -234,9 +234,9 @@ async def clock(
     names: list[str],
     before: dict[str, Tick | None],
 ) -> Check:
-    """Server time minus UTC: told, or estimated from a tick that has just come."""
+    """Server time minus UTC: given by the terminal, or estimated from a new tick."""
     if client.about.server_now is not None:
-        return Check("clock", "ok", "the terminal tells its own time")
+        return Check("clock", "ok", "the terminal gives its own time")
     given = client.clock.utc_offset
     guess = type(client.clock)()
     until = time.monotonic() + FRESH_TICK_S
@@ -252,7 +252,7 @@ async def clock(
         return Check(
             "clock",
             "warning",
-            "no tick came: the server's time is not known",
+            "no tick came: the server's time is unknown",
             "set terminal.utc_offset_h, or look again when the market is open",
         )
     hours = guess.utc_offset / 3600
@@ -267,7 +267,7 @@ async def clock(
 
 
 async def history(client: TerminalClient) -> Check:
-    """The account's deals, from which profit and lifecycle are told."""
+    """The account's deals, the source of profit and lifecycle events."""
     now = time.time()
     with suppress(TerminalError):
         deals = await client.history_deals_get(int(now) - 30 * DAY, int(now) + 2 * DAY)

@@ -134,8 +134,8 @@ class TerminalSettings(BaseModel):
         120.0,
         gt=0,
         le=3600,
-        description="How long an order whose answer was lost is looked for before a person is "
-        "asked.",
+        description="How long an order with a lost answer is searched for before the operator "
+        "is asked.",
     )
     intents: Path | None = Field(
         None,

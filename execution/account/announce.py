@@ -1,4 +1,4 @@
-"""Turns what the books found into events: once each, with the money and the reason."""
+"""Publishes the events of deals, stops and pending orders: once each, with money and reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .pending import OrderStep
 
 @dataclass(frozen=True, slots=True)
 class TradeReason:
-    """What justified an order of the bot's."""
+    """What justified an order of the bot."""
 
     score: float | None = None
     components: dict[str, float] | None = None
@@ -35,7 +35,7 @@ class TradeReason:
 
 @dataclass(slots=True)
 class Reading:
-    """What the events of one poll draw on beside the change itself."""
+    """What the events of one poll need beside the change itself."""
 
     positions: Mapping[int, TradePosition]
     """By identifier."""

@@ -1,4 +1,4 @@
-"""Compares the trades ledger with the terminal's own history: they must tell the same money."""
+"""Compares the trades ledger with the terminal's own history: their money must be the same."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .lifecycle import TRADES, moment, realised
 
 DAYS = 3
 SETTLED_S = 60.0
-"""A close this young, in server seconds, may not have been told yet."""
+"""A close this young, in server seconds, may not be published yet."""
 CENT = 0.011
 
 
 async def audit(client: TerminalClient, ledger: Ledger) -> list[str]:
-    """Look at the deals of the last days; one line for each position that differs.
+    """Compare the deals of the last days; one line for each position that differs.
 
     Raises:
         TerminalError: the terminal does not answer.
@@ -38,9 +38,8 @@ async def audit(client: TerminalClient, ledger: Ledger) -> list[str]:
 def differences(deals: Iterable[TradeDeal], ledger: Ledger, now: float) -> list[str]:
     """The same for deals that were read.
 
-    Only positions are compared whose whole life is in ``deals`` and that were opened after the
-    ledger's first one: what was before the journal is not its business. A netting position that
-    was reversed has several tickets, and is left out.
+    A position is compared when all of its deals are in ``deals`` and it was opened after the
+    ledger's first one. A netting position that was reversed has several tickets and is left out.
     """
     begins = [at for trade in ledger if (at := epoch_seconds(trade.opened_at)) is not None]
     if not begins:

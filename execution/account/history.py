@@ -1,4 +1,4 @@
-"""The account's deals: which are new, what they did to positions, what was realised today."""
+"""The account's deals: the new ones, their effect on positions, the money realised today."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ class DealHistory:
 
     @property
     def realised_today(self) -> float | None:
-        """Money realised since the server's midnight; ``None`` while its clock is not known."""
+        """Money realised since the server's midnight; ``None`` while its clock is unknown."""
         return None if self._day is None else sum(self._today.values())
 
     @property
     def mark(self) -> Mark:
-        """The newest deal that was told."""
+        """The newest deal that was published."""
         return self._mark
 
     async def begin(
         self, positions: Sequence[TradePosition], now: float | None, since: Mark | None = None
     ) -> None:
-        """Take note of all that was before, and of how each open position came to be.
+        """Read the past: the deals so far, and the history of each open position.
 
-        Deals after ``since`` (the newest one that an earlier run told) are left for the next
-        reading to tell; without it nothing of the past is told.
+        Deals after ``since`` (the newest one that an earlier run published) are new to the next
+        reading; without ``since`` nothing of the past is published.
         """
         start = int(time.time() - 15 * 3600 if now is None else now) - 2 * DAY
         if since is not None:
             start = min(start, since[0] // 1000 - OVERLAP_S)
         past = await self._client.history_deals_get(max(start, 1), _end(now))
         later = {deal.ticket for deal in past if since is not None and order_of(deal) > since}
-        told = [deal for deal in past if deal.ticket not in later]
-        self.book.skip(told)
-        self._mark = max(map(order_of, told), default=since or (start * 1000, 0))
+        known = [deal for deal in past if deal.ticket not in later]
+        self.book.skip(known)
+        self._mark = max(map(order_of, known), default=since or (start * 1000, 0))
         self._newest = self._mark[0] / 1000
         open_now = {position.identifier or position.ticket: position for position in positions}
         moved = {deal.position_id for deal in past if deal.ticket in later and deal.position_id}
@@ -63,7 +63,7 @@ class DealHistory:
         for identifier, deals in zip(identifiers, await self._client.batch(calls), strict=True):
             life = None
             if not isinstance(deals, TerminalError):
-                # What came after the reading above is news for the next poll, not history.
+                # Deals after the reading above are new to the next poll, not history.
                 own = PositionBook()
                 own.seed(d for d in deals if d.ticket in self.book.seen or moment(d) < start)
                 life = own.lives.get(identifier)
@@ -79,12 +79,12 @@ class DealHistory:
                     self.book.lives[identifier] = life
 
     def window(self, now: float | None) -> tuple[int, int]:
-        """From when to when to ask for deals: a little before the newest, to well after now,
-        because the server's clock is not ours."""
+        """The server times between which deals are read: from a little before the newest to well
+        after now, because the server's clock is not ours."""
         return max(int(self._newest) - OVERLAP_S, 1), _end(now)
 
     def news(self, deals: Iterable[TradeDeal]) -> list[TradeDeal]:
-        """Deals that were not counted yet."""
+        """The deals that were not counted yet."""
         fresh = [deal for deal in deals if deal.ticket not in self.book.seen]
         for deal in fresh:
             if self._day is not None and moment(deal) >= self._day:
@@ -92,7 +92,7 @@ class DealHistory:
         return fresh
 
     def count(self, deals: Iterable[TradeDeal], book: PositionBook) -> None:
-        """These deals were told; ``book`` is what they led to."""
+        """Note that these deals are published; ``book`` is the state after them."""
         self.book = book
         for deal in deals:
             self._newest = max(self._newest, moment(deal))
@@ -100,7 +100,7 @@ class DealHistory:
         self.book.forget(self._newest - DAY)
 
     async def roll(self, now: float | None) -> None:
-        """Begin a new server day when there is one."""
+        """Start a new server day when its time has come."""
         if now is None or midnight(now) == self._day:
             return
         day = midnight(now)

@@ -1,7 +1,7 @@
 """Positions as the sum of their deals: what a new deal did to which position. Pure.
 
-Deals are what really happened; a position's list only shows what is left. Each deal is
-counted once, whatever order the readings come in.
+Deals are the record of what happened; the list of positions only shows the rest. Each deal is
+counted once, in any order of the readings.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Life:
     """What it is shown under: the ticket of the order that opened it. Netting gives a reversed
     position a new one; the identifier stays."""
     partial: bool = False
-    """Adopted without its whole history: sums are not known."""
+    """Adopted without its whole history: sums are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class PositionBook:
         return [change] if change else []
 
     def adopt(self, position: TradePosition) -> Life:
-        """Take up a position whose deals cannot be read."""
+        """Add a position without its deals, which cannot be read."""
         life = Life(
             position.identifier or position.ticket,
             position.symbol,
@@ -126,7 +126,7 @@ class PositionBook:
         return life
 
     def skip(self, deals: Iterable[TradeDeal]) -> None:
-        """Take note of deals of the past that are not to be told."""
+        """Count deals of the past without their effect on positions."""
         self.seen.update((deal.ticket, moment(deal)) for deal in deals)
 
     def forget(self, before: float) -> None:
@@ -201,8 +201,8 @@ def moment(deal: TradeDeal) -> float:
 
 
 def close_reason(deal: TradeDeal, ours: bool, by: str | None) -> CloseReason:
-    """TradeReason a closing deal happened. ``ours``: it bears our magic; ``by``: who asked for it,
-    where that is known."""
+    """Why a closing deal happened. ``ours``: it has our magic; ``by``: strategy or operator, where
+    that is known."""
     if deal.reason == c.DEAL_REASON_SL:
         return "sl"
     if deal.reason == c.DEAL_REASON_TP:

@@ -1,8 +1,8 @@
-"""Reads the terminal and tells what changed: the account, positions, orders, quotes, deals.
+"""Reads the terminal and publishes what changed: account, positions, orders, quotes, deals.
 
-State events carry what is; lifecycle events are told once each, from the deals. When the
-terminal does not answer nothing is published: the last values stay, and what happened in the
-gap is told when it is back.
+State events carry the present values. Lifecycle events are published once each, from the deals.
+While the terminal does not answer nothing is published: the last values stay, and the events of
+the gap are published when it answers again.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from .symbols import Symbols
 log = logging.getLogger(__name__)
 
 REPEAT_S = 5.0
-"""A state that does not change is published again after so long. The account is told at each
-reading: its age is how faces know how old everything is."""
+"""A state that does not change is published again after so long. The account is published at
+each reading: viewers read the age of all values from its age."""
 
 QUIET_S, QUIET_REAL_S = 300.0, 15.0
 """No tick of any symbol for so long, in server and in real seconds: the market is closed."""
@@ -51,7 +51,7 @@ QUIET_S, QUIET_REAL_S = 300.0, 15.0
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One reading of the terminal. ``at`` is ``time.monotonic()``, ``server_time`` server epoch
-    seconds; money in the account's currency; ``None`` is not known."""
+    seconds; money in the account's currency; ``None`` is unknown."""
 
     account: AccountInfo
     positions: tuple[TradePosition, ...]
@@ -68,11 +68,12 @@ class Observer:
 
     Args:
         mode: observe, paper or live; shown with the account.
-        symbols: Names to watch; empty: all of the paper market, else all of Market Watch.
+        symbols: Names to watch; empty: all of Market Watch, or all symbols where the traits of
+            the backend say so.
         intents: With a file, it keeps which deal was published last: what happened while the
             program was away is published when it is back.
-        sent: The orders of this run by ticket (:attr:`Orders.sent`); prices asked for and who
-            closed a position are read from it.
+        sent: The orders of this run by ticket (:attr:`Orders.sent`): the price asked for and
+            the closer of a position are read from it.
     """
 
     def __init__(
@@ -88,8 +89,8 @@ class Observer:
     ) -> None:
         self.latest: Observation | None = None
         self.limits: dict[str, Limit] | None = None
-        """How far each risk limit is used, published with the account. Set by a watcher, who is
-        called before the account is published; ``None``: there are no limits."""
+        """How far each risk limit is used, published with the account. A watcher sets it: watchers
+        are called before the account is published. ``None``: there are no limits."""
         self.market_closed = False
         """No symbol has had a tick for a while."""
         self.peak_equity: float | None = None
@@ -120,10 +121,10 @@ class Observer:
 
     @property
     def symbols(self) -> list[str]:
-        """What is watched; complete once the terminal was reached."""
+        """The watched symbols; complete once the terminal has answered."""
         return self._table.names
 
-    # -- for others -----------------------------------------------------------------------------
+    # -- used by the worker ---------------------------------------------------------------------
 
     def recall_peak(self, login: int, server: str, equity: float) -> None:
         """The highest equity that an earlier run saw; used when it is the same account."""
@@ -143,7 +144,7 @@ class Observer:
         components: dict[str, float] | None = None,
         initial_risk: float | None = None,
     ) -> None:
-        """Say why the bot sent ``order``; told with the trade that comes of it."""
+        """Note why the bot sent ``order``; the reason is published with its trade."""
         self._announcer.why[order] = TradeReason(score, components, initial_risk)
         while len(self._announcer.why) > 1000:
             del self._announcer.why[next(iter(self._announcer.why))]
@@ -158,7 +159,7 @@ class Observer:
             return None
 
     async def run(self) -> None:
-        """Poll until cancelled; whatever fails is tried again."""
+        """Poll until cancelled; a reading that fails is tried again."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat(self._poll_once, self._settings.poll_s))
             tasks.create_task(self._repeat(self._quotes, self._settings.quotes_s))
@@ -173,7 +174,7 @@ class Observer:
             try:
                 await work()
             except TerminalError as error:
-                log.info("%s", error)  # the client has told the state of the terminal
+                log.info("%s", error)  # the client publishes the state of the terminal
                 pause = min(period, 0.5)
             except Exception:
                 # The supervision boundary: one bad reading must not end the watch.
@@ -195,7 +196,7 @@ class Observer:
         wall, moved = time.time(), False
         for symbol, tick in zip(self.symbols, answers, strict=True):
             if not isinstance(tick, Tick) or not tick.time:
-                continue  # no quote yet: what was known stays, with its age
+                continue  # no quote yet: the last one stays, with its age
             old = self._ticks.get(symbol)
             if old is not None and tick.time_msc > old.time_msc:
                 moved = True
@@ -265,7 +266,7 @@ class Observer:
         orders: tuple[TradeOrder, ...],
         now: float | None,
     ) -> None:
-        """The first reading of an account: what stands is known, not told as news."""
+        """The first reading of an account: its positions and orders are no events."""
         if self._account is not None:
             log.warning("another account is logged in: %s on %s", account.login, account.server)
             self.peak_equity = None
@@ -276,7 +277,7 @@ class Observer:
         try:
             since = await self._intents.marked(f"{account.login}@{account.server}")
         except IntentsError as error:
-            log.warning("what happened while away is not told: %s", error)
+            log.warning("events since the last run are not published: %s", error)
         await history.begin(positions, now, since)
         await risks.first(history.book.lives)
         self._history, self._risks = history, risks
@@ -293,10 +294,10 @@ class Observer:
         orders: tuple[TradeOrder, ...],
         deals: tuple[TradeDeal, ...],
     ) -> None:
-        """Tell what happened since the last reading.
+        """Publish what happened since the last reading.
 
-        All that can fail is read before anything is told or counted, so that a reading that
-        breaks in the middle is simply done again.
+        Everything that can fail is read before anything is published or counted, so a reading
+        that breaks in the middle is done again.
         """
         history, why = self._history, self._announcer.why
         ready, held = self._ready(history.news(deals))
@@ -334,7 +335,7 @@ class Observer:
             self._mark()
 
     def _mark(self) -> None:
-        """Note what was told last, beside the loop."""
+        """Store the newest published deal, without waiting for the disk."""
         if self._account is not None:
             account = f"{self._account[0]}@{self._account[1]}"
             self._marking = asyncio.create_task(
@@ -342,7 +343,7 @@ class Observer:
             )
 
     def _ready(self, news: list[TradeDeal]) -> tuple[list[TradeDeal], dict[int, TradeDeal]]:
-        """Deals to tell now, in their order, and those to hold back for one reading: entries of
+        """Deals to publish now, in their order, and deals to hold for one reading: entries of
         our own that :meth:`justify` has not explained yet (the worker does so right after the
         order's answer), and what follows them on the same position."""
         ready: list[TradeDeal] = []
@@ -366,7 +367,7 @@ class Observer:
         )
         return {order.ticket: order for found in answers for order in found}
 
-    # -- what is told of it -----------------------------------------------------------------------
+    # -- states -----------------------------------------------------------------------------------
 
     def _observe(
         self,
@@ -421,8 +422,7 @@ class Observer:
         self._state("orders", OrdersUpdate(orders=orders), orders)
 
     def _state(self, section: str, event: Event, content: object) -> None:
-        """Publish a state whose content has changed, or that nobody has heard of for
-        ``REPEAT_S``."""
+        """Publish a state that has changed, or that was published ``REPEAT_S`` ago or more."""
         now = time.monotonic()
         at, last = self._published.get(section, (0.0, None))
         if content != last or section == "account" or now - at >= REPEAT_S:

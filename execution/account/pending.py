@@ -1,4 +1,4 @@
-"""Pending orders from one reading to the next: what was placed, changed, filled, ended. Pure."""
+"""Pending orders from one reading to the next: placed, changed, filled, ended. Pure."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class PendingBook:
 
     orders: dict[int, TradeOrder] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)
-    """Orders whose end was told."""
+    """Orders with a published end."""
     leaving: set[int] = field(default_factory=set)
-    """Gone from the list; the history does not show them yet."""
+    """Orders that left the list and are not in the history yet."""
 
     def copy(self) -> PendingBook:
         """A book to try a reading on."""
         return PendingBook(dict(self.orders), set(self.ended), set(self.leaving))
 
     def load(self, orders: Iterable[TradeOrder]) -> None:
-        """The first reading: nothing is told."""
+        """Take the first reading; its orders are no events."""
         self.orders = {order.ticket: order for order in orders if order.type in PENDING_TYPES}
 
     def read(self, orders: Iterable[TradeOrder]) -> list[OrderStep]:
@@ -67,13 +67,14 @@ class PendingBook:
         return steps
 
     def end(self, order: TradeOrder) -> OrderStep | None:
-        """The order as the history shows it; ``None`` when its end is no news."""
+        """The order as the history shows it; ``None`` when its end is published already
+        or it has not ended."""
         self.leaving.discard(order.ticket)
         status = ENDS.get(order.state)
         if order.type not in PENDING_TYPES or status is None or order.ticket in self.ended:
             return None
         if order.ticket in self.orders:
-            return None  # still pending in the list we read: the next reading tells
+            return None  # still pending in the list we read: the next reading decides
         self.ended.add(order.ticket)
         if len(self.ended) > 4096:
             self.ended = set(sorted(self.ended)[-2048:])

@@ -1,4 +1,4 @@
-"""What each position risks: at its stop now, and at the stop it began with."""
+"""Money at risk of each position: at its present stop, and at its first stop."""
 
 from __future__ import annotations
 
@@ -40,28 +40,28 @@ class Risks:
         return None if known is None else known.money
 
     async def first(self, lives: Mapping[int, Life]) -> None:
-        """Initial risks of positions that stood before us: from the order that opened each."""
+        """Initial risks of positions opened before the program: from the order that opened each."""
         asked = [life for life in lives.values() if life.opening_order]
         answers = await self._client.batch(
             [("history_orders_get", (), {"ticket": life.opening_order}) for life in asked]
         )
         calls: list[Call] = []
-        whose: list[int] = []
+        owners: list[int] = []
         for life, found in zip(asked, answers, strict=True):
             order = found[0] if isinstance(found, tuple) and found else None
             if isinstance(order, TradeOrder) and order.sl:
                 calls.append(
                     _profit(life.buy, life.symbol, life.entered, life.entry_price, order.sl)
                 )
-                whose.append(life.ticket)
-        await self._note(whose, calls)
+                owners.append(life.ticket)
+        await self._note(owners, calls)
 
     async def opened(
         self, changes: Iterable[Change], reading: Reading, why: Mapping[int, TradeReason]
     ) -> None:
         """Initial risks of positions that these changes opened."""
         calls: list[Call] = []
-        whose: list[int] = []
+        owners: list[int] = []
         for change in changes:
             life, deal = change.life, change.deal
             if change.what != "opened":
@@ -75,11 +75,11 @@ class Risks:
             sl = (order.sl if order else 0.0) or (position.sl if position else 0.0)
             if sl:
                 calls.append(_profit(life.buy, life.symbol, life.volume, life.entry_price, sl))
-                whose.append(life.ticket)
-        await self._note(whose, calls)
+                owners.append(life.ticket)
+        await self._note(owners, calls)
 
     async def update(self, positions: Iterable[TradePosition]) -> None:
-        """Work out what changed since the last reading."""
+        """Work out the risk of positions that changed since the last reading."""
         now = time.monotonic()
         calls: list[Call] = []
         asked: list[tuple[int, int, tuple[float, float, float]]] = []
@@ -107,12 +107,12 @@ class Risks:
             del self._now[gone]
 
     def drop(self, alive: Iterable[int]) -> None:
-        """Forget all but these tickets: the others are closed and told."""
+        """Forget all but these tickets: the others are closed and published."""
         for gone in self.initial.keys() - set(alive):
             del self.initial[gone]
 
-    async def _note(self, whose: list[int], calls: list[Call]) -> None:
-        for identifier, money in zip(whose, await self._client.batch(calls), strict=True):
+    async def _note(self, owners: list[int], calls: list[Call]) -> None:
+        for identifier, money in zip(owners, await self._client.batch(calls), strict=True):
             if isinstance(money, float | int) and money < 0:
                 self.initial[identifier] = -float(money)
 

@@ -22,7 +22,7 @@ def side(buy: bool) -> Direction:
 
 
 def owner(magic: int, ours: int) -> str:
-    """Whose a position or order is, by the magic it was opened with."""
+    """The owner of a position or order, by the magic that it was opened with."""
     return "bot" if magic == ours else "manual"
 
 
@@ -120,7 +120,7 @@ def pending(
 
 
 def quote(tick: Tick | None, clock: ServerClock, digits: int | None) -> Quote:
-    """A price of 0 is a price that is not known."""
+    """A price of 0 is an unknown price."""
     if tick is None:
         return Quote(digits=digits)
     return Quote(

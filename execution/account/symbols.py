@@ -1,4 +1,4 @@
-"""Which symbols are watched, and the little that is needed of each: digits and point."""
+"""The watched symbols, with digits and point of each."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 
 
 class Symbols:
-    """The watched symbols of a terminal. ``wanted`` empty: all that there are, where
-    the backend's traits say so, else all of Market Watch."""
+    """The watched symbols of a terminal. ``wanted`` empty: all symbols where the
+    backend's traits say so, otherwise those of Market Watch."""
 
     def __init__(
         self, client: TerminalClient, wanted: Sequence[str], publish: Callable[[Event], None]
@@ -28,10 +28,10 @@ class Symbols:
         self._client = client
         self._wanted = tuple(dict.fromkeys(wanted))
         self._publish = publish
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     async def find(self) -> None:
-        """Look up what is watched and select it. Raises :class:`TerminalError`."""
+        """Look up the watched symbols and select them. Raises :class:`TerminalError`."""
         if self._wanted:
             answers = await self._client.batch(
                 [("symbol_info", (name,), {}) for name in self._wanted]
@@ -56,7 +56,7 @@ class Symbols:
                 log.warning("%s cannot be selected: %s", call[1][0], answer)
 
     async def learn(self, names: Iterable[str]) -> None:
-        """Make digits and point of these symbols known, also of those not watched."""
+        """Read digits and point of these symbols, also of symbols that are not watched."""
         missing = sorted({name for name in names if name and name not in self.digits})
         if missing:
             answers = await self._client.batch([("symbol_info", (name,), {}) for name in missing])
@@ -70,9 +70,9 @@ class Symbols:
     async def _unknown(self, name: str, error: TerminalError) -> None:
         if error.code in (-10000, -10001, -10002, -10004, -10005):
             raise error
-        if name in self._told:
+        if name in self._reported:
             return
-        self._told.add(name)
+        self._reported.add(name)
         near = await self._client.symbols_get(group=f"*{name[:6].upper()}*")
         hint = f"; the broker has {', '.join(info.name for info in near[:5])}" if near else ""
         self._publish(

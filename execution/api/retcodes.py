@@ -53,14 +53,14 @@ TEXTS: dict[int, str] = {
 MOVED = frozenset(
     {c.TRADE_RETCODE_REQUOTE, c.TRADE_RETCODE_PRICE_CHANGED, c.TRADE_RETCODE_PRICE_OFF}
 )
-"""The answer carries new prices: the caller may decide anew."""
+"""The answer carries new prices: the caller may decide again."""
 
 UNDECIDED = frozenset({c.TRADE_RETCODE_TIMEOUT})
 """The server may still carry the request out: the outcome is unknown."""
 
 
 def words(retcode: int, comment: str = "") -> str:
-    """A return code in words; the server's own comment where it says more."""
+    """A return code in words; with the server's own comment where that adds something."""
     known = TEXTS.get(retcode)
     if known is None:
         return f"{comment or 'unknown answer'} ({retcode})"

@@ -104,7 +104,7 @@ class TerminalError(Mt5dashError):
 
 
 class TerminalTimeout(TerminalError):
-    """A call that had no answer within its deadline. What it did is not known."""
+    """A call that had no answer within its deadline. Its effect is unknown."""
 
     def __init__(self, function: str, deadline: float) -> None:
         super().__init__(-10005, f"no answer within {deadline:g} s", function)
@@ -115,7 +115,7 @@ class CallRefused(TerminalError):
 
 
 class OutcomeUnknown(Mt5dashError):
-    """An order was handed over and its answer was lost: it may stand or not.
+    """An order was handed over and its answer was lost: it may have been carried out or not.
 
     It must never be sent again; the observer finds it by its id (in the comment) and magic.
     """

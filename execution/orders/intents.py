@@ -1,9 +1,9 @@
-"""What we are about to send, written down before it is sent.
+"""Intents: the orders of the program, written to a file before they are sent.
 
-An order whose answer is lost is found again by what stands here: its id (in the comment), its
-magic and the time it was sent. Beside them stands the newest deal that was told, so that
-what happens while the program is away is told when it is back. With a file it survives the program; a paper account does not,
-so it needs none. One thread owns the SQLite connection; the loop never waits for a disk.
+An order with a lost answer is found again by its intent: the id (in the comment), the magic and
+the time it was sent. The file also holds the newest published deal, so that events since the last
+run are published by the next. An account that ends with the program needs no file. One thread owns
+the SQLite connection; the loop never waits for a disk.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RECENT = 1000
 
 
 def new_id(by: By) -> str:
-    """An id of 11 characters: who asked (s, o) and 50 random bits."""
+    """An id of 11 characters: s or o (strategy, operator) and 50 random bits."""
     return by[0] + base64.b32encode(secrets.token_bytes(7)).decode()[:10]
 
 
@@ -67,7 +67,7 @@ class Intent:
     """An order before, while and after it is sent.
 
     ``state`` is sent until the answer is there, then done, placed, partial, rejected; unknown
-    when the answer was lost, missing when it was looked for and not found. ``sent_at`` is UTC
+    when the answer was lost, missing when the search did not find it. ``sent_at`` is UTC
     epoch seconds, ``sent_server`` server time where it was known.
     """
 
@@ -99,7 +99,7 @@ class Intent:
 
 
 class IntentsError(Mt5dashError):
-    """The intent could not be written down, so the order must not be sent."""
+    """The intent could not be stored, so the order must not be sent."""
 
 
 _COLUMNS = [field.name for field in fields(Intent)]
@@ -123,7 +123,7 @@ class Intents:
         """Read what an earlier run left open. Safe to call again.
 
         Raises:
-            IntentsError: the file cannot be used; says why.
+            IntentsError: the file cannot be used; the text gives the reason.
         """
         if self.path is None:
             return
@@ -132,7 +132,7 @@ class Intents:
         await asyncio.shield(self._opening)
 
     async def record(self, intent: Intent) -> None:
-        """Write an intent down; returns when it is on disk."""
+        """Store an intent; returns when it is on disk."""
         self.live[intent.id] = intent
         try:
             await self._write(intent)
@@ -154,7 +154,7 @@ class Intents:
         return self.live.get(id) or (Intent(*row) if row else None)
 
     async def settle(self, id: str, state: str, **found: Any) -> Intent | None:
-        """Note what became of an intent. A failing disk is logged: the answer is known."""
+        """Store the outcome of an intent. A failing disk is logged: the outcome is in memory."""
         old = self.live.get(id)
         if old is None:
             return None
@@ -173,7 +173,7 @@ class Intents:
         return new
 
     async def mark(self, account: str, mark: Mark) -> None:
-        """Note the newest deal of ``account`` that was told. A failing disk is logged."""
+        """Store the newest published deal of ``account``. A failing disk is logged."""
 
         def write(db: sqlite3.Connection) -> None:
             with db:
@@ -187,7 +187,7 @@ class Intents:
                 log.warning("%s", error)
 
     async def marked(self, account: str) -> Mark | None:
-        """The newest deal that was told, by this run or an earlier one; ``None``: not known."""
+        """The newest published deal of ``account``, of any run; ``None``: unknown."""
         if self.path is None:
             return None
         await self.open()
@@ -199,7 +199,7 @@ class Intents:
         return tuple(row) if row else None
 
     async def close(self) -> None:
-        """Write what is queued and let go of the file."""
+        """Write what is queued and close the file."""
         self._closed = True
         thread = self._thread
         self._queue.put(None)
@@ -221,7 +221,7 @@ class Intents:
         )
         for row in rows:
             intent = Intent(*row)
-            # "sent" in the file of a program that is gone: nobody will see its answer.
+            # "sent" in the file of a program that has ended: its answer cannot come any more.
             self.live.setdefault(intent.id, replace(intent, state="unknown"))
 
     async def _write(self, intent: Intent) -> None:

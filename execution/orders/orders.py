@@ -1,7 +1,7 @@
-"""Orders made right, sent once, with an outcome that is known or said to be unknown.
+"""Orders: checked, sent exactly once, with an outcome that may be unknown but is never guessed.
 
-The intent is written down, the request is checked by the symbol's rules and by the terminal,
-then it is sent exactly once. When the answer is lost the order is looked for
+The request is checked by the symbol's rules and by the terminal, the intent is stored, then the
+request is sent once. An order with a lost answer is searched for
 (:mod:`execution.orders.reconcile`), never sent again.
 """
 
@@ -36,7 +36,7 @@ class Orders:
     """Sends orders. One instance for a terminal; all of it on the loop.
 
     Publishes ``ORDER_UPDATE`` for market and closing orders and for every order that is
-    rejected or unknown; pending orders are told by the observer, who sees all of them.
+    rejected or unknown; pending orders are published by the observer, which sees all of them.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Orders:
 
     @property
     def unknown(self) -> dict[str, Intent]:
-        """Orders whose outcome is not known, by id: no new risk on their symbols."""
+        """Orders with an unknown outcome, by id: no new risk is taken on their symbols."""
         live = self._sender.intents.live
         return {id: intent for id, intent in live.items() if intent.state == "unknown"}
 
@@ -63,7 +63,7 @@ class Orders:
         return self._sender.sent
 
     async def run(self) -> None:
-        """Look for what an earlier run left open, whenever the terminal is connected."""
+        """Search for orders that an earlier run left open, whenever the terminal is connected."""
         while True:
             await self._client.wait_connected()
             try:
@@ -73,10 +73,10 @@ class Orders:
             await asyncio.sleep(5.0)
 
     async def stop(self) -> None:
-        """Stop looking for lost answers and close the file of intents."""
+        """End the searches for lost answers and close the file of intents."""
         await self._sender.close()
 
-    # -- what can be asked for ----------------------------------------------------------------
+    # -- requests -----------------------------------------------------------------------------
 
     async def open(
         self,
@@ -102,9 +102,9 @@ class Orders:
             comment: A note after our id; cut to what the terminal takes.
             stop_limit: For ``stop_limit``: the limit price placed once ``price`` is reached.
             expiration: Server time in epoch seconds at which a pending order ends.
-            by: Who asked for it.
-            key: Names the wish: asked for again with the same key, also by the next run of the
-                program, it is not sent again; the outcome of the first time comes back.
+            by: Whether strategy or operator asked for it.
+            key: Names the request. Repeated with the same key, also by the next run of the
+                program, it is not sent again; the first outcome is returned.
         """
         id = new_id(by) if key is None else id_for(by, key)
         if key is not None and (known := await self._sender.before(id)):
@@ -294,7 +294,7 @@ def _failed(error: rules.RuleError | TerminalError | OutcomeUnknown) -> OrderOut
         return OrderOutcome(
             "unknown",
             None,
-            f"the answer was lost ({error.cause}); the next reading shows what stands",
+            f"the answer was lost ({error.cause}); the next reading shows its effect",
         )
     retcode = error.retcode if isinstance(error, rules.RuleError) else None
     return OrderOutcome("rejected", retcode, str(error))

@@ -1,7 +1,7 @@
-"""Finds an order whose answer was lost, by its id, else by magic, symbol, volume and time.
+"""Finds an order with a lost answer: by its id, otherwise by magic, symbol, volume and time.
 
-Brokers may rewrite a comment, so the second way exists; it is taken only when exactly one
-order fits that nobody else has claimed and that bears no other id of ours.
+The second way exists because brokers may rewrite a comment. It is used only when exactly one
+order fits that no other intent has claimed and that has no other id of ours.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ENDED: dict[int, Literal["cancelled", "expired", "rejected"]] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the terminal knows of an order; ``how`` it was found, in words."""
+    """The outcome of an order at the terminal; ``how`` it was found, in words."""
 
     status: Literal["placed", "filled", "partial", "cancelled", "expired", "rejected"]
     order: int
@@ -42,7 +42,7 @@ class Finding:
 async def look_for(
     client: TerminalClient, intent: Intent, claimed: Collection[int]
 ) -> Finding | None:
-    """Look once. ``None``: not there (yet). Raises :class:`TerminalError`."""
+    """Search once. ``None``: not found (yet). Raises :class:`TerminalError`."""
     start, end = window(intent)
     pending, done, deals = await client.reads(
         [
@@ -60,8 +60,8 @@ async def look_for(
 
 
 def window(intent: Intent) -> tuple[int, int]:
-    """From when to when to look, server time. Its offset from UTC may not be known: then the
-    window is wide enough for any."""
+    """The server times to search between. While the offset from UTC is unknown, the window is
+    wide enough for any."""
     if intent.sent_server is not None:
         start = int(intent.sent_server) - 60
     else:
@@ -105,7 +105,7 @@ def judge(
     deals: list[TradeDeal],
     how: str,
 ) -> Finding | None:
-    """What became of the order ``ticket``; ``None`` while it is still being worked on."""
+    """The outcome of the order ``ticket``; ``None`` while the broker still works on it."""
     filled = round(sum(deal.volume for deal in deals), 8)
     price = sum(deal.price * deal.volume for deal in deals) / filled if filled else None
     deal = deals[0].ticket if deals else None

@@ -1,4 +1,4 @@
-"""Sends a request once: written down before, answered or looked for after."""
+"""Sends a request once: its intent is stored before, its answer awaited or searched for after."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from .reconcile import Finding, look_for
 log = logging.getLogger(__name__)
 
 SENT_KEPT = 1000
-"""Orders whose intent is kept for the reader of their deals."""
+"""Orders of which the intent is kept for the reader of their deals."""
 PASSED = frozenset({0, c.TRADE_RETCODE_PLACED, c.TRADE_RETCODE_DONE})
-"""``order_check`` says 0; some servers answer as ``order_send`` would."""
+"""``order_check`` answers 0; some servers answer as ``order_send`` does."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderOutcome:
-    """What became of an order. ``price`` is that of the deal; of a rejected order whose price
-    has moved, the new one. ``id`` is ours, in the comment."""
+    """The outcome of an order. ``price`` is that of the deal, or the new price when the order was
+    rejected because the price moved. ``id`` is ours, in the comment."""
 
     status: Literal["done", "placed", "partial", "rejected", "unknown"]
     retcode: int | None
@@ -52,7 +52,7 @@ class OrderOutcome:
 
 
 class Sender:
-    """The one way in which an order that opens or closes leaves the program."""
+    """The only way in which an order that opens or closes leaves the program."""
 
     def __init__(
         self,
@@ -72,15 +72,14 @@ class Sender:
         self._searched: set[str] = set()
 
     async def send(self, draft: Intent, info: SymbolInfo, request: dict[str, Any]) -> OrderOutcome:
-        """Check, write down, send once. Never raises for what a terminal or disk does."""
-        # In a task of its own: a caller that is cancelled must not leave an order without a
-        # record of its answer.
+        """Check, store the intent, send once. A failure of terminal or disk is an outcome."""
+        # In a task of its own: the answer must be recorded also when the caller is cancelled.
         task = asyncio.create_task(self._send(draft, info, request), name=f"order-{draft.id}")
         self._keep(task)
         return await asyncio.shield(task)
 
     async def before(self, id: str) -> OrderOutcome | None:
-        """What became of the order with this id, when it was asked for before."""
+        """The outcome of the order with this id, when it was requested before."""
         try:
             intent = await self.intents.find(id)
         except IntentsError as error:
@@ -99,11 +98,11 @@ class Sender:
         self, intent: Intent, retcode: int | None, text: str, price: float | None = None
     ) -> OrderOutcome:
         if intent.symbol:
-            self._tell(intent, "rejected", retcode=retcode, reason=text, price=price)
+            self._publish_update(intent, "rejected", retcode=retcode, reason=text, price=price)
         return OrderOutcome("rejected", retcode, text, price=price, id=intent.id)
 
     async def resume(self) -> None:
-        """Look for what an earlier run of this account left open."""
+        """Search for the orders that an earlier run of this account left open."""
         await self.intents.open()
         account = await self._account()
         for intent in list(self.intents.live.values()):
@@ -111,8 +110,8 @@ class Sender:
                 self._search(intent)
 
     async def close(self) -> None:
-        """Stop looking, let orders on their way get their answers, close the file. What is
-        unknown stays written down for the next run."""
+        """End the searches, wait for the answers of orders in flight, close the file. Unknown
+        orders stay stored for the next run."""
         sending = {task for task in self._tasks if task.get_name().startswith("order-")}
         for task in self._tasks - sending:
             task.cancel()
@@ -193,7 +192,7 @@ class Sender:
             return self.reject(intent, result.retcode, text, side if moved else None)
         if order is not None:
             self._claim(order, intent)
-        self._tell(
+        self._publish_update(
             intent,
             "filled" if status == "done" else status,
             order=order,
@@ -208,7 +207,7 @@ class Sender:
 
     async def _lost(self, intent: Intent, why: str, retcode: int | None) -> OrderOutcome:
         text = f"the answer was lost ({why}); it is looked for and not sent again"
-        self._tell(intent, "unknown", retcode=retcode, reason=text)
+        self._publish_update(intent, "unknown", retcode=retcode, reason=text)
         now = await self.intents.settle(intent.id, "unknown")
         self._search(now or intent)
         return OrderOutcome("unknown", retcode, text, volume=intent.volume, id=intent.id)
@@ -221,7 +220,7 @@ class Sender:
             self._keep(asyncio.create_task(self._find(intent), name=f"reconcile-{intent.id}"))
 
     async def _find(self, intent: Intent) -> None:
-        """Look for an order until it is found or ``reconcile_s`` of reading have passed."""
+        """Search for an order until it is found or ``reconcile_s`` of reading have passed."""
         read_s, last = 0.0, 0.0
         backoff = Backoff(0.2, 3.0, jitter=None, factor=1.5)
         while read_s < self._settings.reconcile_s:
@@ -235,7 +234,7 @@ class Sender:
                 if finding is not None:
                     await self._found(intent, finding)
                     return
-                # Only time in which the terminal could be read counts as having looked.
+                # Only time in which the terminal could be read counts.
                 now = time.monotonic()
                 read_s += now - last if last else 0.0
                 last = now
@@ -244,7 +243,7 @@ class Sender:
             f"not found in {self._settings.reconcile_s:g} s of looking: most likely it never "
             "arrived; look in the terminal's Trade and History tabs before trading it again"
         )
-        self._tell(intent, "unknown", reason=text)
+        self._publish_update(intent, "unknown", reason=text)
         what = f"{intent.kind} {intent.direction} {intent.volume:g} {intent.symbol}"
         self._publish(
             RiskAlert(code="ORDER_MISSING", level="critical", text=f"{what} ({intent.id}): {text}")
@@ -253,7 +252,7 @@ class Sender:
 
     async def _found(self, intent: Intent, finding: Finding) -> None:
         self._claim(finding.order, intent)
-        self._tell(
+        self._publish_update(
             intent,
             finding.status,
             order=finding.order,
@@ -291,9 +290,9 @@ class Sender:
             if error := task.exception():
                 log.error("%s failed", task.get_name(), exc_info=error)
 
-    def _tell(self, intent: Intent, status: Any, **more: Any) -> None:
+    def _publish_update(self, intent: Intent, status: Any, **more: Any) -> None:
         if status == "placed" and intent.pending:
-            return  # the observer tells it, as for every pending order
+            return  # the observer publishes it, as for every pending order
         self._publish(
             OrderUpdate(
                 symbol=intent.symbol,

@@ -1,4 +1,4 @@
-"""A symbol's rules applied to an order before it is sent: volume, prices, filling, distances.
+"""The rules of a symbol, applied to an order before it is sent: volume, prices, filling, distances.
 
 Pure functions of ``SymbolInfo``. A rule that is broken is a :class:`RuleError` with the return
 code that the server would have given.

@@ -1,6 +1,6 @@
-"""How a terminal is reached: the ``Backend`` interface and the one in this process.
+"""The ``Backend`` interface, and the backend in this process.
 
-A backend carries one call at a time and says what happened to it; deadlines, back-off and
+A backend carries one call at a time and reports what happened to it; deadlines, back-off and
 health belong to :class:`execution.transport.client.TerminalClient`.
 """
 
@@ -34,10 +34,10 @@ class Reply(NamedTuple):
 
 
 class About(NamedTuple):
-    """What a terminal that knows more than the real module says about its market.
+    """What a terminal knows of its market beyond the module's functions.
 
     ``server_now`` is server time in epoch seconds, ``utc_offset`` server time minus UTC in
-    seconds; a real terminal says none of it.
+    seconds. A real terminal gives none of it.
     """
 
     market: str | None = None
@@ -75,7 +75,7 @@ class Backend(Protocol):
         ...
 
     def kill(self) -> None:
-        """Drop whatever hangs, at once. ``start()`` makes it anew."""
+        """Drop what hangs, at once. ``start()`` makes a new one."""
         ...
 
 
@@ -83,10 +83,10 @@ Work = tuple[Callable[[Any], Any], asyncio.AbstractEventLoop, "asyncio.Future[An
 
 
 class Threaded:
-    """Something that blocks, made and used in one daemon thread, asked from the loop.
+    """A resource that blocks, made and used in one daemon thread, called from the loop.
 
-    A thread cannot be killed: after a deadline it is left to finish, what is asked meanwhile
-    is refused, and ``start()`` waits for it.
+    A thread cannot be killed: after a deadline it is left to finish, calls are refused
+    meanwhile, and ``start()`` waits for it.
     """
 
     def __init__(self, factory: Callable[[], Any], name: str) -> None:
@@ -123,7 +123,7 @@ class Threaded:
         """Nothing to kill: the thread is waited for by the next ``start()``."""
 
     def abandon(self) -> None:
-        """Leave the thread to itself; the next ``start()`` makes another."""
+        """Abandon the thread; the next ``start()`` makes another."""
         self._queue.put(None)
         self._thread = None
         self._busy = None
@@ -159,7 +159,7 @@ class Threaded:
             except TerminalError as error:
                 result, failure = None, error
             except Exception as error:
-                # The supervision boundary of the thread: it must answer whatever happens.
+                # The supervision boundary of the thread: every call gets an answer.
                 log.warning("terminal thread: %s", error, exc_info=not isinstance(error, OSError))
                 result = None
                 failure = TerminalError(
@@ -168,7 +168,7 @@ class Threaded:
             try:
                 loop.call_soon_threadsafe(_settle, answer, result, failure)
             except RuntimeError:
-                return  # the loop is closed: nobody waits any more
+                return  # the loop is closed: there is no caller any more
 
 
 class InProcess(Threaded):

@@ -71,7 +71,7 @@ LOST = frozenset(
         c.RES_E_INTERNAL_FAIL_TIMEOUT,
     }
 )
-"""Codes after which the terminal must be connected anew."""
+"""Codes after which the terminal must be connected again."""
 
 NEVER_SENT = frozenset(
     {
@@ -157,12 +157,12 @@ class TerminalClient:
 
     async def start(self) -> None:
         if self._task is None:
-            self._tell(health.STARTING, force=True)
+            self._publish(health.STARTING, force=True)
             self._task = asyncio.create_task(self._supervise(), name="terminal-client")
 
     def report_market(self, *, closed: bool) -> None:
-        """Take in whether the market is closed, as the reader of the quotes finds it; the state
-        of the terminal says so from the next probe on."""
+        """Note whether the market is closed, as the reader of the quotes finds it; it is part of
+        the terminal's state from the next probe on."""
         self._market_closed = closed
 
     async def wait_connected(self, timeout: float | None = None) -> bool:
@@ -173,8 +173,8 @@ class TerminalClient:
         return self._connected.is_set()
 
     async def close(self) -> None:
-        """Let an order in flight get its answer (2 s), then let go of the terminal; bounded to
-        about 4 s, and far less when no order is on its way."""
+        """Wait for the answer of an order in flight (2 s), then release the terminal; bounded to
+        about 4 s, and far less when no order is in flight."""
         self._closing = True
         self._open = False
         self._refuse_waiting("the program is closing")
@@ -206,7 +206,7 @@ class TerminalClient:
             CallRefused: it never reached the terminal.
             TerminalError: the terminal answered with a failure, or the connection broke.
             TerminalTimeout: no answer in time.
-            OutcomeUnknown: ``order_send`` only: the order may stand or not.
+            OutcomeUnknown: ``order_send`` only: the order may have been carried out or not.
         """
         reply: Reply = await self._submit(
             function,
@@ -380,7 +380,7 @@ class TerminalClient:
         return await answer
 
     async def _carry(self, job: _Job) -> None:
-        """Carry out one job. Raises when the terminal must be connected anew."""
+        """Carry out one job. Raises when the terminal must be connected again."""
         if job.answer.done():
             return  # the caller gave up while it was waiting
         if time.monotonic() > job.expires:
@@ -395,7 +395,7 @@ class TerminalClient:
                 job.answer.set_exception(error)
             raise
         except asyncio.CancelledError:
-            # Closing while the call is in flight: what it did is not known.
+            # Closing while the call is in flight: its effect is unknown.
             if not job.answer.done():
                 job.answer.set_exception(
                     TerminalError(c.RES_E_INTERNAL_FAIL_RECEIVE, "closed meanwhile", job.name)
@@ -411,7 +411,7 @@ class TerminalClient:
         """Run a call; past ``OVERDUE_S`` the terminal is stale until it answers."""
         overdue = min(OVERDUE_S, deadline * 0.8)
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(overdue, lambda: self._tell(health.waiting(name, overdue)))
+        timer = loop.call_later(overdue, lambda: self._publish(health.waiting(name, overdue)))
         began, self._flying = loop.time(), name
         try:
             result = await work(deadline)
@@ -419,7 +419,7 @@ class TerminalClient:
             timer.cancel()
             self._flying = ""
         if loop.time() - began >= overdue:
-            self._tell(self._verdict)  # it did answer
+            self._publish(self._verdict)  # it did answer
         return result
 
     async def _supervise(self) -> None:
@@ -446,7 +446,7 @@ class TerminalClient:
     def _lose(self, verdict: HealthVerdict) -> None:
         self._open = False
         self._verdict = verdict
-        self._tell(verdict)
+        self._publish(verdict)
         self._refuse_waiting((verdict.reason and verdict.reason.text) or "connection lost")
         self.backend.kill()
 
@@ -483,7 +483,7 @@ class TerminalClient:
             await self._carry(job)
 
     async def _probe(self) -> None:
-        """Ask the terminal how it is; its switches may change at any moment."""
+        """Read the terminal's state; its switches may change at any moment."""
         began = time.monotonic()
         info, account = await self._timed(
             "terminal_info",
@@ -500,7 +500,7 @@ class TerminalClient:
         verdict = health.verdict(self.terminal, None if account.failed else account.value)
         self._verdict = health.CLOSED if verdict is health.OK and self._market_closed else verdict
         ping = self.terminal.ping_last / 1000 if self.terminal is not None else 0.0
-        self._tell(self._verdict, ping or (self._probed - began) * 1000)
+        self._publish(self._verdict, ping or (self._probed - began) * 1000)
 
     async def _learn(self, about: About) -> None:
         self.about = about
@@ -516,7 +516,7 @@ class TerminalClient:
                 job.answer.set_exception(CallRefused(c.RES_E_INTERNAL_FAIL_CONNECT, why, job.name))
                 job.answer.exception()  # the caller may be gone already
 
-    def _tell(
+    def _publish(
         self, verdict: HealthVerdict, ping_ms: float | None = None, *, force: bool = False
     ) -> None:
         state, condition, error = verdict.state, verdict.condition, verdict.reason

@@ -1,7 +1,7 @@
-"""The server's clock, told or estimated.
+"""The server's clock, given by the terminal or estimated.
 
 MetaTrader stores the broker's wall clock as if it were UTC, and has no call that returns it.
-A paper terminal tells its own; for a real one the offset from UTC is the rounded difference
+A paper terminal gives its own; for a real one the offset from UTC is the rounded difference
 between a tick that has just arrived and our UTC clock.
 """
 
@@ -22,11 +22,11 @@ DAY = 86_400
 
 
 class ServerClock:
-    """Server time from what is known. All arguments in seconds; no clock is read here."""
+    """Server time from the offset. All arguments in seconds; no clock is read here."""
 
     def __init__(self, utc_offset: float | None = None) -> None:
         self.utc_offset = utc_offset
-        """Server time minus UTC, seconds; ``None`` while not known."""
+        """Server time minus UTC, seconds; ``None`` while it is unknown."""
         self.speed = 1.0
         self._given = utc_offset is not None
         self._candidate: float | None = None
@@ -34,7 +34,7 @@ class ServerClock:
         self._anchor: tuple[float, float] | None = None
 
     def tell(self, server: float, mono: float, speed: float, utc_offset: float) -> None:
-        """The terminal told its own time (paper)."""
+        """Set the time that the terminal gave (paper)."""
         self._anchor = (server, mono)
         self.speed = speed
         self.utc_offset = utc_offset
@@ -53,14 +53,14 @@ class ServerClock:
             self.utc_offset = offset
 
     def now(self, mono: float, wall: float) -> float | None:
-        """Server epoch seconds at this moment, or ``None`` when the offset is not known."""
+        """Server epoch seconds at this moment, or ``None`` when the offset is unknown."""
         if self._anchor is not None:
             server, at = self._anchor
             return server + (mono - at) * self.speed
         return None if self.utc_offset is None else wall + self.utc_offset
 
     def iso(self, server: float | None) -> str | None:
-        """A server time as UTC on the wire; ``None`` when it or the offset is not known."""
+        """A server time as UTC on the wire; ``None`` when it or the offset is unknown."""
         if not server or self.utc_offset is None:
             return None
         return iso(server - self.utc_offset)

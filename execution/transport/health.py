@@ -21,7 +21,7 @@ State = Literal["connected", "stale", "disconnected"]
 @dataclass(frozen=True, slots=True)
 class Status:
     """A terminal's state. ``since`` is UTC epoch seconds of the last change of state,
-    ``ping_ms`` the terminal's ping to its broker, or ours to the terminal where it says none."""
+    ``ping_ms`` the terminal's ping to its broker, or ours to the terminal where it gives none."""
 
     state: State
     condition: str
@@ -57,7 +57,9 @@ CLOSED = HealthVerdict(
 def verdict(info: TerminalInfo | None, account: AccountInfo | None) -> HealthVerdict:
     """Judge a terminal that answers."""
     if info is None:
-        return _bad("stale", "no answer", "NO_ANSWER", "the terminal does not say how it is")
+        return _bad(
+            "stale", "no answer", "NO_ANSWER", "the terminal gives no information about itself"
+        )
     if account is None or account.login == 0:
         return _bad(
             "disconnected",

@@ -29,7 +29,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 class BackendError(Mt5dashError):
-    """The settings ask for a terminal that cannot be reached from here; says what to do."""
+    """The settings ask for a terminal that cannot be reached from here, with the remedy."""
 
     exit_code = USAGE
 
@@ -44,7 +44,7 @@ class BackendKind:
     name: str
     """Its name in ``terminal.backend``: lower-case letters, digits and underscores."""
     package: str = ""
-    """The package that it imports and mt5dash does not depend on; `mt5dash doctor` looks for it."""
+    """The package that it imports and mt5dash does not depend on; `mt5dash doctor` checks it."""
     install: str = ""
     """The command that installs that package."""
     preparing: str = ""
@@ -259,7 +259,7 @@ def backend_kind(name: str) -> BackendKind:
             f"the backend {name!r} is {kind!r}; its entry point must name a BackendKind of "
             "execution.transport.registry"
         )
-    kind.name = name  # files are named by what the settings say
+    kind.name = name  # files are named by the name in the settings
     return kind
 
 

@@ -25,7 +25,7 @@ from ..api import constants as c
 from ..api.terminal import CallRefused, TerminalError, TerminalTimeout
 from .backend import About, Call, Reply
 from .traits import REAL
-from .wire import Wire, WireError, replies, request, told, unpacked
+from .wire import Wire, WireError, about_of, replies, request, unpacked
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ GREETING_S = 10.0
 
 
 class Remote:
-    """Calls over a :class:`execution.transport.wire.Wire`; how it comes to be is the subclass's."""
+    """Calls over a :class:`execution.transport.wire.Wire`; subclasses open it."""
 
     name = "agent"
     traits = REAL
@@ -67,7 +67,7 @@ class Remote:
 
     async def about(self, deadline: float) -> About:
         content = await self._open_wire("about").ask({"about": True}, "about", deadline)
-        return told((await unpacked(content))[0])
+        return about_of((await unpacked(content))[0])
 
     def _open_wire(self, what: str) -> Wire:
         if self._wire is None or self._wire.broken:
@@ -75,7 +75,7 @@ class Remote:
         return self._wire
 
     async def _greeted(self, wire: Wire) -> dict[str, Any]:
-        """The agent's first words."""
+        """Read the agent's greeting."""
         header, _ = await unpacked(await wire.read())
         if header.get("agent") != agent.VERSION:
             raise WireError(
@@ -137,8 +137,8 @@ class Agent(Remote):
         if not verdict.get("ok"):
             raise TerminalError(
                 c.RES_E_AUTH_FAILED,
-                "the agent refuses the token: set terminal.token (MT5DASH_TERMINAL__TOKEN) to what "
-                "stands in its token file",
+                "the agent refuses the token: set terminal.token (MT5DASH_TERMINAL__TOKEN) to the "
+                "content of its token file",
                 "connect",
             )
 
@@ -152,7 +152,7 @@ class Agent(Remote):
 
 
 class Child(Remote):
-    """The module in a child process of ours: killed when it hangs, made anew by ``start()``."""
+    """The module in a child process of ours: killed when it hangs, started again by ``start()``."""
 
     name = "native"
 

@@ -1,8 +1,8 @@
-"""A terminal behind an rpyc classic server (mt5linux and the like), for people who run one.
+"""A terminal behind an rpyc classic server (mt5linux and the like).
 
 The agent's own file is executed over there once, and only its ``answer`` is called after, with
 bytes in and bytes out: the same encoding as on the agent's wire, no remote object, no pickle.
-Such a server lets whoever reaches it run any code: it belongs on loopback or in a tunnel.
+Such a server runs any code of any client that reaches it: it belongs on loopback or in a tunnel.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..api import constants as c
 from ..api.terminal import TerminalError
 from .backend import About, Call, Reply, Threaded
 from .traits import REAL
-from .wire import WireError, replies, request, told, unpacked
+from .wire import WireError, about_of, replies, request, unpacked
 
 NAMES = """
 import sys as _sys
@@ -53,7 +53,7 @@ class Rpyc(Threaded):
 
     async def about(self, deadline: float) -> About:
         content = await self._ask({"about": True}, "about", deadline)
-        return told((await unpacked(content))[0])
+        return about_of((await unpacked(content))[0])
 
     def kill(self) -> None:
         """Cut the connection: a thread that waits on it wakes with an error."""

@@ -13,8 +13,8 @@ class Traits:
     simulated: bool = False
     """No real money is at stake: the bot's mode is paper by default, and live is refused."""
     outlives_program: bool = True
-    """The account goes on when the program ends, and so do journal, intents and the memory of
-    the risk limits. Otherwise each run has a journal of its own and begins anew."""
+    """The account continues when the program ends, and so do journal, intents and the memory of
+    the risk limits. Otherwise each run has a new account and a journal of its own."""
     watches_all: bool = False
     """Without ``terminal.symbols`` all symbols of the terminal are watched; otherwise those of
     its Market Watch."""
@@ -25,4 +25,4 @@ class Traits:
 
 REAL = Traits()
 IN_MEMORY = Traits(simulated=True, outlives_program=False, watches_all=True)
-"""A terminal that begins anew with each start of the program."""
+"""A terminal in memory: a new account at each start of the program."""

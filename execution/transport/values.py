@@ -1,4 +1,4 @@
-"""What enters from a terminal: replies become values or errors, their texts made harmless."""
+"""Turns replies of a terminal into values or errors, with their texts sanitised."""
 
 from __future__ import annotations
 

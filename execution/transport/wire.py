@@ -146,7 +146,7 @@ def replies(header: dict[str, Any], arrays: memoryview, expected: int) -> list[R
         raise WireError(f"the agent's answer cannot be read: {error!r}") from error
 
 
-def told(header: dict[str, Any]) -> About:
+def about_of(header: dict[str, Any]) -> About:
     try:
         return About(**header["about"])
     except (KeyError, TypeError) as error:
@@ -179,9 +179,9 @@ class Cut:
                 size = rows * dtype.itemsize
                 part = self._arrays[self._at : self._at + size]
                 self._at += size
-                # A copy: the caller may write to it, and the frame can be let go.
+                # A copy: the caller may write to it, and the frame can be freed.
                 return np.frombuffer(part, dtype=dtype, count=rows).copy()
-        raise WireError(f"the agent sent an array of a kind that is not known: {descr}")
+        raise WireError(f"the agent sent an array of an unknown kind: {descr}")
 
 
 def maker(name: str, fields: list[str]) -> Any:
