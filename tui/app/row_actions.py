@@ -12,22 +12,20 @@ from textual.app import App
 
 from streamer.protocol.sanitise import clean
 
+from ..actions import Action
+from ..board import find
 from ..options import Clock
 from ..panels.positions import PositionRow, RowKind
-from ..panels.scanner import ScanRow
 from ..panels.table import TablePanel
-from ..panels.trades import TradeRow
 from ..render import export
-from ..screens.base import Sheet
+from ..screens import command_plans as control
 from ..screens.choose import ColumnsDialog, PaletteDialog
 from ..screens.confirm import ConfirmDialog
-from ..screens.detail import EventSheet, PositionSheet, SymbolSheet, TradeSheet
+from ..screens.detail import PositionSheet
 from ..screens.main import MainScreen
 from ..screens.pages import FunnelSheet, HealthSheet, HelpSheet, PortfolioSheet, SettingsSheet
-from ..session.session import LogLine, Session
+from ..session.session import Session
 from ..session.view import View
-from . import command_plans as control
-from .actions import Action
 
 log = logging.getLogger("mt5dash.ui")
 
@@ -50,27 +48,10 @@ class Doing(App[str]):
     # -- looking closer --------------------------------------------------------------------
 
     def action_open(self) -> None:
-        """Show all that is known of the row under the cursor."""
-        sheet = self._sheet_of(self.main.panel.current)
-        if sheet is not None:
-            self.push_screen(sheet)
-
-    def _sheet_of(self, row: Any) -> Sheet | None:
-        if isinstance(row, PositionRow):
-            if row.closed is not None:
-                return TradeSheet(row.closed)
-            return PositionSheet(row)
-        if isinstance(row, ScanRow):
-            return SymbolSheet(row.symbol)
-        if isinstance(row, LogLine):
-            return EventSheet(row.event, row.count)
-        if isinstance(row, TradeRow):
-            if row.closed is not None:
-                return TradeSheet(row.closed)
-            if row.position is not None:
-                return PositionSheet(PositionRow.of_position(row.position))
-            return SymbolSheet(row.symbol)
-        return None
+        """Open the page of the row under the cursor."""
+        panel = self.main.panel
+        if panel.spec.sheet and panel.current is not None:
+            self.push_screen(find(panel.spec.sheet)(panel.current))
 
     def action_funnel(self) -> None:
         self.push_screen(FunnelSheet())
@@ -109,7 +90,7 @@ class Doing(App[str]):
     def action_export(self) -> None:
         panel = self.main.panel
         table = panel.table()
-        self._write(panel.label.lower(), ".csv", lambda: export.as_csv(table))
+        self._write(panel.spec.name, ".csv", lambda: export.as_csv(table))
 
     def action_export_events(self) -> None:
         events = [line.event for line in self.session.lines]
@@ -156,10 +137,11 @@ class Doing(App[str]):
         """The position that is meant: of the sheet in front, or under the cursor."""
         if isinstance(self.screen, PositionSheet):
             return self.screen.row
-        row = self.main.panel.current
-        if isinstance(row, TradeRow) and row.position is not None and row.closed is None:
-            return PositionRow.of_position(row.position)
-        return row if isinstance(row, PositionRow) else None
+        panel = self.main.panel
+        if not panel.spec.target or panel.current is None:
+            return None
+        row: PositionRow | None = find(panel.spec.target)(panel.current)
+        return row
 
     def _on_row(
         self, kind: RowKind, what: str, make: Callable[[PositionRow, View], control.Plan]

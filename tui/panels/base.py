@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual import events
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
+from ..board import PanelSpec
 from ..render.lines import Line, clip, fit_line, line_width, width
 from ..render.theme import Painted
 from ..session.view import View
@@ -82,9 +82,6 @@ class LineView(Painted):
 class Panel(LineView, can_focus=True):
     """A framed panel with a number, a title, marks at the right of its frame, and a body."""
 
-    number: ClassVar[int] = 0
-    label: ClassVar[str] = ""
-
     class Opened(Message):
         """Enter or a double click on a row."""
 
@@ -106,11 +103,11 @@ class Panel(LineView, can_focus=True):
             super().__init__()
             self.number = number
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self, spec: PanelSpec) -> None:
+        super().__init__(id=spec.name)
+        self.spec = spec
         self.tabs: tuple[Panel, ...] = ()
         """The panels that share one place on a small screen, this one among them."""
-        self.shown_alone = False
 
     def count(self) -> str:
         """What stands in brackets behind the title."""
@@ -131,14 +128,19 @@ class Panel(LineView, can_focus=True):
     # -- frame -----------------------------------------------------------------------------
 
     @property
+    def number(self) -> int:
+        """Its number on the board, from 1."""
+        return self.spec.number
+
+    @property
     def heading(self) -> str:
         count = self.count()
-        return f"{self.number} {self.label}" + (f" ({count})" if count else "")
+        return self.spec.label + (f" ({count})" if count else "")
 
     @property
     def tab_label(self) -> str:
         count = self.count()
-        return f"{self.number} {self.label}" + (f" {count}" if count else "")
+        return self.spec.label + (f" {count}" if count else "")
 
     def _title(self) -> Line:
         style = "title" if self.has_focus else "dim"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar
 
+from ..board import PanelSpec
 from ..render import describe
 from ..render import format as f
 from ..render.lines import Line, Part
@@ -33,10 +34,8 @@ def _text_cell(line: LogLine, view: View, cells: int) -> Line:
 
 
 class EventsPanel(TablePanel[LogLine]):
-    """Panel 3."""
+    """The log events, the newest last."""
 
-    number = 3
-    label = "Events"
     FOLLOWS = True
     HEADING = False
     COLUMNS: ClassVar[tuple[Column[Any], ...]] = (
@@ -54,8 +53,8 @@ class EventsPanel(TablePanel[LogLine]):
         ),
     )
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self, spec: PanelSpec) -> None:
+        super().__init__(spec)
         self.least: describe.Level = describe.INFO
         self._wanted: object = None
 

@@ -236,10 +236,8 @@ def _owner(row: PositionRow) -> str:
 
 
 class PositionsPanel(TablePanel[PositionRow]):
-    """Panel 1."""
+    """Open positions and pending orders, and for a while those that were just closed."""
 
-    number = 1
-    label = "Positions"
     SORT = ("pl", True)
     COLUMNS: ClassVar[tuple[Column[PositionRow], ...]] = (
         Column(

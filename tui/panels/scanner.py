@@ -102,10 +102,8 @@ def _tick_cell(row: ScanRow, view: View, cells: int) -> Line:
 
 
 class ScannerPanel(TablePanel[ScanRow]):
-    """Panel 2."""
+    """The symbols of the last scan: where each stopped, and why."""
 
-    number = 2
-    label = "Scanner"
     SORT = ("stage", True)
     COLUMNS: ClassVar[tuple[Column[ScanRow], ...]] = (
         Column(

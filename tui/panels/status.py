@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.message import Message
 
-from ..app.actions import ACTIONS, Action
+from ..actions import ACTIONS, Action
 from ..render import format as f
 from ..render.lines import Line, Part, bar, clip, fit_line, pack, width
 from ..session.view import View, word

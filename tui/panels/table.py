@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import events
 
+from ..board import PanelSpec
 from ..render.filtering import Filter
 from ..render.lines import Line, Part, clip, pack, plain
 from ..session.view import View
@@ -29,8 +30,8 @@ class TablePanel(Panel, Generic[R]):
     """Newest rows are at the end, and the panel stays there unless it is scrolled away."""
     HEADING: ClassVar[bool] = True
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self, spec: PanelSpec) -> None:
+        super().__init__(spec)
         self.rows: list[R] = []
         self.total = 0
         self.filter_text = ""

@@ -74,10 +74,8 @@ def _held(row: TradeRow) -> float | None:
 
 
 class TradesPanel(TablePanel[TradeRow]):
-    """Panel 4."""
+    """The trades of the day, closed and open, the newest first."""
 
-    number = 4
-    label = "Trades"
     COLUMNS: ClassVar[tuple[Column[TradeRow], ...]] = (
         Column(
             "time",

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Input, Label
 
-from ..app.actions import ACTIONS, Action, key_label
+from ..actions import ACTIONS, Action, key_label
 from ..panels.table import TablePanel
 from ..render.lines import Line, fit, wrap
 from ..session.view import View
@@ -117,7 +117,7 @@ class ColumnsDialog(Dialog):
         super().__init__()
         self.panel = panel
         self.at = 0
-        self.heading = f"Columns of {panel.label}"
+        self.heading = f"Columns of {panel.spec.title}"
 
     def content(self, view: View, cells: int) -> Sequence[Line]:
         titles = {c.key: c.title or c.name or c.key for c in self.panel.COLUMNS}

@@ -10,10 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Input, Label
 
-from ..app import command_plans as control
 from ..panels.header import mode, mode_badge
 from ..render.lines import Line, wrap
 from ..session.view import View, word
+from . import command_plans as control
 from .base import Dialog
 
 SENDS_NOTHING = ("pause", "resume", "scan_now", "halt", "release")

@@ -1,4 +1,4 @@
-"""The main screen: header, account, four panels, alert and keys; fitted to the window."""
+"""The main screen: header, account, the board of panels, alert and keys; fitted to the window."""
 
 from __future__ import annotations
 
@@ -10,25 +10,20 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.widgets import Input, Label
 
-from ..app.actions import ACTIONS
+from ..actions import ACTIONS
+from ..board import KEYS, NARROW_TAB, PANELS, ROOMY, TINY, arrange, find
 from ..panels.account import AccountBar
 from ..panels.base import Panel
 from ..panels.events import EventsPanel
 from ..panels.header import HeaderBar
-from ..panels.positions import PositionsPanel
-from ..panels.scanner import ScannerPanel
 from ..panels.status import AlertBar, KeyBar
 from ..panels.table import TablePanel
 from ..panels.timebar import TimeBar
 from ..panels.tiny import TinyView
-from ..panels.trades import TradesPanel
 from ..render import format as f
 from ..session.view import View
 from .base import Looking
 
-TINY = (60, 16)
-ROOMY = (100, 30)
-"""Windows under the first size get six lines, under the second one the lower tabs."""
 AGAIN_S = 2.0
 """A panel's key hides the panel when it is pressed again within this time."""
 
@@ -53,17 +48,13 @@ class MainScreen(Looking):
 
     def __init__(self) -> None:
         super().__init__()
-        self.panels: tuple[TablePanel[Any], ...] = (
-            PositionsPanel(id="positions"),
-            ScannerPanel(id="scanner"),
-            EventsPanel(id="events"),
-            TradesPanel(id="trades"),
-        )
-        self.tab = 3
-        """Which panel stands in the lower place of a small screen."""
+        self.panels: tuple[TablePanel[Any], ...] = tuple(find(p.widget)(p) for p in PANELS)
+        self.board = Container(*self.panels, id="board")
+        self.tab = next(p.number for p in PANELS if p.name == NARROW_TAB)
+        """The panel below the first one, in a window that is not roomy."""
         self.maximised: int | None = None
         self.hidden: set[int] = set()
-        """Panels that were put away; their keys bring them back."""
+        """Numbers of the hidden panels; their keys show them again."""
         self._pressed: tuple[int, float] = (0, -1e9)
         self.header = HeaderBar()
         self.account = AccountBar()
@@ -80,8 +71,7 @@ class MainScreen(Looking):
         yield self.account
         yield self.time
         yield self.tiny
-        with Container(id="board"):
-            yield from self.panels
+        yield self.board
         yield self.alert
         with Horizontal(id="filterbar"):
             yield Label("", id="filter-of", markup=False)
@@ -150,19 +140,17 @@ class MainScreen(Looking):
                 panel.display = panel.number == self.maximised
                 panel.tabs = tuple(p for p in self.panels if p.number not in self.hidden)
             else:
-                here = not narrow or panel.number in (1, self.tab)
+                here = not narrow or panel is self.panels[0] or panel.number == self.tab
                 panel.display = here and panel.number not in self.hidden
                 panel.tabs = lower if narrow and panel in lower else ()
         shown = [p for p in self.panels if p.display]
-        bands = {(p.number - 1) // 2 for p in shown}
-        self.set_class(not narrow and len(bands) == 1, "-onerow")
-        self.set_class(len(shown) == 1, "-alone")
+        grid = arrange([p.spec for p in shown], roomy=not narrow)
+        board = self.board.styles
+        board.grid_size_columns, board.grid_size_rows = len(grid.columns), len(grid.rows)
+        board.grid_columns = " ".join(f"{share}fr" for share in grid.columns)
+        board.grid_rows = " ".join(f"{share}fr" for share in grid.rows)
         for panel in shown:
-            # A panel whose neighbour is hidden takes the whole row.
-            alone = not any(
-                p is not panel and (p.number - 1) // 2 == (panel.number - 1) // 2 for p in shown
-            )
-            panel.styles.column_span = 2 if alone and not narrow and len(shown) > 1 else 1
+            panel.styles.column_span = 2 if panel.number in grid.wide else 1
         focused = self.focused
         if isinstance(focused, Panel) and not focused.display:
             self.set_focus(shown[0] if self.maximised is None and not narrow else shown[-1])
@@ -184,7 +172,7 @@ class MainScreen(Looking):
         self.hidden.discard(number)
         if self.maximised is not None:
             self.maximised = number
-        if number > 1:
+        if number != self.panels[0].number:
             self.tab = number
         self.fit_window()
         self.set_focus(self._panel(number))
@@ -221,7 +209,7 @@ class MainScreen(Looking):
             self.hidden.add(number)
             self.fit_window()
         else:
-            self.dash.tell("The last panel stays; 1 to 4 bring the others back")
+            self.dash.tell(f"The last panel stays; {KEYS} show the others again")
 
     def action_next_panel(self, step: int) -> None:
         there = [p.number for p in self.panels if p.number not in self.hidden]
@@ -260,7 +248,7 @@ class MainScreen(Looking):
         box = self.query_one("#filter", Input)
         self._filtered = self.panel
         box.value = self._filtered.filter_text
-        self.query_one("#filter-of", Label).update(f" Filter {self._filtered.label} /")
+        self.query_one("#filter-of", Label).update(f" Filter {self._filtered.spec.title} /")
         self.add_class("-filtering")
         self.set_focus(box)
 
@@ -302,13 +290,11 @@ class MainScreen(Looking):
         self.look(self.dash.view())
 
     def action_follow(self) -> None:
-        events_panel = self._panel(3)
-        events_panel.set_follow(not events_panel.follow)
+        panel = self.query_one(EventsPanel)
+        panel.set_follow(not panel.follow)
 
     def action_level(self) -> None:
-        panel = self._panel(3)
-        if isinstance(panel, EventsPanel):
-            self.dash.tell(f"Events from level {panel.next_level()} on")
+        self.dash.tell(f"Events from level {self.query_one(EventsPanel).next_level()} on")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         # While a filter is typed, its keys are text.

@@ -12,7 +12,7 @@ from streamer.protocol.messages import TerminalStatus
 from streamer.state.source import Source
 from streamer.words.stages import STAGES, stage_of
 
-from ..app.actions import ACTIONS
+from ..actions import ACTIONS
 from ..panels.header import mode_badge
 from ..panels.scanner import NO_DETAIL, stage
 from ..render import format as f

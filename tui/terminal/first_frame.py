@@ -13,6 +13,7 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from ..board import PANELS, ROOMY, TINY, arrange, split
 from ..progress import Piece, Steps
 
 if TYPE_CHECKING:
@@ -21,16 +22,8 @@ if TYPE_CHECKING:
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 LEAVE = b"\x1b[?7h\x1b[0m\x1b[?1049l\x1b[?25h"
 
-TINY = (60, 16)
-ROOMY = (100, 30)
-"""As ``tui.screens.main`` has them, which may not be loaded here."""
-LEFT = 60
-"""Percent of a roomy window that the left panels take, as ``dash.tcss`` says."""
-
 SGR = {"faint": "2", "dim": "2", "crit": "1;31", "bold": "1", "text": ""}
 PLAIN = str.maketrans("▸✓✕·…─│╭╮╰╯█", ">vx.~-|++++#")
-
-PANELS = ("1 Positions", "2 Scanner", "3 Events", "4 Trades")
 
 _open: FirstFrame | None = None
 
@@ -196,29 +189,31 @@ def paint_line(line: list[Piece], ascii_only: bool) -> str:
 
 
 def frame_lines(steps: Steps, cells: int, rows: int) -> list[list[Piece]]:
-    """The whole screen as it will stand, its panels empty."""
+    """The main screen with empty panels; the steps of the start are in the first one."""
     if cells < TINY[0] or rows < TINY[1]:
         return [[("mt5dash: starting", "bold")], *steps.lines(cells)][:rows]
-    narrow = cells < ROOMY[0] or rows < ROOMY[1]
-    head = 1 + (1 if narrow else 2)
-    board = rows - head - 2
-    upper = board * (9 if narrow else 6) // (20 if narrow else 13)
+    roomy = cells >= ROOMY[0] and rows >= ROOMY[1]
+    head = 3 if roomy else 2
     out: list[list[Piece]] = [[("  mt5dash  ", "bold"), ("starting", "text")]]
     out += [[]] * (head - 1)
-    # The first row is the heading's: nothing moves when the screen itself stands.
-    told = [[], *steps.lines((cells if narrow else cells * LEFT // 100) - 4)]
-    if narrow:
-        out += _box(PANELS[0], cells, upper, told)
-        out += _box(" │ ".join(PANELS[1:]), cells, board - upper, [])
+    # Each box of the grid: its title, and its place as (row, whether it is the whole row).
+    if roomy:
+        grid = arrange(PANELS, roomy=True)
+        boxes = [(p.label, p.band, p.number in grid.wide) for p in PANELS]
     else:
-        left = cells * LEFT // 100
-        for titles, high, body in ((PANELS[:2], upper, told), (PANELS[2:], board - upper, [])):
-            pair = zip(
-                _box(titles[0], left, high, body),
-                _box(titles[1], cells - left, high, []),
-                strict=True,
-            )
-            out += [a + b for a, b in pair]
+        first, *others = (p.label for p in PANELS)
+        grid = arrange(PANELS[:2], roomy=False)
+        boxes = [(first, 0, True), (" │ ".join(others), 1, True)]
+    widths = split(cells, grid.columns)
+    for band, high in enumerate(split(rows - head - 2, grid.rows)):
+        here = [(title, wide) for title, at, wide in boxes if at == band]
+        drawn = []
+        for (title, wide), width in zip(here, widths, strict=False):
+            room = cells if wide else width
+            # The first row is the heading's: nothing moves when the screen itself is drawn.
+            told = [[], *steps.lines(room - 4)] if title == PANELS[0].label else []
+            drawn.append(_box(title, room, high, told))
+        out += [[piece for part in parts for piece in part] for parts in zip(*drawn, strict=True)]
     return [*out, [], []]
 
 

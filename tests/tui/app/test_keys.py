@@ -10,7 +10,7 @@ import pytest
 from support.fake_source import FakeSource, FrozenClock, account, trading_day
 from support.screen_bench import Bench, bench
 
-from tui.app.actions import ACTIONS
+from tui.actions import ACTIONS
 from tui.app.app import DashApp
 from tui.screens.base import Dialog, Sheet
 from tui.screens.choose import ColumnsDialog, PaletteDialog

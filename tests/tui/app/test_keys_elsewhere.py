@@ -10,7 +10,7 @@ import pytest
 from support.screen_bench import Bench, bench
 from textual.events import Key
 
-from tui.app.actions import ACTIONS, key_label
+from tui.actions import ACTIONS, key_label
 from tui.screens.base import Dialog, Sheet
 from tui.screens.choose import PaletteDialog
 from tui.screens.confirm import ConfirmDialog

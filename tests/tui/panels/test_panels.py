@@ -12,7 +12,7 @@ from support.fake_source import POSITIONS, FakeSource, FrozenClock, account, tra
 
 from streamer.protocol.lenient import read
 from streamer.protocol.messages import PositionClosed, Quote
-from tui.app.actions import ACTIONS
+from tui.actions import ACTIONS
 from tui.app.app import DashApp
 from tui.panels.account import limits_line, money_line
 from tui.panels.header import header_line

@@ -12,7 +12,7 @@ from support.screen_bench import bench
 from support.screen_text import same_as_picture
 
 from streamer.state.source import Capabilities
-from tui.app.actions import ACTIONS
+from tui.actions import ACTIONS
 from tui.options import Memory
 from tui.screens.main import MainScreen
 
