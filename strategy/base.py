@@ -29,8 +29,8 @@ class Bars:
     """Closed bars of one symbol and timeframe, oldest first; arrays of equal length.
 
     ``time`` is the opening time in server seconds, prices are bids, ``volume`` counts ticks,
-    ``spread`` stands in points. The forming bar is not among them. ``utc_offset`` is by how
-    many seconds the server's clock is ahead of UTC; NaN while that is not known.
+    ``spread`` is in points. The forming bar is not among them. ``utc_offset`` is the number of
+    seconds that the server's clock is ahead of UTC; NaN while it is unknown.
     """
 
     symbol: str
@@ -70,7 +70,7 @@ class Bars:
         )
 
     def fault(self) -> str | None:
-        """What is wrong with the data in a few words; ``None`` when it can be used."""
+        """The fault of the data in a few words; ``None`` when it can be used."""
         prices = np.stack((self.open, self.high, self.low, self.close))
         if not bool(np.isfinite(prices).all()):
             return "a price is not a number"
@@ -85,7 +85,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a strategy may look at for one symbol.
+    """What a strategy may use for one symbol.
 
     ``bars`` maps the timeframe to its closed bars; ``sessions`` names the trading sessions
     that are open; ``server_time`` is in server seconds.
@@ -101,12 +101,12 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a strategy sees in one symbol, whether or not it would trade it.
+    """What a strategy finds in one symbol, whether or not it would trade it.
 
-    ``score`` is 0 to 100 and the sum of ``components``. ``trigger`` says in words what would
-    start the trade now, ``None`` while nothing does. ``entry``, ``sl`` and ``tp`` are prices
+    ``score`` is 0 to 100 and the sum of ``components``. ``trigger`` names the event that
+    starts the trade now, ``None`` while there is none. ``entry``, ``sl`` and ``tp`` are prices
     for the tick it was given. ``evidence`` maps a fact to the server time of the bar that
-    shows it. NaN means not known and never passes a gate.
+    shows it. NaN means unknown and never passes a gate.
     """
 
     symbol: str
@@ -147,5 +147,5 @@ class Strategy(Protocol):
         ...
 
     def evaluate(self, context: Context) -> Setup:
-        """Look at one symbol. An exception costs this symbol this scan, nothing else."""
+        """Evaluate one symbol. An exception costs this symbol this scan, nothing else."""
         ...

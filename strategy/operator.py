@@ -122,7 +122,7 @@ class OperatorOrders:
     async def _expected_position(self, expect: Expect | None, ticket: int) -> TradePosition | None:
         """The position as it is now, or ``None`` where nothing is expected of it.
 
-        What changes between this reading and the order cannot be seen by anyone.
+        A change between this reading and the order cannot be noticed.
         """
         if expect is None:
             return None

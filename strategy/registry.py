@@ -16,7 +16,7 @@ ENTRY_POINTS = "mt5dash.strategies"
 
 
 class StrategyNotFound(Mt5dashError):
-    """The name in the settings is no strategy; the text says what to do."""
+    """The name in the settings is no strategy; the text gives the choices."""
 
     exit_code = USAGE
 

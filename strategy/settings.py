@@ -1,4 +1,4 @@
-"""What the strategy side can be told: the scan, what may stop a trade, risk, exits, news.
+"""Settings of the strategy floor: the scan, its gates, risk, exit rules, news.
 
 Everything is validated on the way in; an unknown key is an error. ``preset = "demo"`` is a
 demonstration set-up: minutes, so that something is to be seen on the paper market, wide stops,
@@ -33,7 +33,7 @@ class _Settings(BaseModel):
 
 
 class ExitSettings(_Settings):
-    """What happens to the bot's own positions after they stand."""
+    """The exit rules of the bot's open positions."""
 
     enabled: bool = Field(default=True, description="Apply the rules below to the bot's positions.")
     breakeven_r: float | None = Field(
@@ -42,7 +42,7 @@ class ExitSettings(_Settings):
         description="Move the stop to the entry once this many R are reached; none: never.",
     )
     breakeven_buffer_r: float = Field(
-        default=0.05, ge=0, description="How far beyond the entry the breakeven stop stands, in R."
+        default=0.05, ge=0, description="How far beyond the entry the breakeven stop is, in R."
     )
     partial_r: float | None = Field(
         default=None, gt=0, description="Close a part once this many R are reached; none: never."
@@ -98,7 +98,7 @@ class NewsSettings(_Settings):
     )
     when_unreadable: Literal["trade", "stop"] = Field(
         default="trade",
-        description="What to do while the calendar cannot be read; it is told either way.",
+        description="What to do while the calendar cannot be read; an alert is published either way.",
     )
 
 
@@ -124,7 +124,9 @@ class TrainerSettings(_Settings):
     bars: int = Field(
         default=6000, ge=200, le=200_000, description="Trigger bars of each symbol to learn from."
     )
-    stride: int = Field(default=3, ge=1, description="Trigger bars between two looks at the past.")
+    stride: int = Field(
+        default=3, ge=1, description="Trigger bars between two samples of the past."
+    )
     horizon_bars: int = Field(
         default=120, ge=1, description="Trigger bars a set-up has to reach its target."
     )
@@ -146,7 +148,7 @@ class TrainerSettings(_Settings):
 
 
 class StrategySettings(_Settings):
-    """The scan: what is looked at, how often, and what a trade needs."""
+    """The scan: its symbols, its cycle, and what a trade needs."""
 
     name: str = Field(
         default="institutional", description="A built-in or installed strategy, or FILE.py:Class."
@@ -158,7 +160,9 @@ class StrategySettings(_Settings):
     )
     cycle_s: float = Field(default=10.0, ge=0.2, description="Market seconds between two scans.")
     scan_deadline_s: float = Field(
-        default=8.0, gt=0, description="Seconds after which a scan is cut; symbols not done say so."
+        default=8.0,
+        gt=0,
+        description="Seconds after which a scan is cut; symbols that are left out are marked.",
     )
     symbols: list[str] = Field(
         default_factory=list, description="Symbols to scan; empty: all that the terminal offers."

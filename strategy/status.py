@@ -1,4 +1,4 @@
-"""What the bot says of itself: BOT_STATUS, told when something in it has changed."""
+"""BOT_STATUS of the bot, published when something in it has changed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _reason(code: str, text: str, halted: str | None) -> Reason:
 
 def halted_before(bot: Mapping[str, Any] | None) -> str | None:
     """Why the kill switch was on when ``bot``, the last BOT_STATUS of an earlier run, was
-    told; ``None`` when it was off. Give it to the worker, so that a restart does not release."""
+    published; ``None`` when it was off. Give it to the worker, so that a restart does not release."""
     reason = (bot or {}).get("reason")
     if not isinstance(reason, Mapping) or reason.get("code") != KILL_SWITCH:
         return None
@@ -84,7 +84,7 @@ class StatusPublisher:
     ) -> None:
         self._publish = publish
         self._strategy, self._mode, self._cycle_s = strategy, mode, cycle_s
-        self._told: tuple[object, ...] | None = None
+        self._published: tuple[object, ...] | None = None
 
     def publish(
         self,
@@ -94,14 +94,14 @@ class StatusPublisher:
         risk: RiskMemory | None = None,
     ) -> None:
         """Publish the state, the funnel of the last scan and when the next one is (UTC).
-        ``risk`` goes along for the next run; that it changed is no news by itself."""
+        ``risk`` goes along for the next run; a change of it alone is not published."""
         state, reason = verdict
         at = None if upcoming is None else upcoming.isoformat(timespec="milliseconds")
         words = None if reason is None else (reason.code, reason.text)
-        told = (state, words, tuple(funnel.items()), at)
-        if told == self._told:
+        content = (state, words, tuple(funnel.items()), at)
+        if content == self._published:
             return
-        self._told = told
+        self._published = content
         self._publish(
             BotStatus(
                 state=state,

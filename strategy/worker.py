@@ -203,7 +203,7 @@ class Worker:
                 task.cancel()
 
     async def stop(self) -> None:
-        """Open nothing more, let an order that is on its way end, and say so."""
+        """Open nothing more, wait for an order in flight, and publish the last status."""
         if self.stopping:
             return
         self.stopping = True
@@ -462,7 +462,7 @@ class Worker:
         ):
             limits.recall(memory)
         before = {block.gate for block in limits.blocks}
-        # a block without a value only stood for an unknown figure: its end is no news
+        # a block without a value only meant an unknown figure: its end is not published
         hit = {block.gate for block in limits.blocks if block.value is not None}
         now = account.figures(seen, self.magic, self.observer.peak_equity)
         blocks = limits.judge(now, self.book.losses())

@@ -1,7 +1,7 @@
-"""The worker over history: the same code, on a clock that is stepped instead of waited for.
+"""Runs the worker over history: the same code, on a clock that is stepped.
 
-Terminal, observer, orders and worker are those of a live run; only the way to the terminal is
-direct and market time is told. Same ticks and same settings give the same trades each time.
+Terminal, observer, orders and worker are those of a live run; only the terminal is called in place
+and market time is set. Same ticks and same settings give the same trades each time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .skip_rules import SkipRules
 
 
 class Stepped(Protocol):
-    """A clock that stands still until it is set, in market seconds."""
+    """A clock that moves only when it is stepped, in market seconds."""
 
     def now(self) -> float: ...
     def step(self, seconds: float) -> None: ...
@@ -112,7 +112,7 @@ class DirectClient(TerminalClient):
 
 
 class Stepping(Worker):
-    """A worker whose scans can be told which symbols to look at."""
+    """A worker whose scans can be limited to some symbols."""
 
     only: Sequence[str] = ()
 
@@ -121,8 +121,8 @@ class Stepping(Worker):
         return tuple(symbol for symbol in every if symbol in self.only)
 
     async def freshen(self, left_out: Collection[str], seen: Observation) -> None:
-        """Read the bars that a correlation may ask for, of open positions whose symbols are
-        left out of the scan."""
+        """Read the bars that a correlation may need, of open positions in symbols that the scan
+        leaves out."""
         held = sorted({p.symbol for p in seen.positions if p.symbol in left_out})
         if held:
             ticks = {s: (await self.client.symbol_info_tick(s)).time_msc / 1000.0 for s in held}
@@ -132,7 +132,7 @@ class Stepping(Worker):
 
 @dataclass
 class BacktestReport:
-    """What came of a run. Money in account currency, times in server seconds."""
+    """The result of a run. Money in account currency, times in server seconds."""
 
     began: float
     ended: float
@@ -141,7 +141,7 @@ class BacktestReport:
     equity: list[tuple[float, float]] = field(default_factory=list)
     stopped: Counter[str] = field(default_factory=Counter)
     """Symbol-scans by the gate that stopped them; ``passed`` is the rest, ``waiting`` those
-    that were left out because no trade could have come of them."""
+    that were left out because they could not lead to a trade."""
     scans: int = 0
     orders: int = 0
     seconds: float = 0.0
@@ -186,11 +186,11 @@ async def run(
     """OpenTrade from the clock's present until server time ``until``, or the market's end.
 
     Args:
-        poll_s: How often, in market seconds, the account is looked at and the position rules
-            are asked; live it is ``terminal.poll_s``.
-        publish: Is given the events of the run; they are all told, so nothing is left out.
-        every: Leave no look and no scan out: slower, the same trades, a count for each gate.
-        go_on: Asked each market minute with server time and the count of closed trades;
+        poll_s: Market seconds between two readings of the account, each followed by the position
+            rules; live it is ``terminal.poll_s``.
+        publish: Gets all events of the run; no reading and no scan is left out then.
+        every: Leave out no reading and no scan: slower, the same trades, a count for each gate.
+        go_on: Called each market minute with server time and the count of closed trades;
             ``False`` ends the run.
 
     Raises:
@@ -228,7 +228,7 @@ async def run(
     skip = None if every or publish is not None else SkipRules(terminal, worker, ahead)
     seen, next_scan, noted = await observer.refresh(), now, -math.inf
     names = tuple(settings.symbols or observer.symbols)
-    step = 0.0  # the first look and scan are at the first sight, as live
+    step = 0.0  # the first reading and scan are at the start, as live
     while seen is not None:
         clock.step(step)
         before, now = now, terminal.server_now()
@@ -236,7 +236,7 @@ async def run(
             break  # the recorded quotes are at their end
         step = min(poll_s, max(until - now, 1e-3))
         due = now >= next_scan
-        passed = skip is not None and skip.passes(now)
+        passed = skip is not None and skip.can_skip(now)
         wanted = names if due else ()
         if skip is not None and passed:
             wanted = skip.to_scan(wanted, now)
@@ -266,7 +266,7 @@ async def run(
                 blocks = [row.block for row in scan.rows.values()]
                 report.stopped.update("passed" if b is None else b.gate for b in blocks)
             if observer.latest is not None and observer.latest is not seen:
-                # live, each look is followed by the rules, also the one after an order
+                # live, the rules follow each reading, also the one after an order
                 seen = observer.latest
                 await worker.manage(seen)
             if skip is not None:

@@ -1,7 +1,7 @@
-"""The bars of a backtest before they happen, so that features are computed by the page.
+"""Precomputes features for whole pages of backtest bars.
 
-Nothing leaks: what is computed ahead is kept by the bars it was computed from, and handed out
-only for bars that are equal. It is the strategy's own pure function, called earlier.
+Nothing leaks: features are kept with the bars they were computed from, and used only for bars that
+are equal. They are the strategy's own pure function, called earlier.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _BarRange(NamedTuple):
     """Bars of one symbol and timeframe, those of the loaded ticks included."""
 
     ticks: Ints
-    """The loaded ticks: another array means that others were loaded."""
+    """The loaded ticks: another array means that other ticks were loaded."""
     bars: Bars
     opens: Ints
     pages_at: Ints
@@ -61,7 +61,7 @@ class _Page(NamedTuple):
 
 
 class PrecomputedStrategy:
-    """An :class:`InstitutionalStrategy` that has seen the loaded bars already.
+    """An :class:`InstitutionalStrategy` with the features of the loaded bars precomputed.
 
     ``count`` is how many closed bars the scanner keeps at the least.
     """
@@ -83,7 +83,7 @@ class PrecomputedStrategy:
     # -- as a strategy ----------------------------------------------------------------------
 
     def prepare(self, fresh: Sequence[Bars]) -> None:
-        """Hand out what is known for these bars; the rest is computed as ever."""
+        """Use what is precomputed for these bars; compute the rest as usual."""
         rest = []
         for bars in fresh:
             found = self._known(bars)
@@ -121,7 +121,7 @@ class PrecomputedStrategy:
         return int(opens.searchsorted(quote_ms // 1000, side="right")) - 2
 
     def may_trade(self, symbol: str, quote_ms: int, bid: float, ask: float) -> bool:
-        """Whether a scan at this quote could find a trade. May be wrong in saying yes only."""
+        """Whether a scan at this quote could find a trade. ``True`` may be wrong, ``False`` never is."""
         trigger = self.timeframes[0]
         number = self.closed(symbol, trigger, quote_ms)
         stretch = self._bar_range(symbol, trigger)
@@ -192,13 +192,13 @@ class PrecomputedStrategy:
             if known is not None and known.opened != opened:
                 known = None
             if known is None or known.until < time:
-                stretch.known.clear()  # time goes on only
+                stretch.known.clear()  # time only increases
                 known = self._pages[key] = self._compute(stretch, page, known)
             found = stretch.known[number] = as_features(known.numbers[number - page], time)
         return found
 
     def _compute(self, stretch: _BarRange, page: int, known: _Page | None) -> _Page:
-        """The page as far as it is loaded; what is known of it is gone on from."""
+        """The page as far as it is loaded, continued from the part that is computed."""
         bars, opens, k = stretch.bars, stretch.opens, self._strategy.settings.swing_bars
         seconds = TIMEFRAME_SECONDS[bars.timeframe]
         after = (int(opens[page]) // (seconds * PAGE) + 1) * seconds * PAGE

@@ -1,8 +1,8 @@
-"""What a backtest may leave out: looks at the account and scans that would change nothing.
+"""Skips readings of the account and scans of a backtest that would change nothing.
 
-Each shortcut is exact. A look is left out while no level is reached, no rule of a position
-acts and no limit is near; a scan of a symbol while nothing it could find would be traded. A
-test holds the trades and the equity of a run with shortcuts against one without.
+Each rule is exact. A reading is skipped while no level is reached, no position rule acts and no
+limit is near; a scan of a symbol while it could not lead to a trade. A test compares the trades and
+the equity of a run with skips to a run without.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ..worker import Worker
 from .precompute import PrecomputedStrategy, TickTape
 
 AHEAD_MS = 900_000
-"""How far is looked ahead for the next thing that happens."""
+"""How far ahead the next event of the market is searched for."""
 NEAR = 0.999
-"""The part of a limit from which on every look is made."""
+"""The part of a limit from which on no reading is skipped."""
 
 
 class Paper(Protocol):
@@ -37,7 +37,7 @@ class Paper(Protocol):
 
 
 class SkipRules:
-    """The shortcuts of one run. Call :meth:`anchor` after each real look."""
+    """The skips of one run. Call :meth:`anchor` after each reading."""
 
     def __init__(self, paper: Paper, worker: Worker, ahead: PrecomputedStrategy | None) -> None:
         self._paper, self._worker, self._ahead = paper, worker, ahead
@@ -47,10 +47,10 @@ class SkipRules:
         self._until_ms = -1
         self._stand = (-1, -1)
         self.equity = math.nan
-        """The account's equity at the newest look, made or left out."""
+        """The account's equity at the newest reading, also a skipped one."""
 
     def anchor(self, seen: Observation, infos: Mapping[str, SymbolInfo]) -> None:
-        """The account was just looked at; ``infos`` are of the symbols with a position."""
+        """Note a reading of the account; ``infos`` are of the symbols with a position."""
         ledger, book = self._paper.ledger, self._worker.book
         self.equity, self._infos, self._until_ms = seen.account.equity, infos, -1
         settled = (
@@ -69,9 +69,9 @@ class SkipRules:
         spec, currency = self._paper.tapes[symbol].spec, self._paper.ledger.config.currency
         return currency in (spec.profit, spec.base)
 
-    def passes(self, now: float) -> bool:
-        """Whether a look at the account at ``now`` would change nothing. What it would note
-        (prices seen, highest equity) is noted."""
+    def can_skip(self, now: float) -> bool:
+        """Whether a reading of the account at ``now`` would change nothing. Its side effects
+        (prices seen, highest equity) are applied."""
         seen, ledger = self._seen, self._paper.ledger
         if seen is None or not self._settled or self._stand != (ledger.revision, len(ledger.deals)):
             return False
@@ -134,7 +134,7 @@ class SkipRules:
     # -- scans ------------------------------------------------------------------------------
 
     def to_scan(self, symbols: Sequence[str], now: float) -> tuple[str, ...]:
-        """Those that a scan at ``now`` could find a trade in, or must look at."""
+        """The symbols in which a scan at ``now`` could find a trade, or must read the ATR."""
         ahead = self._ahead
         if ahead is None or self._seen is None:
             return tuple(symbols)

@@ -13,7 +13,7 @@ __all__ = ["InstitutionalStrategy"]
 
 
 def __getattr__(name: str) -> object:
-    # loaded when asked for: somebody who trades with a strategy of his own never needs it
+    # loaded on use: a bot with a strategy of its own never needs it
     if name == "InstitutionalStrategy":
         from .strategy import InstitutionalStrategy
 

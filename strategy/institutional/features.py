@@ -170,9 +170,9 @@ class Series(NamedTuple):
     seconds: Ints
     """Length of a bar, by series."""
     utc_offset: Floats
-    """By series; NaN where the server's offset is not known."""
+    """By series; NaN where the server's offset is unknown."""
     leveled: Ints
-    """The series whose extremes of weeks, days and sessions are wanted."""
+    """Indices of the series that need the extremes of weeks, days and sessions."""
 
     @classmethod
     def of(
@@ -297,8 +297,8 @@ def compute_chunk(
 
 def _swings(high: Floats, skip: int, before: Floats, tail: int) -> Floats:
     """The last confirmed swing high of the dealing range; the first ``skip`` rows are known."""
-    told, price = delayed(pivots(high, RANGE_SWING), high, RANGE_SWING)
-    return forward_fill(told[skip:], price[skip:], before, tail)
+    confirmed, price = delayed(pivots(high, RANGE_SWING), high, RANGE_SWING)
+    return forward_fill(confirmed[skip:], price[skip:], before, tail)
 
 
 def _newest(

@@ -24,7 +24,7 @@ class Wilder(NamedTuple):
 
 
 class Smoothed(NamedTuple):
-    """Where the sums stand after the newest bar: six of them (6, series), and the ADX."""
+    """The sums after the newest bar, (6, series), and the ADX."""
 
     sums: Floats
     adx: Floats
@@ -51,7 +51,7 @@ def wilder(high: Floats, low: Floats, close: Floats, n: int = PERIOD) -> Wilder:
 def smoothed(
     high: Floats, low: Floats, close: Floats, n: int = PERIOD
 ) -> tuple[Wilder, Smoothed | None]:
-    """:func:`wilder`, and where its sums stand; ``None`` while there are too few bars."""
+    """:func:`wilder`, and its sums; ``None`` while there are too few bars."""
     if len(close) <= n:
         nan = np.full(close.shape, np.nan)
         return Wilder(nan, nan.copy(), nan.copy()), None
@@ -74,8 +74,8 @@ def smoothed(
 def resumed(
     high: Floats, low: Floats, close: Floats, past: Smoothed, n: int = PERIOD
 ) -> tuple[Wilder, Smoothed]:
-    """Go on from ``past``: the first row is the bar that it stands at, the rest are new and
-    have values. The same numbers, to the last bit, as :func:`wilder` over all bars."""
+    """Continue from ``past``: the first row is its newest bar, the other rows are new and have
+    values. The same numbers, to the last bit, as :func:`wilder` over all bars."""
     six = _six(high, low, close)
     smooth = np.empty_like(six)
     state = _run(past.sums, six, smooth, n)

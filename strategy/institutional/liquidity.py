@@ -1,4 +1,4 @@
-"""Where orders rest and when they are taken: swings, and the extremes of days, weeks, sessions.
+"""Levels with resting orders: swings, and the extremes of days, weeks and sessions.
 
 Arrays have time on axis 0. A level rests from the bar after it is known, until a wick takes it
 and the close comes back (a sweep) or does not (it is gone). Bearish columns carry mirrored
@@ -19,8 +19,7 @@ SWEEP_ATR = 0.05
 EQUAL_ATR = 0.1
 """Swings this near to each other are equal highs or lows, in ATR."""
 KINDS = ("week", "day", "tokyo", "london", "new_york")
-"""Stretches of time whose extremes are levels: the week and the day before, and the last
-session that ended."""
+"""Periods with extremes that are levels: the previous week and day, and the last session."""
 NAMES = (("PWL", "PWH"), ("PDL", "PDH"), ("ASL", "ASH"), ("LOL", "LOH"), ("NYL", "NYH"))
 """What their lows and highs are called."""
 SESSION_BAR = 3600
@@ -73,7 +72,7 @@ def sweeps(
     tail: int | None = None,
 ) -> tuple[Sweeps, Pools]:
     """Where a wick took the orders resting below a level and the close came back above it on
-    the same or the next bar. ``new`` tells that ``price`` is a level from this bar on; ``same``
+    the same or the next bar. ``new`` marks a ``price`` that is a level from this bar on; ``same``
     is how near to the one before makes it a double. What rests is given for the last ``tail``
     bars only, where that is given."""
     bars, width = c.shape
@@ -132,7 +131,7 @@ class Periods(NamedTuple):
 
 def periods(time: Ints, seconds: Ints, utc_offset: Floats) -> Ints:
     """Number of the week, day and sessions that each bar begins in, (bars, kinds, series); -1
-    outside a session, and where bars are too long or the server's offset is not known.
+    outside a session, and where bars are too long or the server's offset is unknown.
 
     Args:
         time: Server seconds at which the bars opened, (bars, series).
@@ -156,7 +155,7 @@ def ended(
     at: Ints, high: Floats, low: Floats, past: Periods
 ) -> tuple[Bools, Floats, Floats, Periods]:
     """Where a stretch has just ended that was seen from its beginning, (bars, kinds, series),
-    with its high and low; and the stretches that go on.
+    with its high and low; and the stretches that continue.
 
     Args:
         at: As from :func:`periods`.
@@ -196,8 +195,8 @@ def ended(
         found[0][1].reshape(kinds, series),
         found[1][1].reshape(kinds, series),
     )
-    told: Bools = np.ascontiguousarray(over.reshape(kinds, series, bars).transpose(2, 0, 1))
-    return told, shaped(found[0][0]), shaped(found[1][0]), left
+    found_over: Bools = np.ascontiguousarray(over.reshape(kinds, series, bars).transpose(2, 0, 1))
+    return found_over, shaped(found[0][0]), shaped(found[1][0]), left
 
 
 class ExtremeLevels(NamedTuple):

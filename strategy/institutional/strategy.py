@@ -1,7 +1,7 @@
 """The shipped strategy: bias, set-up and trigger over three timeframes, scored 0 to 100.
 
-"Institutional" names the method (structure, liquidity, gaps, blocks); it is no claim of
-access to anyone's order flow, and no claim of an edge.
+"Institutional" names the method (structure, liquidity, gaps, blocks). It claims neither access to
+an order flow nor an edge.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Zones(NamedTuple):
 
 
 class Ceiling(NamedTuple):
-    """What keeps a symbol from being a candidate until its next bar, whatever the tick."""
+    """The greatest score that a symbol can have until its next bar, at any tick."""
 
     sides: tuple[tuple[int, float], ...]
     """Sides with a trigger and the most points that each can have beside the zone's."""
@@ -70,7 +70,7 @@ class Ceiling(NamedTuple):
     need: float
 
     def reaches(self, bid: float, ask: float) -> bool:
-        """Whether the score could be enough at this quote. Never wrong in saying no."""
+        """Whether the score could be enough at this quote. ``False`` is never wrong."""
         for side, most in self.sides:
             price = bid if side == 0 else ask
             if most + WEIGHTS["zone"] * self.zones.share(side, price) >= self.need:
@@ -106,28 +106,28 @@ class InstitutionalStrategy:
         self._known: dict[tuple[str, str], IncrementalState] = {}
 
     def prepare(self, fresh: Sequence[Bars]) -> None:
-        """Compute the features of all series with a new closed bar: a step where a series has
-        only grown, else anew; as many together as can be."""
+        """Compute the features of all series with a new closed bar: incrementally where bars were
+        only appended, otherwise from all bars; as many together as possible."""
         self._learn(fresh)
 
     def _learn(self, fresh: Sequence[Bars]) -> None:
-        anew: list[Bars] = []
+        whole: list[Bars] = []
         groups: dict[int, list[tuple[IncrementalState, Bars]]] = defaultdict(list)
         for bars in fresh:
             known = self._known.get((bars.symbol, bars.timeframe))
             more = 0 if known is None else bars_appended(known, bars)
             if known is None or not more:
-                anew.append(bars)
+                whole.append(bars)
             else:
                 groups[more].append((known, bars))
         k = self.settings.swing_bars
         for group in groups.values():
             before, now = zip(*group, strict=True)
             self._keep(append_bars(before, now, k, self._leveled(now)))
-        self._keep(compute(anew, k, self._leveled(anew)))
+        self._keep(compute(whole, k, self._leveled(whole)))
 
     def _leveled(self, series: Sequence[Bars]) -> list[bool]:
-        """The extremes of days and weeks are looked for where set-ups are."""
+        """The set-up timeframe needs the extremes of days and weeks."""
         return [bars.timeframe == self.settings.setup_timeframe for bars in series]
 
     def _keep(self, found: Sequence[IncrementalState]) -> None:
@@ -135,7 +135,7 @@ class InstitutionalStrategy:
             self._known[known.bars.symbol, known.bars.timeframe] = known
 
     def evaluate(self, context: Context) -> Setup:
-        """Score both directions and give the better one, with levels for the tick now."""
+        """Score both directions and return the better one, with levels for the present tick."""
         trigger, setup, bias = (self._features(context.bars[t]) for t in self.timeframes)
         regime = regime_of(setup.adx, setup.calm)
         sides = [self._score(context, side, trigger, setup, bias, regime) for side in (0, 1)]
@@ -270,7 +270,7 @@ class InstitutionalStrategy:
 
 
 def _mark(bars: Bars) -> tuple[int, int, float, float]:
-    """Tells whether features still belong to the bars."""
+    """A key of the bars that features were computed from."""
     return len(bars), int(bars.time[0]), float(bars.time[-1]), float(bars.close[-1])
 
 

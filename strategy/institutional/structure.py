@@ -37,7 +37,7 @@ class Structure(NamedTuple):
     near is the edge met first. block_*: the latest order block, alike; a close through it makes
     it a breaker_* of the other side. swept: a wick went through resting liquidity (bullish:
     below a swing low) and price closed back within two
-    bars; swept_at is the wick's end, swept_equal tells that the level was touched twice.
+    bars; swept_at is the wick's end, swept_equal: the level was touched twice.
     swing: last confirmed swing in the direction of the side (bullish: the high), guard: the
     opposite one (bullish: the low that protects).
     """
@@ -63,7 +63,7 @@ class Structure(NamedTuple):
 class StructureCarry(NamedTuple):
     """State carried from one bar to the next; arrays of shape (values, series), prices mirrored.
 
-    trend, level (of the next break), near and far (gap, block, breaker; both sides each), bear
+    trend, level (of the next break), near and far (gap, block, breaker; both sides each), opposite
     (the newest opposite candle: how many bars ago as a number up to 0, its high, its low),
     swing, guard, pools (those of the swings, packed).
     """
@@ -72,7 +72,7 @@ class StructureCarry(NamedTuple):
     level: Floats
     near: Floats
     far: Floats
-    bear: Floats
+    opposite: Floats
     swing: Floats
     guard: Floats
     pools: Floats
@@ -81,7 +81,7 @@ class StructureCarry(NamedTuple):
     def empty(cls, series: int) -> StructureCarry:
         found = {name: np.full((rows, series), np.nan) for name, rows in STRUCTURE_ROWS.items()}
         found["trend"][:] = 0.0
-        found["bear"][:2] = -np.inf
+        found["opposite"][:2] = -np.inf
         found["pools"] = Pools.empty(2 * series).packed(series)
         return cls(**found)
 
@@ -91,7 +91,7 @@ STRUCTURE_ROWS = {
     "level": 2,
     "near": 6,
     "far": 6,
-    "bear": 6,
+    "opposite": 6,
     "swing": 2,
     "guard": 2,
     "pools": 2 * len(Pools._fields),
@@ -107,7 +107,7 @@ def context(k: int) -> int:
 def pivots(high: Floats, k: int) -> Bools:
     """Where ``high`` is above the ``k`` bars before and not below the ``k`` bars after.
 
-    Of equal highs the first counts. Row ``i`` looks at bars up to ``i + k``: use it from
+    Of equal highs the first counts. Row ``i`` depends on bars up to ``i + k``: use it from
     there on only.
     """
     out = np.zeros(high.shape, dtype=np.bool_)
@@ -121,7 +121,7 @@ def pivots(high: Floats, k: int) -> Bools:
 
 
 def gaps(open_: Floats, high: Floats, low: Floats, close: Floats) -> Bools:
-    """Bullish fair value gaps, told at the third candle: ``low[t] > high[t-2]`` and a bullish
+    """Bullish fair value gaps, marked at the third candle: ``low[t] > high[t-2]`` and a bullish
     candle between. The bearish ones are those of the mirrored prices."""
     out = np.zeros(close.shape, dtype=np.bool_)
     out[2:] = (low[2:] > high[:-2]) & (close[1:-1] > open_[1:-1])
@@ -130,8 +130,8 @@ def gaps(open_: Floats, high: Floats, low: Floats, close: Floats) -> Bools:
 
 def confirmed(at: Bools, price: Floats, k: int) -> Floats:
     """Price of the last swing that was confirmed by row ``t``; NaN before the first."""
-    told, moved = delayed(at, price, k)
-    return forward_fill(told, moved, np.full(price.shape[1:], np.nan))
+    known, moved = delayed(at, price, k)
+    return forward_fill(known, moved, np.full(price.shape[1:], np.nan))
 
 
 def forward_fill(
@@ -161,9 +161,9 @@ def breaks(high: Floats, low: Floats, close: Floats, k: int) -> Bools:
     for h, c in ((high, close), (-low, -close)):
         new, price = delayed(pivots(h[:, None], k), h[:, None], k)
         level = np.nan
-        told, prices, closes = new[:, 0].tolist(), price[:, 0].tolist(), c.tolist()
+        swings, prices, closes = new[:, 0].tolist(), price[:, 0].tolist(), c.tolist()
         for t, value in enumerate(closes):
-            if told[t]:
+            if swings[t]:
                 level = prices[t]
             if value > level:
                 out[t] = True
@@ -172,7 +172,7 @@ def breaks(high: Floats, low: Floats, close: Floats, k: int) -> Bools:
 
 
 def dealing_range(high: Floats, low: Floats, close: Floats, k: int = 10) -> Floats:
-    """Where the close stands between the last confirmed swing low (0) and high (1).
+    """Where the close is between the last confirmed swing low (0) and high (1).
 
     Below 0.5 is discount, above it premium; outside the range the value leaves 0 to 1.
     """
@@ -200,9 +200,9 @@ def analyse_incremental(
     past: StructureCarry | None = None,
     tail: int | None = None,
 ) -> tuple[Structure, StructureCarry]:
-    """:func:`analyse`, and what is left to the next bar. With ``past``, the first
+    """:func:`analyse`, and the carry. With ``past``, the first
     :func:`context` rows are bars that it knows; the result is of the rows after them, the same
-    as if all bars had been given. With ``tail``, what stands after a bar (trend, zones, swing,
+    as if all bars had been given. With ``tail``, what holds after a bar (trend, zones, swing,
     guard) is given for that many last rows only; events are given for all."""
     series = close.shape[1]
     skip = 0 if past is None else context(k)
@@ -219,7 +219,7 @@ def analyse_incremental(
         kept[2:] &= (lo[2:] - h[:-2]) >= GAP_ATR * a[2:]
     two_before = np.full_like(h, np.nan)
     two_before[2:] = h[:-2]
-    # a level that the bar before has made known rests from this bar on
+    # a level that was confirmed on the bar before rests from this bar on
     rests, at, near_enough = (_later(x)[skip:] for x in (new_low, bottom, EQUAL_ATR * a))
     pools = Pools.unpacked(past.pools)
     swept, pools = sweeps(lo[skip:], c[skip:], rests == 1, at, a[skip:], near_enough, pools, 1)
@@ -227,7 +227,7 @@ def analyse_incremental(
     top, bottom, two_before, o, h, lo, c = (
         x[skip:] for x in (top, bottom, two_before, o, h, lo, c)
     )
-    near_block, block_high, block_low, bear = _opposite_candle(o, h, lo, c, past.bear)
+    near_block, block_high, block_low, opposite = _opposite_candle(o, h, lo, c, past.opposite)
     zones = _Zones(past.level.ravel(), past.near.reshape(3, -1), past.far.reshape(3, -1))
     maker = strong & near_block
     broke, near, far = zones.advance(
@@ -271,7 +271,7 @@ def analyse_incremental(
         level=zones.level.reshape(2, -1),
         near=zones.near.reshape(6, -1),
         far=zones.far.reshape(6, -1),
-        bear=bear,
+        opposite=opposite,
         swing=swing[-1].reshape(2, -1),
         guard=guard[-1].reshape(2, -1),
         pools=pools.packed(series),
@@ -280,7 +280,7 @@ def analyse_incremental(
 
 
 class _Zones:
-    """The next level to break, and the zones that stand: gap, block, breaker (rows of ``near``
+    """The next level to break, and the open zones: gap, block, breaker (rows of ``near``
     and ``far``), by mirrored column."""
 
     def __init__(self, level: Floats, near: Floats, far: Floats) -> None:
@@ -297,7 +297,7 @@ class _Zones:
         """Where a close broke the level, and the zones after each bar of the tail, (bars, 3,
         columns).
 
-        Each of ``tops``, ``blocks`` and ``gaps`` tells when, with the price or the near and far
+        Each of ``tops``, ``blocks`` and ``gaps`` marks its bars, with the price or the near and far
         edge. The loop is over time; most bars bring no event and then cost a few comparisons.
         """
         bars, width = c.shape
@@ -352,13 +352,13 @@ def _some(event: Bools) -> list[bool]:
 
 
 def delayed(at: Bools, price: Floats, k: int) -> tuple[Bools, Floats]:
-    """Row ``t`` tells whether the bar ``k`` before was a swing, and its price."""
-    told = np.zeros_like(at)
+    """For row ``t``: whether the bar ``k`` before was a swing, and its price."""
+    known = np.zeros_like(at)
     moved = np.full_like(price, np.nan)
     if len(at) > k:
-        told[k:] = at[:-k]
+        known[k:] = at[:-k]
         moved[k:] = price[:-k]
-    return told, moved
+    return known, moved
 
 
 def _later(x: Floats | Bools) -> Floats:

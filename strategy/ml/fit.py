@@ -1,8 +1,8 @@
 """Learning and judging: a model from samples, walk-forward figures, and whether to swap.
 
 scikit-learn is used here only, in the trainer's child process. The whole way to a model
-(choice of kind, calibration) is done anew in each step of the walk-forward test, on samples
-whose outcome was known, with an embargo, before the first one that is tested.
+(choice of kind, calibration) is done again in each step of the walk-forward test, on samples
+with an outcome known, with an embargo, before the first one that is tested.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def steps(time: Floats, end: Floats, count: int, embargo: float) -> Iterator[tup
 
 
 class OutOfSample(NamedTuple):
-    """Rows that were tested, by time, and what was expected of them beforehand: by the model
+    """Rows that were tested, by time, and the probabilities stated beforehand: by the model
     of the time, by the base rate of the symbol, and by the score alone."""
 
     rows: Ints
@@ -63,12 +63,12 @@ def walk_forward(
     samples: Samples,
     count: int,
     embargo: float,
-    tell: Callable[[float], None] = lambda share: None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> OutOfSample:
     """What would have been expected of each set-up, had it been asked at its time."""
     parts = []
     for i, (learn, test) in enumerate(steps(samples.time, samples.end, count, embargo)):
-        tell(i / count)
+        progress(i / count)
         base = _base_rate(samples, learn, test)
         model = fit(samples, learn, embargo)
         expected = base if model is None else model.probability(samples.x[test])
@@ -274,7 +274,7 @@ def auc(p: Floats, won: Bools) -> float:
 
 
 def calibration_error(p: Floats, won: Bools, bins: int = 10) -> float:
-    """Mean distance between what was expected and what came, over equally filled bins."""
+    """Mean distance between stated probability and frequency, over equally filled bins."""
     order = np.argsort(p, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
     return sum(len(i) * abs(float(p[i].mean() - won[i].mean())) for i in parts) / len(p)

@@ -1,7 +1,7 @@
-"""What came of a set-up: target or stop first, within a horizon, costs included.
+"""The outcome of a set-up: target or stop first, within a horizon, costs included.
 
 The triple barrier (Lopez de Prado, Advances in Financial Machine Learning, 2018, ch. 3) on the
-set-up's own stop and target. Labels look into the future; nothing here may reach a feature.
+set-up's own stop and target. Labels use the future; nothing here may reach a feature.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..base import Bars
 
 class Outcome(NamedTuple):
     """``won``: the target was reached before the stop. ``r``: net result in units of the first
-    risk. ``end``: row of the bar at whose close it was known."""
+    risk. ``end``: row of the bar at the close of which it was known."""
 
     won: bool
     r: float

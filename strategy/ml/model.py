@@ -30,13 +30,13 @@ CLIP = 8.0
 
 
 class ModelError(Mt5dashError):
-    """A file that is no model of ours; the text says what to do."""
+    """A file that is no model of ours, with the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trees:
     """A sum of regression trees as arrays over all nodes. A leaf has ``feature`` -1; children
-    stand behind their parent. ``roots`` are the first nodes of the trees."""
+    follow their parent. ``roots`` are the first nodes of the trees."""
 
     roots: Ints
     feature: Ints
@@ -69,7 +69,7 @@ class Trees:
 class Model:
     """Probability that a set-up reaches its target before its stop.
 
-    ``made_for`` says of what strategy, settings and market it speaks; ``began`` and ``until``
+    ``made_for`` names its strategy, settings and market; ``began`` and ``until``
     are server seconds of its data, label ends included. ``slope`` and ``shift`` calibrate the
     raw log-odds. ``edges`` and ``shares`` are the deciles of each feature in the data, and
     ``drift_limit`` the greatest drift that the data had in itself over ``drift_rows`` rows.
@@ -100,7 +100,7 @@ class Model:
         return out if self.trees is None else out + self.trees.total(z)
 
     def probability(self, x: Floats) -> Floats:
-        """Of rows shaped (rows, features); NaN where a feature is not known."""
+        """Of rows shaped (rows, features); NaN where a feature is unknown."""
         known: Bools = np.asarray(np.isfinite(x).all(axis=1))
         odds = self.slope * self.raw(np.where(known[:, None], x, 0.0)) + self.shift
         out: Floats = np.where(known, 1.0 / (1.0 + np.exp(-np.clip(odds, -50, 50))), np.nan)

@@ -1,4 +1,4 @@
-"""What a model looks at: numbers of a set-up from closed bars, the same when learning and live.
+"""The features of a model: numbers of a set-up from closed bars, the same when learning and live.
 
 ``table`` is computed over a whole history to learn, and over the window of the scan to judge;
 each row uses bars up to itself only and forgets what is older than the scan's window.

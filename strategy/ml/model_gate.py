@@ -1,4 +1,4 @@
-"""The live model beside the scan: it puts a probability on set-ups and notes what it is asked.
+"""The live model beside the scan: it puts a probability on set-ups and records their features.
 
 Runs where the strategy runs, off the loop. A swap is one assignment: a scan in flight ends
 with the model it began a symbol with.
@@ -52,8 +52,8 @@ class Judge:
         self._lock = threading.Lock()
 
     def __call__(self, context: Context, setup: Setup) -> Setup:
-        """The set-up with the model's probability, NaN where a feature is not known. A
-        probability that the strategy states itself stands."""
+        """The set-up with the model's probability, NaN where a feature is unknown. A
+        probability that the strategy states itself is kept."""
         model, sign = self.model, sign_of(setup)
         if model is None or setup.probability is not None or not sign:
             return setup
@@ -84,7 +84,7 @@ class Judge:
         return known[1]
 
     def swap(self, model: Model | None) -> None:
-        """Put another model into force, or none; what was noted for drift starts anew."""
+        """Put another model into force, or none; the statistics of drift start again."""
         self.model = model
         with self._lock:
             self._recent.clear()
@@ -105,7 +105,7 @@ class Judge:
 def fits(model: Model, wanted: Mapping[str, Any], features: tuple[str, ...], now: float) -> str:
     """Why a model cannot be used here and now; empty when it can."""
     if model.features != features:
-        return "it looks at other features than this version"
+        return "it uses other features than this version"
     if dict(model.made_for) != dict(wanted):
         return "it was made for another strategy, market or settings"
     if model.until > now:

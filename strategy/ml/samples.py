@@ -1,6 +1,6 @@
-"""Set-ups of the past with what came of them: the strategy itself is walked over closed bars.
+"""Set-ups of the past with their outcomes: the strategy itself is run over closed bars.
 
-At each moment it is given exactly what a scan would have given it then, so that what is
+At each moment it gets exactly what a scan would have given it then, so that what is
 learned is what the live gate will be asked.
 """
 
@@ -71,10 +71,10 @@ def walk(
     settings: StrategySettings,
     *,
     utc_offset: float = 0.0,
-    tell: Callable[[float], None] = lambda share: None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> Samples:
     """Every set-up with a direction and a trigger, at every ``trainer.stride``-th close of a
-    trigger bar, whose outcome is known by the end of the bars. ``tell`` hears the progress,
+    trigger bar, with an outcome known by the end of the bars. ``progress`` gets the share done,
     0 to 1."""
     frames = strategy.timeframes
     ends = [
@@ -90,7 +90,7 @@ def walk(
     chosen = range(MIN_BARS, len(moments), settings.trainer.stride)
     for n, i in enumerate(chosen):
         if n % 50 == 0:
-            tell(n / len(chosen))
+            progress(n / len(chosen))
         moment = int(moments[i])
         windows = {
             s.name: window
@@ -111,7 +111,7 @@ def walk(
             if taken is not None:
                 rows.append(taken[0])
                 found.append((*taken[1], float(moment), float(which)))
-    tell(1.0)
+    progress(1.0)
     x = np.array(rows) if rows else np.empty((0, len(names(frames))))
     columns = np.array(found) if found else np.empty((0, 7))
     sound: Bools = np.asarray(np.isfinite(x).all(axis=1))
@@ -223,7 +223,7 @@ def _look(
     try:
         setup = strategy.evaluate(context)
     except Exception:
-        # a symbol that the strategy cannot look at gives no sample, as it gives no trade
+        # a symbol that the strategy cannot evaluate gives no sample, as it gives no trade
         log.debug("%s at %d", s.name, moment, exc_info=True)
         return None
     sign = sign_of(setup)

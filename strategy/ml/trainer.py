@@ -46,7 +46,7 @@ from .trainer_child import write
 log = logging.getLogger(__name__)
 
 LOOK_S = 15.0
-"""Seconds between two looks at connection and drift."""
+"""Seconds between two checks of connection and drift."""
 AGAIN_S = 60.0
 """Seconds before the trainer is begun again after it broke."""
 LONGEST_LINE = 16_000_000
@@ -63,11 +63,11 @@ else:
 
 
 class TrainingFailed(Mt5dashError):
-    """A try came to no verdict; the text says why."""
+    """A try without a verdict, with its reason."""
 
 
 class Trainer:
-    """``run()`` until cancelled. Never raises for a try that fails: it is told, and tried again.
+    """``run()`` until cancelled. A try that fails is published and repeated, never raised.
 
     Args:
         judge: Holds the model in force; a swap goes there.
@@ -130,7 +130,7 @@ class Trainer:
             await asyncio.sleep(0.5)
 
     async def _until_due(self, seconds: float) -> str:
-        """Sleep until the next try and say why it is due."""
+        """Sleep until the next try; return the reason why it is due."""
         began = time.monotonic()
         at = datetime.now(UTC) + timedelta(seconds=seconds)
         self._tell("waiting", self._in_force(), at=at.isoformat(timespec="seconds"))
@@ -185,7 +185,7 @@ class Trainer:
     # -- one try ----------------------------------------------------------------------------
 
     async def attempt(self, why: str) -> None:
-        """Learn once, and swap where the verdict says so."""
+        """Learn once, and swap the model where the verdict allows it."""
         self._progress = -1.0
         self._tell("reading", f"reading history; {why}", progress=0.0)
         try:
@@ -253,7 +253,7 @@ class Trainer:
         return out, infos
 
     def _hear(self, line: dict[str, Any]) -> None:
-        """Pass on what the child says: progress in steps of a tenth, and what it looks at."""
+        """Publish the child's progress, in steps of a tenth, and its samples."""
         progress = line.get("progress")
         if progress is not None and progress >= self._progress + 0.1:
             self._progress = float(progress)
@@ -292,7 +292,7 @@ class Trainer:
 
 
 async def child(folder: Path) -> AsyncGenerator[dict[str, Any], None]:
-    """Run the child process on a folder and give what it tells; it is killed when the caller
+    """Run the child process on a folder and yield its messages; it is killed when the caller
     leaves early.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The trainer's child process: reads a folder with bars, tells its progress line by line.
+"""The trainer's child process: reads a folder with bars, writes its progress line by line.
 
 ``python -m strategy.ml.trainer_child FOLDER``. Lines of JSON go to standard output; the last one
 holds ``done`` or ``failed``. It ends when its standard input does, so it never outlives the
@@ -73,7 +73,7 @@ def work(folder: Path, tell: Tell) -> dict[str, Any]:
         infos,
         settings,
         utc_offset=float(request["utc_offset"]),
-        tell=progress(0.0, 0.7, "looking at the past"),
+        progress=progress(0.0, 0.7, "reading the past"),
     )
     tell({"samples": _counts(samples)})
     step = TIMEFRAME_SECONDS[strategy.timeframes[0]]
@@ -125,7 +125,7 @@ def _counts(samples: Samples) -> list[dict[str, Any]]:
 def by_symbol(
     samples: Samples, rows: Any, p: Any, verdict: Verdict, settings: StrategySettings
 ) -> list[dict[str, Any]]:
-    """What the walk-forward test found in each symbol, as RESEARCH_RESULT tells it.
+    """What the walk-forward test found in each symbol, for RESEARCH_RESULT.
 
     ``action`` is a side only for a model that takes over and made money on that side of the
     symbol out of sample; ``confidence`` is the share in % that reached their target: of the
@@ -155,7 +155,7 @@ def by_symbol(
 
 
 def main(folder: Path) -> int:
-    """Work, and tell; 0 when a verdict was reached."""
+    """Work, and write the result; returns 0 when a verdict was reached."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(10)  # the bot goes first
@@ -167,7 +167,7 @@ def main(folder: Path) -> int:
     try:
         tell({"done": work(folder, tell)})
     except Exception as error:
-        # whatever a strange strategy or odd data do here: it is told, and costs one try
+        # a foreign strategy or odd data may fail in any way: it is reported, and costs one try
         log.exception("training")
         tell({"failed": f"{type(error).__name__}: {error}"})
         return 1

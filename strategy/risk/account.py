@@ -97,7 +97,7 @@ def with_observation(
 
 
 def figures(seen: Seen, magic: int, peak: float | None) -> Figures:
-    """The figures that the risk limits are judged by; NaN for what is not known."""
+    """The figures that the risk limits are judged by; NaN where one is unknown."""
     equity = seen.account.equity
     return Figures(
         now=_or_nan(seen.server_time),

@@ -1,4 +1,4 @@
-"""The risk desk: the limits of the account, judged on every observation.
+"""The risk limits of the account, judged on every observation.
 
 Day and drawdown limits are latched: a loss of the day that recovers does not start trading
 again before the server's next day; a drawdown needs the operator's ``release``.
@@ -19,10 +19,10 @@ DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the desk judges. Money in account currency, ``now`` in server seconds.
+    """The figures that are judged. Money in account currency, ``now`` in server seconds.
 
     ``day_pl`` is realised since server midnight plus floating, ``realised`` the first part;
-    NaN where it is not known. ``peak`` is the highest equity known.
+    NaN where it is unknown. ``peak`` is the highest equity known.
     """
 
     now: float
@@ -42,14 +42,14 @@ class Figures:
 
 @dataclass
 class RiskLimits:
-    """Limits, latches and the kill switch. Pure: it is given figures and tells stops."""
+    """Limits, latches and the kill switch. Pure: figures in, blocks out."""
 
     risk: RiskSettings
     halted: str | None = None
     blocks: tuple[Block, ...] = ()
     limits: dict[str, Limit] = field(default_factory=dict)
     forgiven: float = -math.inf
-    """Server time up to which losing trades do not count: the operator released the desk."""
+    """Server time up to which losing trades do not count: the operator released the limits."""
     _day: int | None = None
     _deep: bool = False
     _base: float | None = None
@@ -70,14 +70,14 @@ class RiskLimits:
         self.blocks = (Block("RISK", "Risk Block: Limits Could Not Be Judged", "daily_loss"),)
 
     def release(self, now: float) -> None:
-        """Let the desk trade again: kill switch off, drawdown counted from here, losing
+        """Let the bot trade again: kill switch off, drawdown counted from here, losing
         trades up to now forgiven. The day's loss stays: it ends with the day."""
         self.halted = None
         self.forgiven = now
         self._deep, self._base = False, -math.inf
 
     def memory(self, login: int, server: str, peak: float | None, equity: float) -> RiskMemory:
-        """What the next run must know of this account; ``peak`` is its highest equity."""
+        """The state of the limits for the next run of this account; ``peak`` is its highest equity."""
         base = self._base
         if base is not None and not math.isfinite(base):
             base = equity  # released just now, not judged since
@@ -92,7 +92,7 @@ class RiskLimits:
         )
 
     def recall(self, memory: RiskMemory) -> None:
-        """Go on where an earlier run of the same account was."""
+        """Continue from the state of an earlier run of the same account."""
         self._base, self._deep, self._day = memory.base_equity, memory.drawdown_hit, memory.loss_day
         if memory.forgiven is not None:
             self.forgiven = memory.forgiven

@@ -13,7 +13,7 @@ from ..settings import RiskSettings
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A volume in lots and the money it loses at the stop; ``refused`` says why there is none."""
+    """A volume in lots and the money it loses at the stop; ``refused`` is the reason where there is none."""
 
     volume: float
     risk: float
@@ -34,7 +34,7 @@ def floor_to_step(volume: float, step: float) -> float:
 
 
 def allowed_risk(equity: float, risk: RiskSettings, kelly: float | None = None) -> float:
-    """Money that a trade may lose: ``risk_per_trade_pct``, or less where Kelly says less."""
+    """Money that a trade may lose: ``risk_per_trade_pct``, or less where Kelly allows less."""
     share = risk.risk_per_trade_pct / 100.0
     if kelly is not None:
         share = min(share, kelly)

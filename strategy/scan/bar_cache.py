@@ -1,8 +1,8 @@
 """Closed bars of all symbols and timeframes, read again only when a new one must exist.
 
 The bars that are kept begin at a place that the clock decides (:func:`anchor`), not the moment
-of the first reading: a run that began earlier, one that was started anew and a backtest look at
-the same bars, and between two such places a series only grows.
+of the first reading: a run that began earlier, one that was restarted and a backtest use the same
+bars, and between two such places bars are only appended.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..base import Bars
 from ..settings import TIMEFRAME_SECONDS
 
 PAGE = 128
-"""Bars by which the kept ones may grow before the oldest are let go."""
+"""Bars that may be appended before the oldest are dropped."""
 CHUNK = 12
 """Calls in one round trip: an order may go in between two."""
 
@@ -45,9 +45,9 @@ class CachedSeries:
     rates: Rates | None = None
     due: float = 0.0
     fault: str | None = None
-    """Why the last reading failed; the bars before stand."""
+    """Why the last reading failed; the bars before are kept."""
     bad: str | None = None
-    """What is wrong with the bars themselves: they must not be computed with."""
+    """The fault of the bars themselves: they must not be computed with."""
     usual_spread: float = float("nan")
     """Points: median over the bars."""
 
@@ -59,7 +59,7 @@ class BarCache:
 
     count: int
     utc_offset: float = math.nan
-    """Seconds by which the server's clock is ahead of UTC; NaN while that is not known."""
+    """Seconds by which the server's clock is ahead of UTC; NaN while it is unknown."""
     series: dict[Key, CachedSeries] = field(default_factory=dict)
     reads: int = 0
     """Calls made so far: a figure for tests and benchmarks."""

@@ -22,11 +22,11 @@ COLUMNS = {
     "impact": ("impact", "importance"),
     "title": ("title", "event", "name"),
 }
-"""Names under which a field may stand in CSV and JSON."""
+"""Names of a field in CSV and JSON."""
 
 
 class CalendarError(Mt5dashError):
-    """A calendar that cannot be understood; says where and what to do."""
+    """A calendar that cannot be read; the text gives the place and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Release:
 
 
 def parse(text: str) -> list[Release]:
-    """Releases in order of time. The format is told by the text itself.
+    """Releases in order of time. The format is recognised from the text.
 
     Raises:
         CalendarError: the text is none of the formats, or a line of it is wrong.
@@ -126,7 +126,7 @@ def _moment(text: str, where: str) -> float:
 
 
 def _ics(text: str) -> list[Release]:
-    # a line that begins with a blank goes on with the one before (RFC 5545, 3.1)
+    # a line that begins with a blank continues the one before (RFC 5545, 3.1)
     lines = re.sub(r"\r?\n[ \t]", "", text).splitlines()
     out, event = [], None
     for number, line in enumerate(lines, 1):

@@ -1,4 +1,4 @@
-"""What the gates look at: the account-wide ``AccountView`` and one symbol's ``GateInput``."""
+"""Input of the gates: the account-wide ``AccountView`` and one symbol's ``GateInput``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Block:
 class Exposure:
     """Money at risk by currency and side: ``(currency, +1 or -1) -> account currency``.
 
-    NaN where a position has no stop: how much it risks is not known.
+    NaN where a position has no stop: its risk is unknown.
     """
 
     at_risk: Mapping[tuple[str, int], float] = field(default_factory=dict)
@@ -64,11 +64,11 @@ class AccountView:
     currency: str = ""
     open_symbols: Mapping[str, int] = field(default_factory=dict)
     open_sides: Mapping[str, int] = field(default_factory=dict)
-    """Symbols with an open position of anyone: +1 long, -1 short, by net volume."""
+    """Symbols with an open position of any owner: +1 long, -1 short, by net volume."""
     exposure: Exposure = field(default_factory=Exposure)
     blocks: tuple[Block, ...] = ()
     unknown: frozenset[str] = frozenset()
-    """Symbols with an order whose outcome is not known."""
+    """Symbols with an order of unknown outcome."""
 
     @property
     def planned_risk(self) -> float:
@@ -78,7 +78,7 @@ class AccountView:
 
 @dataclass(frozen=True, slots=True)
 class GateInput:
-    """Everything the gates look at for one symbol. Ages and times in seconds."""
+    """Everything that the gates read of one symbol. Ages and times in seconds."""
 
     symbol: str
     account: AccountView
@@ -114,7 +114,7 @@ class GateInput:
     def info_or_raise(self) -> SymbolInfo:
         """The symbol's specification, or ``LookupError``."""
         if self.info is None:
-            raise LookupError("the symbol's specification is not known")
+            raise LookupError("the symbol's specification is unknown")
         return self.info
 
     @property
@@ -125,7 +125,7 @@ class GateInput:
 
     @property
     def spread(self) -> float:
-        """Points; NaN when it is not known."""
+        """Points; NaN when it is unknown."""
         if self.info is None or self.tick is None or not self.info.point > 0:
             return math.nan
         if not (self.tick.bid > 0 and self.tick.ask >= self.tick.bid):

@@ -1,8 +1,8 @@
-"""What may stop a trade: one function for each gate, in a declared order.
+"""The gates that may block a trade: one function each, in a declared order.
 
 A gate looks at a :class:`GateInput` and returns a :class:`Block` or ``None``. Conditions are
-written so that NaN stops: ``not value <= limit``. The texts keep the words by which deployed
-dashboards tell them apart ("session", "spread", "news", "Exec Block", ...); programs read
+written so that NaN blocks: ``not value <= limit``. The texts keep the words by which deployed
+dashboards distinguish them ("session", "spread", "news", "Exec Block", ...); programs read
 ``code`` and ``gate``.
 """
 
@@ -54,7 +54,7 @@ def journal(case: GateInput) -> Block | None:
 
 
 def fault(case: GateInput) -> Block | None:
-    """The symbol could be read and looked at."""
+    """The symbol could be read and evaluated."""
     return Block("ERROR", f"Error: {case.error}") if case.error is not None else None
 
 
@@ -84,7 +84,7 @@ def session(case: GateInput) -> Block | None:
 
 
 def news(case: GateInput) -> Block | None:
-    """No release is near; an unreadable calendar stops only where the setting says so."""
+    """No release is near; an unreadable calendar blocks only where the setting asks for it."""
     if case.news is not None:
         return Block("NEWS", f"News Blackout ({case.news})")
     if case.news_unreadable and case.account.settings.news.when_unreadable == "stop":
@@ -126,7 +126,7 @@ def cooldown(case: GateInput) -> Block | None:
 
 
 def _wait(seconds: float) -> str:
-    """A stretch of time as a person says it: 50s, 35min, 5h57m; ``?`` when it is unknown."""
+    """A duration in short: 50s, 35min, 5h57m; ``?`` when it is unknown."""
     if math.isnan(seconds):
         return "?"
     minutes = round(seconds / 60)
@@ -172,7 +172,7 @@ def probability(case: GateInput) -> Block | None:
 
 
 def levels(case: GateInput) -> Block | None:
-    """Stop and target stand on the right sides of the entry."""
+    """Stop and target are on the right sides of the entry."""
     setup = case.setup_or_raise
     if case.sign * (setup.entry - setup.sl) > 0 and case.sign * (setup.tp - setup.entry) > 0:
         return None
@@ -180,7 +180,7 @@ def levels(case: GateInput) -> Block | None:
 
 
 def cost_in_price(case: GateInput) -> float:
-    """Spread and commission of a round trip as a distance in price; NaN when not known."""
+    """Spread and commission of a round trip as a distance in price; NaN when unknown."""
     info = case.info
     if info is None:
         return math.nan
@@ -313,7 +313,7 @@ GATES: tuple[Gate, ...] = (
     drawdown,
     consecutive_losses,
 )
-"""The order in which they are asked; the first that stops gives the row its reason.
+"""The order of evaluation; the first gate that blocks gives the row its reason.
 
 Observing is no gate: a candidate is shown as one, and the worker sends no order for it.
 """
@@ -339,7 +339,7 @@ def first_block(case: GateInput, gates: Iterable[Gate] = GATES) -> Block | None:
 
 
 def funnel(blocks: Iterable[Block | None]) -> dict[str, int]:
-    """How many symbols each gate stopped."""
+    """How many symbols each gate blocked."""
     counts = Counter(block.gate for block in blocks if block is not None)
     order = [gate.__name__ for gate in GATES]
     return {

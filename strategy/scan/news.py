@@ -1,6 +1,6 @@
 """A calendar of releases: where it is read from, and whether a release is near.
 
-Reading happens in a thread; a calendar that cannot be read keeps what was read before, says
+Reading happens in a thread; a calendar that cannot be read keeps what was read before, reports
 why on the feed, and is tried again sooner.
 """
 
@@ -37,7 +37,7 @@ RETRY_S = 120.0
 
 @dataclass
 class Calendar:
-    """Releases and the silence around them. ``unreadable`` says why it cannot be relied on."""
+    """Releases and the blackouts around them. ``unreadable`` is the reason why it is unreliable."""
 
     settings: NewsSettings
     releases: Sequence[Release] = ()
@@ -61,8 +61,8 @@ class Calendar:
             return " ".join(x for x in (release.title, release.currency, when) if x)
         return None
 
-    async def run(self, tell: Callable[[str | None], None]) -> None:
-        """Read again and again; ``tell`` is given the trouble when it begins, ``None`` when it
+    async def run(self, report: Callable[[str | None], None]) -> None:
+        """Read periodically; ``report`` gets the trouble when it begins, ``None`` when it
         is over."""
         source = self.settings.source
         if source is None:
@@ -71,7 +71,7 @@ class Calendar:
         while True:
             await self.read(source)
             if self.unreadable != trouble:
-                tell(self.unreadable)
+                report(self.unreadable)
                 trouble = self.unreadable
             await asyncio.sleep(self.settings.refresh_min * 60 if trouble is None else RETRY_S)
 

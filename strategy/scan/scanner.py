@@ -1,4 +1,4 @@
-"""One scan: read ticks and bars, look at each symbol, ask the gates, give each a row.
+"""One scan: reads ticks and bars, evaluates each symbol, runs the gates, makes a row of each.
 
 A symbol that cannot be read, raises or hangs costs its own row. Nothing here sends orders.
 """
@@ -31,7 +31,7 @@ from .worker_thread import Compute, milliseconds
 log = logging.getLogger(__name__)
 
 MIN_BARS = 64
-"""Fewer closed bars than this tell nothing."""
+"""Fewer closed bars than this are insufficient."""
 OLD_BARS = 5
 """The newest closed bar may be this many bars old; after a gap, triggers are not fresh."""
 CORRELATION_BARS = 60
@@ -46,7 +46,7 @@ class MarketReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScanRow:
-    """A symbol's result: what was looked at, and what stopped it (``None``: a candidate)."""
+    """The result of a symbol: the gates' input and the block (``None``: a candidate)."""
 
     case: GateInput
     block: Block | None
@@ -59,7 +59,7 @@ class ScanRow:
         return f"CANDIDATE ({self.case.setup_or_raise.direction})"
 
     def detail(self) -> ScanDetail:
-        """The row in numbers; what is not known is ``None``."""
+        """The row in numbers; ``None`` is unknown."""
         case, setup = self.case, self.case.setup
         r = setup.reward / setup.risk if setup is not None and setup.risk > 0 else math.nan
         return ScanDetail(
@@ -121,7 +121,7 @@ class Scanner:
         utc_offset: float | None,
         since_last_trade_s: Mapping[str, float],
     ) -> ScanResult:
-        """Look at ``symbols``. ``now`` is server time, ``since_last_trade_s`` the seconds since the
+        """Scan ``symbols``. ``now`` is server time, ``since_last_trade_s`` the seconds since the
         bot's last trade by symbol."""
         began = time.monotonic()
         deadline = began + self.settings.scan_deadline_s
@@ -196,7 +196,7 @@ class Scanner:
         return {s: self._judge_data(case, now) for s, case in out.items()}
 
     def _judge_data(self, case: GateInput, now: float | None) -> GateInput:
-        """Say what is wrong with a symbol's bars, and note its usual spread."""
+        """Note the fault of a symbol's bars, and its usual spread."""
         symbol, fault = case.symbol, None
         for timeframe in self.strategy.timeframes:
             series = self.bar_cache.series.get((symbol, timeframe))
@@ -268,7 +268,7 @@ class Scanner:
         return out
 
     def correlate(self, symbol: str, other: str) -> float:
-        """Correlation of two symbols on the set-up timeframe; NaN when it is not known."""
+        """Correlation of two symbols on the set-up timeframe; NaN when it is unknown."""
         frames = self.strategy.timeframes
         timeframe = frames[min(1, len(frames) - 1)]
         mine, theirs = (self.bar_cache.bars(s, timeframe) for s in (symbol, other))

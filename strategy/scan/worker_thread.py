@@ -19,7 +19,7 @@ Task = tuple[str, Callable[[], Any]]
 
 @dataclass
 class Work:
-    """Tasks of one scan and what came of them. ``failed`` holds exceptions as text."""
+    """Tasks of one scan and their results. ``failed`` holds exceptions as text."""
 
     tasks: list[Task]
     done: dict[str, Any] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Thread:
         if len(stuck) >= self.MOST_LOST:
             raise RuntimeError(
                 f"{len(stuck)} symbols hang in the strategy ({', '.join(sorted(stuck))});"
-                " nothing is computed until one returns. Mend the strategy and restart."
+                " nothing is computed until one returns. Correct the strategy and restart."
             )
         loop = asyncio.get_running_loop()
         finished = asyncio.Event()

@@ -1,4 +1,4 @@
-"""From a candidate to an order, and from a position rule to a request: once, and recorded."""
+"""Sends the order of a candidate and the request of a position rule: once, and recorded."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class OrderSender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of a candidate: an outcome, or the gate that stopped it at last."""
+    """The result of a candidate: the outcome of its order, or the block that it met."""
 
     block: Block | None = None
     outcome: OrderOutcome | None = None
@@ -78,16 +78,16 @@ class Executor:
     settings: StrategySettings
     risk: RiskSettings
     justify: Callable[[int, Setup, float], None]
-    """Told the order's ticket, the set-up and the money at risk, so that the feed can say why."""
+    """Gets the order's ticket, the set-up and the money at risk, for the events of the trade."""
     _refused: dict[int, float] = field(default_factory=dict)
 
     async def take(self, row: ScanRow, view: AccountView) -> Taken:
-        """Look once more at a candidate with the price of now, size it, send it.
+        """Check a candidate again at the present price, size it, send it.
 
         Raises:
             TerminalError: the terminal did not answer before anything was sent.
         """
-        case = await self._anew(row.case, view)
+        case = await self._at_present(row.case, view)
         block = first_block(case)
         if block is not None:
             return Taken(block)
@@ -117,7 +117,7 @@ class Executor:
             self.justify(outcome.order, setup, lot.risk)
         return Taken(outcome=outcome, risk=lot.risk)
 
-    async def _anew(self, case: GateInput, view: AccountView) -> GateInput:
+    async def _at_present(self, case: GateInput, view: AccountView) -> GateInput:
         """The case with the newest tick: the stop stays where the structure is, the target
         keeps its place, so a price that ran away shows as a worse R."""
         tick = await self.terminal.symbol_info_tick(case.symbol)
@@ -145,5 +145,5 @@ class Executor:
         return outcome
 
     def forget(self, open_tickets: Mapping[int, object]) -> None:
-        """Drop what was noted of positions that are gone."""
+        """Drop the notes of positions that are closed."""
         self._refused = {t: at for t, at in self._refused.items() if t in open_tickets}

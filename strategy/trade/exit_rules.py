@@ -1,4 +1,4 @@
-"""What happens to the bot's own positions after they stand: pure rules, one action at most.
+"""The exit rules of the bot's positions: pure functions, one action at most.
 
 R is the distance from the entry to the first stop. Rules never widen a stop. All state that
 they need (:class:`PositionView`) can be read back from the terminal, so that a restart repeats
@@ -27,7 +27,7 @@ class PositionView:
 
     ``price`` is what closing would get now (bid of a long, ask of a short); ``best`` and
     ``worst`` are the farthest such prices since the opening. ``first_sl`` is the stop it was
-    opened with, 0.0 for none. ``turned`` tells that the structure went against it.
+    opened with, 0.0 for none. ``turned``: the structure went against it.
     """
 
     ticket: int
@@ -53,7 +53,7 @@ class PositionView:
         return distance if distance > 0 else math.nan
 
     def in_r(self, price: float) -> float:
-        """A price as profit in R; NaN when R is not known. To nine digits, so that the same
+        """A price as profit in R; NaN when R is unknown. To nine digits, so that the same
         distance is the same R at any price, up or down."""
         return round(self.sign * (price - self.entry) / self.risk, 9)
 
@@ -174,7 +174,7 @@ RULES: tuple[Rule, ...] = (time_stop, early_cut, partial, stop_move)
 def decide(
     position: PositionView, now: float, s: StrategySettings, info: SymbolInfo
 ) -> Action | None:
-    """What to do with one position now; ``None`` is: nothing."""
+    """The action for one position now; ``None``: nothing to do."""
     if not s.exits.enabled:
         return None
     for rule in RULES:

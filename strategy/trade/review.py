@@ -1,4 +1,4 @@
-"""A closed trade looked at again: computed from what happened, with no guess in it."""
+"""The review of a closed trade: computed from its prices and money, without a guess."""
 
 from __future__ import annotations
 

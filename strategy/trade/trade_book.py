@@ -1,4 +1,4 @@
-"""The bot's own trades: what stands, what closed, how it went."""
+"""The bot's own trades: open ones, closed ones, and their results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOOK_BACK_S = 7 * 86_400
 FUTURE = 2 * 86_400
 """Dates of a query end this far ahead: the server's clock is not ours."""
 PATIENCE = 20
-"""Looks for the deals of an order before it is taken for one that left none."""
+"""Polls before an order without deals is dropped."""
 
 
 class DealReader(trade_history.HistoryReader, Protocol):
@@ -43,7 +43,7 @@ class OrderReason:
 
 @dataclass
 class TradeBook:
-    """Open and closed trades that bear ``magic``."""
+    """Open and closed trades with the bot's ``magic``."""
 
     magic: int
     trades: dict[int, OpenTrade] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class TradeBook:
 
     @property
     def waiting(self) -> bool:
-        """Whether the trade of an order is still looked for."""
+        """Whether the trade of an order is still being searched for."""
         return bool(self._why)
 
     async def restore(self, terminal: DealReader, now: float) -> list[ClosedTrade]:
@@ -99,8 +99,8 @@ class TradeBook:
     async def update(
         self, terminal: DealReader, positions: Iterable[TradePosition], now: float
     ) -> list[ClosedTrade]:
-        """Take in the positions that stand now and return the bot's trades that closed, also
-        those that opened and closed between two looks."""
+        """Take the open positions and return the bot's trades that closed, also those that opened
+        and closed between two readings."""
         mine = {p.identifier or p.ticket: p for p in positions if p.magic == self.magic}
         for ticket, position in mine.items():
             if ticket not in self.trades:
@@ -115,10 +115,10 @@ class TradeBook:
             try:
                 deals, _ = await past_of(terminal, ticket)
             except TerminalError as error:
-                log.info("the end of position %d is not known yet: %s", ticket, error)
+                log.info("the end of position %d is unknown yet: %s", ticket, error)
                 continue
             done = closed_from(ticket, deals, self.trades[ticket])
-            if done is not None:  # else its last deal is not in the history yet: look again
+            if done is not None:  # else its last deal is not in the history yet: try again
                 del self.trades[ticket]
                 out.append(self._close(done, deals))
         for order in list(self._why):
@@ -164,7 +164,7 @@ class TradeBook:
         return {symbol: now - at for symbol, at in self.last.items()}
 
     async def _take_up(self, terminal: DealReader, position: TradePosition, now: float) -> None:
-        """Follow a position that is seen for the first time."""
+        """Start to follow a position."""
         ticket = position.identifier or position.ticket
         info = await terminal.spec(position.symbol)
         deals, orders = await past_of(terminal, ticket)
@@ -183,7 +183,7 @@ class TradeBook:
     async def _missed(
         self, terminal: DealReader, order: int, mine: Mapping[int, TradePosition]
     ) -> list[ClosedTrade]:
-        """The trade of an order of ours that never was among the positions."""
+        """The trade of an order of ours that was never seen among the positions."""
         why = self._why[order]
         why.attempts += 1
         try:
@@ -196,7 +196,7 @@ class TradeBook:
             info = await terminal.spec(found[0].symbol)
             deals, orders = await past_of(terminal, ticket)
         except TerminalError as error:
-            log.info("the deals of order %d are not known yet: %s", order, error)
+            log.info("the deals of order %d are unknown yet: %s", order, error)
             return []
         trade = trade_from(ticket, deals, orders, info)
         if trade is not None:

@@ -1,4 +1,4 @@
-"""What the terminal remembers of a position: its deals, orders and the bars since.
+"""Rebuilds trades from the terminal's deal and order history and the bars since.
 
 Enough to know first stop, first volume, best and worst price after a restart, so that no
 position rule is applied twice.
@@ -31,7 +31,7 @@ class HistoryReader(Protocol):
 @dataclass(slots=True)
 class OpenTrade:
     """A position of the bot. Prices in quote currency, times in server seconds; ``best`` and
-    ``worst`` are NaN where the prices since are not known."""
+    ``worst`` are NaN where the prices since are unknown."""
 
     ticket: int
     symbol: str
@@ -60,7 +60,7 @@ class OpenTrade:
 class ClosedTrade:
     """A closed trade of the bot. ``net`` includes swap, commission and fee; ``r`` is ``net``
     over the money that the first stop risked; ``mae_r`` and ``mfe_r`` are how far it went
-    against and for the trade, in R. NaN where it is not known."""
+    against and for the trade, in R. NaN where it is unknown."""
 
     ticket: int
     symbol: str
@@ -96,7 +96,7 @@ async def past_of(
 
 
 def by_position(deals: Iterable[TradeDeal], magic: int) -> dict[int, list[TradeDeal]]:
-    """Deals by position, for the positions whose opening deal bears ``magic``."""
+    """Deals by position, for the positions with an opening deal of ``magic``."""
     groups: dict[int, list[TradeDeal]] = defaultdict(list)
     for deal in deals:
         if deal.position_id and deal.type in (c.DEAL_TYPE_BUY, c.DEAL_TYPE_SELL):
@@ -111,9 +111,9 @@ def by_position(deals: Iterable[TradeDeal], magic: int) -> dict[int, list[TradeD
 def trade_from(
     ticket: int, deals: Iterable[TradeDeal], orders: Iterable[TradeOrder], info: SymbolInfo | None
 ) -> OpenTrade | None:
-    """The trade that deals and orders of a position tell of; ``None`` without an entry.
+    """The trade that deals and orders of a position make; ``None`` without an entry.
 
-    ``first_sl`` is the stop of the opening order, 0.0 where that is none or no risk.
+    ``first_sl`` is the stop of the opening order, 0.0 where there is no stop or it is no risk.
     """
     entries = [d for d in deals if d.entry == c.DEAL_ENTRY_IN]
     if not entries:
