@@ -43,7 +43,7 @@ def parse(text: str) -> list[Release]:
     """Releases in order of time. The format is recognised from the text.
 
     Raises:
-        CalendarError: the text is none of the formats, or a line of it is wrong.
+        CalendarError: the text has none of the formats, or a line of it is wrong.
     """
     start = text.lstrip()
     if start.startswith("BEGIN:VCALENDAR"):

@@ -22,11 +22,7 @@ FOLDERS = (*FLOORS, "tests", "benchmarks", "docs")
 PATH = re.compile(rf"(?<![\w/.:*~-])((?:{'|'.join(FOLDERS)})/[\w./-]+\.(?:py|js|css|md|json|sh))\b")
 MODULE = re.compile(rf"(?<![\w./-])((?:{'|'.join(FLOORS)})(?:\.\w+)+)")
 NOT_YET = (
-    *("execution/account/", "execution/agent.py", "execution/api/", "execution/doctor.py"),
-    *("execution/orders/", "execution/paper/", "execution/transport/"),
-    *("strategy/backtest/", "strategy/base.py", "strategy/institutional/", "strategy/ml/"),
-    *("strategy/risk/", "strategy/scan/", "strategy/settings.py", "strategy/status.py"),
-    *("strategy/trade/", "strategy/worker.py"),
+    "execution/paper/",
     *("streamer/client/", "streamer/feed/", "streamer/protocol/", "streamer/reports/"),
     *("streamer/server/", "streamer/service.py", "streamer/state/", "streamer/web/"),
     *("tui/app/", "tui/cli/", "tui/options.py", "tui/panels/", "tui/progress.py", "tui/render/"),
