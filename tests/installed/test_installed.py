@@ -8,6 +8,7 @@ import signal
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.installed import Installed, build
@@ -33,7 +34,7 @@ def command(installed: Installed, start: str) -> tuple[str, ...]:
 @SHAPES
 @PATHS
 def test_the_bot_runs_unchanged(
-    installed: Installed, make_bot: Made, tmp_path: Path, shape: str, env: dict[str, str]
+    installed: Installed, make_bot: Made, tmp_path: Path, shape: str, env: dict[str, Any]
 ) -> None:
     bot = make_bot(shape)
     done = installed.run(installed.python, "main.py", folder=bot, home=tmp_path, **env)
@@ -44,7 +45,7 @@ def test_the_bot_runs_unchanged(
 @SHAPES
 @PATHS
 def test_the_bot_keeps_modules_that_have_names_of_ours(
-    installed: Installed, make_bot: Made, tmp_path: Path, shape: str, env: dict[str, str]
+    installed: Installed, make_bot: Made, tmp_path: Path, shape: str, env: dict[str, Any]
 ) -> None:
     code = "import execution.orders; print(execution.orders.KIND)"
     done = installed.run(installed.python, "-c", code, folder=make_bot(shape), home=tmp_path, **env)
@@ -58,7 +59,7 @@ def test_the_program_prints_its_version_in_the_bots_folder(
     make_bot: Made,
     tmp_path: Path,
     shape: str,
-    env: dict[str, str],
+    env: dict[str, Any],
     start: str,
 ) -> None:
     done = installed.run(
@@ -75,7 +76,7 @@ def test_the_doctor_runs_in_the_bots_folder(
     make_bot: Made,
     tmp_path: Path,
     shape: str,
-    env: dict[str, str],
+    env: dict[str, Any],
     start: str,
 ) -> None:
     bot = make_bot(shape)
@@ -97,7 +98,7 @@ async def test_the_program_serves_in_the_bots_folder(
     make_bot: Made,
     tmp_path: Path,
     shape: str,
-    env: dict[str, str],
+    env: dict[str, Any],
     start: str,
 ) -> None:
     process = await asyncio.create_subprocess_exec(

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from support.alert_servers import HttpServer, http_server
-from support.program import ROOT, environment, running
+from support.paths import ROOT
+from support.program import environment, running
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 

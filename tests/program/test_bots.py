@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from support.program import ROOT, Program, environment, running
+from support.paths import ROOT
+from support.program import Program, environment, running
 from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from streamer.protocol.messages import SUBPROTOCOL
 
@@ -33,7 +35,7 @@ async def publish(program: Program, token: str, *events: dict[str, Any]) -> None
     """Publish, and wait until the last event has come back."""
     headers = {"Authorization": f"Bearer {token}"}
     async with connect(
-        program.url, subprotocols=[SUBPROTOCOL], additional_headers=headers, proxy=None
+        program.url, subprotocols=[Subprotocol(SUBPROTOCOL)], additional_headers=headers, proxy=None
     ) as ws:
         for event in events:
             await ws.send(json.dumps({"type": "PUBLISH", "event": event}))

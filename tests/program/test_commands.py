@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.program import ROOT, Program, environment, running
+from support.paths import ROOT
+from support.program import Program, environment, running
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support import program
 from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from streamer.journal.verify import verify
 
@@ -52,7 +53,7 @@ async def test_a_disk_that_fills_holds_trades_back_and_is_caught_up_with(
     args = ("--port", "0", "--speed", "20", "--journal", str(journal))
     async with (
         program.running(tmp_path, *args) as bot,
-        connect(bot.url, subprotocols=["mt5dash.v1"], max_queue=None) as client,
+        connect(bot.url, subprotocols=[Subprotocol("mt5dash.v1")], max_queue=None) as client,
     ):
 
         async def health(wanted: str) -> str:

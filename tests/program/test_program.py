@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 from support import program
 from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 LEGACY_ROUTES = {
     "/": dict,
@@ -32,7 +34,7 @@ async def test_the_feed_tells_the_story_of_a_trading_bot(tmp_path: Path) -> None
     async with program.running(tmp_path, "--port", "0", "--speed", "20") as bot:
         seen: dict[str, int] = {}
         seqs = []
-        async with connect(bot.url, subprotocols=["mt5dash.v1"]) as client:
+        async with connect(bot.url, subprotocols=[Subprotocol("mt5dash.v1")]) as client:
             first = json.loads(await client.recv())
             assert first["type"] == "STATE_SNAPSHOT"
             seqs.append(first["seq"])
@@ -60,7 +62,7 @@ async def test_the_feed_tells_the_story_of_a_trading_bot(tmp_path: Path) -> None
         for route, shape in LEGACY_ROUTES.items():
             status, headers, body = await bot.get(route)
             assert status == 200, route
-            assert isinstance(body, shape), route
+            assert isinstance(cast("object", body), shape), route
             assert headers["Content-Type"].startswith("application/json")
         _, _, account = await bot.get("/api/account")
         assert account["balance"] > 0

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.program import ROOT, environment, running
+from support.paths import ROOT
+from support.program import environment, running
 
 from streamer.feed.health import HealthCheck, Status
 from streamer.service import Feed

@@ -156,13 +156,13 @@ def walk() -> Callable[..., tuple[Any, Any, Any, Any]]:
 
 def symbol(**changes: Any) -> SymbolInfo:
     """A EURUSD of five digits on a USD account."""
-    zero = {
+    zero: dict[str, Any] = {
         name: "" if kind is str else kind()
         for name, kind in SymbolInfo.__annotations__.items()
         if isinstance(kind, type)
     }
     info = SymbolInfo(**zero)
-    values = {
+    values: dict[str, Any] = {
         "name": "EURUSD",
         "digits": 5,
         "point": 1e-5,

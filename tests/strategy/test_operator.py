@@ -27,7 +27,8 @@ async def hold(b: Any, symbol: str = "EURUSD", magic: int = 0, **more: Any) -> i
     )
     assert answer.retcode == c.TRADE_RETCODE_DONE
     await b.step(1.0)
-    return answer.order
+    order: int = answer.order
+    return order
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.present import present
 
 from execution.api import constants as c
 from strategy.base import Setup
@@ -16,6 +17,7 @@ from strategy.scan.gates import GATES
 from strategy.scan.worker_thread import Thread
 from strategy.settings import ExitSettings, RiskSettings, StrategySettings
 from streamer.protocol.messages import ScanDetail
+from streamer.protocol.payloads import Direction
 
 CODES = {
     *("CANDIDATE", "OK", "SCORE", "SPREAD", "SESSION", "NEWS", "COOLDOWN", "DATA", "REGIME"),
@@ -32,7 +34,7 @@ class Eager:
 
     def __init__(self, settings: StrategySettings, only: str = "", points: float = 400.0) -> None:
         self.settings, self.only, self.points = settings, only, points
-        self.side = "BUY"
+        self.side: Direction = "BUY"
 
     def prepare(self, fresh: Any) -> None:
         pass
@@ -57,7 +59,7 @@ class Eager:
         )
 
 
-def eager(only: str = "EURUSD", **kwargs: Any) -> dict:
+def eager(only: str = "EURUSD", **kwargs: Any) -> dict[str, Any]:
     settings = StrategySettings(**{"exits": NO_EXITS, "cooldown_s": 60.0, **kwargs})
     return {"settings": settings, "strategy": Eager(settings, only)}
 
@@ -67,7 +69,8 @@ async def trade(b: Any) -> int:
     await b.worker.cycle()
     opened = b.told("PositionOpened")
     assert opened
-    return opened[-1].ticket
+    ticket: int = opened[-1].ticket
+    return ticket
 
 
 async def test_at_default_settings_it_trades_within_minutes_and_says_why(bench: Any) -> None:
@@ -104,7 +107,7 @@ async def test_every_symbol_has_a_row_with_reason_and_numbers_in_every_scan(benc
             assert detail.code in CODES
             assert (detail.gate in gates) == (detail.code != "CANDIDATE")
             assert detail.score is not None
-            assert sum(detail.components.values()) == pytest.approx(detail.score, abs=0.5)
+            assert sum(present(detail.components).values()) == pytest.approx(detail.score, abs=0.5)
             for number in (detail.score, detail.spread, detail.atr, detail.r, detail.age_s):
                 assert number is None or math.isfinite(number)
     b.worker.publish_status()

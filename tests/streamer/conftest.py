@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.present import present
 
 from streamer.journal.limits import JournalLimits
 from streamer.journal.writer import Journal
@@ -29,7 +30,7 @@ async def open_feed(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Fee
         settings.setdefault("tokens_file", tmp_path / "private" / "tokens.json")
         made = FeedSettings(**settings)
         kept = Journal(tmp_path / journal, limits=limits) if journal is not None else None
-        feed = Feed(made, kept, version="test", tokens=TokenStore(made.tokens_file))
+        feed = Feed(made, kept, version="test", tokens=TokenStore(present(made.tokens_file)))
         await feed.start()
         feeds.append(feed)
         return feed

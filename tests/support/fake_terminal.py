@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from execution.api import constants as c
 from execution.api.structs import (
@@ -23,6 +23,8 @@ from execution.api.structs import (
     TradePosition,
     TradeRequest,
 )
+
+T = TypeVar("T")
 
 BASE = 1_700_000_000.0
 """Server time at which every fake begins: 2023-11-14 22:13:20."""
@@ -46,6 +48,16 @@ def symbol(name: str = "EURUSD", bid: float = 1.1, ask: float = 1.1001, **more: 
     }  # fmt: skip
     info: SymbolInfo = blank(SymbolInfo, **(values | more))
     return info
+
+
+def slowly(seconds: float) -> Callable[[T], T]:
+    """An answer that comes late, unchanged."""
+
+    def wait(answer: T) -> T:
+        time.sleep(seconds)
+        return answer
+
+    return wait
 
 
 class FakeTerminal:
@@ -233,7 +245,10 @@ class FakeTerminal:
             result: OrderSendResult = blank(OrderSendResult, retcode=code, **answer)
             return result
         done = getattr(self, f"_action_{request['action']}")(request, info)
-        return blank(OrderSendResult, **({"retcode": c.TRADE_RETCODE_DONE} | answer | done))
+        sent: OrderSendResult = blank(
+            OrderSendResult, **({"retcode": c.TRADE_RETCODE_DONE} | answer | done)
+        )
+        return sent
 
     # -- how it keeps its books -------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import sys
 import venv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from support import program
 from support.paths import ROOT
@@ -41,7 +41,7 @@ class Installed:
         return own | more
 
     def run(
-        self, *command: str, folder: Path, home: Path, check: bool = True, **env: str
+        self, *command: str, folder: Path, home: Path, check: bool = True, **env: Any
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in a folder and return what it printed."""
         done = subprocess.run(

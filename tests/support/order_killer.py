@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from execution.transport.remote import Agent
-from support.serving import PATH, ROOT, TOKEN, serve_agent
+from support.paths import ROOT
+from support.serving import PATH, TOKEN, serve_agent
 
 KEY = re.compile(r"^k\d+$")
 

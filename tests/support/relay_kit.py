@@ -16,6 +16,7 @@ from streamer.server.tokens import TokenStore
 from streamer.service import Feed
 from streamer.settings import FeedSettings, JournalSettings
 from support.feed_kit import until
+from support.present import present
 
 QUICK = RelayTimings(link_check_s=0.02, link_lost_s=0.4)
 """Lost links are reported at once."""
@@ -40,7 +41,7 @@ def make_relay(folder: Path, *urls: str, **options: Any) -> Relay:
         settings,
         Journal(folder / journal, kept) if journal is not None else None,
         version="test",
-        tokens=TokenStore(settings.tokens_file),
+        tokens=TokenStore(present(settings.tokens_file)),
     )
     return Relay(feed, list(zip(urls, tokens, strict=True)), timings)
 

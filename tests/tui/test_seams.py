@@ -179,7 +179,7 @@ async def test_a_frame_of_the_compositor_begins_with_the_cursor_and_ends_with_it
     async with app.run_test(size=(40, 10)) as pilot:
         assert app._driver is not None
         app._sync_available = True
-        app._driver.write = written.append  # type: ignore[method-assign]
+        app._driver.write = written.append  # type: ignore[method-assign, assignment]
         app.query_one("#text", Static).update("two")
         await pilot.pause(0.2)
     frames = "".join(written).split(SYNC_START)[1:]

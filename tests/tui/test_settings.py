@@ -16,7 +16,8 @@ def toml(tmp_path: Path) -> Path:
 
 
 def source_of(loaded: Any, name: str) -> str:
-    return next(v.source for v in loaded.values if v.name == name)
+    source: str = next(v.source for v in loaded.values if v.name == name)
+    return source
 
 
 def test_flag_wins_over_environment_over_file_over_default(toml: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.paper_desk import Desk
+from support.present import present
 
 from execution.account.audit import differences
 from execution.api import constants as mt5
@@ -43,7 +44,7 @@ def book(ticket: int, opened: float, **closing: Any) -> Ledger:
 @pytest.fixture
 def deals() -> tuple[list[Any], int, float]:
     desk, ticket = traded()
-    found = [d for d in desk.mt5.history_deals_get(1, 2**31 - 1) if d.position_id]
+    found = [d for d in present(desk.mt5.history_deals_get(1, 2**31 - 1)) if d.position_id]
     assert len(found) == 3
     return found, ticket, round(sum(d.profit + d.commission + d.swap + d.fee for d in found), 2)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_terminal import FakeTerminal, symbol
+from support.fake_terminal import FakeTerminal, slowly, symbol
 from support.told import Told, until
 
 from execution.api import constants as c
@@ -218,7 +217,7 @@ async def test_an_order_that_never_arrived_stays_unknown_and_alarms_a_person(
 async def test_an_order_of_a_caller_that_was_cancelled_is_still_recorded(
     orders: Orders, terminal: FakeTerminal, told: Told
 ) -> None:
-    terminal.after["order_send"] = lambda answer: time.sleep(0.2) or answer
+    terminal.after["order_send"] = slowly(0.2)
     caller = asyncio.create_task(orders.open("EURUSD", "BUY", 0.1))
     await until(lambda: terminal.sent)
     caller.cancel()

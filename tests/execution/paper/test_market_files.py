@@ -6,6 +6,7 @@ import gzip
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -300,7 +301,7 @@ def test_the_files_of_a_market_are_looked_through_once_for_check_and_opening(
     settings = PaperSettings(market=tmp_path)
     told: list[tuple[str, int, int]] = []
     terminal = TerminalSettings()
-    quotes = Paper().prepare(terminal, settings, lambda *each: told.append(each))
+    quotes: Any = Paper().prepare(terminal, settings, lambda *each: told.append(each))
     assert ("looking at EURUSD_M1.csv", 0, 1) in told
     told.clear()
     opened = open_paper(settings, tell=lambda *each: told.append(each), quotes=quotes)

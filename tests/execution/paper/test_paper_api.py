@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from support.paper_desk import START, Desk
+from support.present import present
 
 from execution.api import constants as mt5
 from execution.api.structs import RATES_DTYPE, TICKS_DTYPE
@@ -119,10 +121,10 @@ def test_positions_are_found_by_ticket_then_symbol_then_group() -> None:
     euro = desk.deal("buy").order
     yen = desk.deal("buy", symbol="USDJPY").order
     get = desk.mt5.positions_get
-    assert [each.ticket for each in get()] == [euro, yen]
-    assert [each.ticket for each in get(ticket=yen, symbol="EURUSD")] == [yen]
-    assert [each.ticket for each in get(symbol="EURUSD", group="*JPY")] == [euro]
-    assert [each.ticket for each in get(group="*JPY")] == [yen]
+    assert [each.ticket for each in present(get())] == [euro, yen]
+    assert [each.ticket for each in present(get(ticket=yen, symbol="EURUSD"))] == [yen]
+    assert [each.ticket for each in present(get(symbol="EURUSD", group="*JPY"))] == [euro]
+    assert [each.ticket for each in present(get(group="*JPY"))] == [yen]
     assert get(ticket=1) == ()
     assert get(symbol="NOSUCH") == ()
 
@@ -222,7 +224,7 @@ def test_the_pipe_breaks_once_and_is_gone_until_initialize() -> None:
 
 @pytest.mark.parametrize(("fault", "stands"), [("lost_answers", 1), ("lost_requests", 0)])
 def test_a_lost_answer_looks_like_a_lost_request(fault: str, stands: int) -> None:
-    desk = Desk(faults=Faults(**{fault: 1}))
+    desk = Desk(faults=replace(Faults(), **{fault: cast("Any", 1)}))
     assert desk.mt5.order_send(GOOD) is None
     assert _error(desk)[0] == -10002
     assert desk.mt5.initialize()

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.paper_desk import START, Desk
+from support.present import present
 
 from execution.api import constants as mt5
 from execution.paper.account.ledger import AccountConfig
@@ -277,4 +278,4 @@ def test_how_often_the_terminal_is_asked_changes_nothing(seed: int, steps: list[
     assert once.positions() == often.positions()
     for symbol in SYMBOLS:
         bars = [desk.mt5.copy_rates_from_pos(symbol, 5, 0, 1000) for desk in (once, often)]
-        assert np.array_equal(bars[0], bars[1])
+        assert np.array_equal(present(bars[0]), present(bars[1]))

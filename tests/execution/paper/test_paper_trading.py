@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.paper_desk import START, Desk
+from support.present import present
 
 from execution.api import constants as mt5
 from execution.paper.account.ledger import AccountConfig
@@ -153,7 +154,7 @@ def test_a_pending_order_stands_is_modified_and_removed() -> None:
     desk = Desk()
     placed = desk.pend(mt5.ORDER_TYPE_BUY_LIMIT, 1.095, sl=1.09, magic=5)
     assert placed.retcode == 10009
-    (order,) = desk.mt5.orders_get()
+    (order,) = present(desk.mt5.orders_get())
     assert (order.price_open, order.price_current, order.state) == (
         1.095,
         1.10010,
@@ -161,7 +162,7 @@ def test_a_pending_order_stands_is_modified_and_removed() -> None:
     )
     changed = desk.send(action=mt5.TRADE_ACTION_MODIFY, order=placed.order, price=1.094, sl=1.08)
     assert changed.retcode == 10009
-    assert desk.mt5.orders_get()[0].price_open == 1.094
+    assert present(desk.mt5.orders_get())[0].price_open == 1.094
     same = desk.send(action=mt5.TRADE_ACTION_MODIFY, order=placed.order, price=1.094, sl=1.08)
     assert same.retcode == mt5.TRADE_RETCODE_NO_CHANGES
     assert desk.send(action=mt5.TRADE_ACTION_REMOVE, order=placed.order).retcode == 10009
@@ -200,7 +201,7 @@ def test_the_rest_of_a_return_order_is_filled_by_the_next_tick() -> None:
     )
     result = desk.deal("buy", 0.5, type_filling=mt5.ORDER_FILLING_RETURN)
     assert result.retcode == mt5.TRADE_RETCODE_DONE_PARTIAL
-    (order,) = desk.mt5.orders_get()
+    (order,) = present(desk.mt5.orders_get())
     assert (order.state, order.volume_current) == (mt5.ORDER_STATE_PARTIAL, 0.3)
     desk.at(6)
     assert desk.mt5.orders_get() == ()
@@ -226,12 +227,15 @@ def test_history_is_found_by_dates_order_and_position() -> None:
     desk.at(100)
     closed = desk.deal("sell", 0.1, position=opened.order)
     get = desk.mt5.history_deals_get
-    assert [deal.order for deal in get(position=opened.order)] == [opened.order, closed.order]
-    assert [deal.ticket for deal in get(ticket=closed.order)] == [closed.deal]
-    assert [deal.order for deal in get(START + 50, START + 200)] == [closed.order]
+    assert [deal.order for deal in present(get(position=opened.order))] == [
+        opened.order,
+        closed.order,
+    ]
+    assert [deal.ticket for deal in present(get(ticket=closed.order))] == [closed.deal]
+    assert [deal.order for deal in present(get(START + 50, START + 200))] == [closed.order]
     assert desk.mt5.history_deals_total(START + 50, START + 200) == 1
     assert get(START, START + 200, group="*GBP*") == ()
-    assert len(desk.mt5.history_orders_get(position=opened.order)) == 2
+    assert len(present(desk.mt5.history_orders_get(position=opened.order))) == 2
     assert get(ticket=999) == ()
 
 

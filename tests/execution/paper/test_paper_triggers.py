@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from support.paper_desk import START, Desk
+from support.present import present
 
 from execution.api import constants as mt5
 from execution.paper.account.ledger import AccountConfig
@@ -99,7 +100,7 @@ def test_a_stop_limit_becomes_a_limit_and_then_a_position() -> None:
     desk = _run((10, 1.1050, 1.1051), (20, 1.1030, 1.1031), (30, 1.1019, 1.1020))
     placed = desk.pend(mt5.ORDER_TYPE_BUY_STOP_LIMIT, 1.105, stoplimit=1.102)
     desk.at(25)
-    (order,) = desk.mt5.orders_get()
+    (order,) = present(desk.mt5.orders_get())
     assert (order.ticket, order.type, order.price_open) == (
         placed.order,
         mt5.ORDER_TYPE_BUY_LIMIT,
@@ -128,10 +129,10 @@ def test_a_pending_order_expires_when_it_should(
     desk.pend(mt5.ORDER_TYPE_BUY_LIMIT, 1.0, **fields)
     if lives_until is None:
         desk.at(40 * 86_400)
-        assert len(desk.mt5.orders_get()) == 1
+        assert len(present(desk.mt5.orders_get())) == 1
         return
     desk.at(lives_until - 1)
-    assert len(desk.mt5.orders_get()) == 1
+    assert len(present(desk.mt5.orders_get())) == 1
     desk.at(lives_until + 5)
     assert desk.mt5.orders_get() == ()
     (order,) = desk.orders_done()

@@ -6,10 +6,11 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from support.fake_terminal import FakeTerminal, symbol
+from support.fake_terminal import FakeTerminal, slowly, symbol
+from support.present import present
 from support.told import Told, until
 
 from execution.api import constants as c
@@ -53,7 +54,9 @@ async def test_one_call_at_a_time_and_an_order_overtakes_waiting_reads(
     terminal.before["orders_get"] = lambda: gate.wait(10) and None
     first = asyncio.create_task(client.orders_get())
     await until(lambda: "orders_get" in terminal.calls)
-    reads = [asyncio.create_task(client.copy_rates_from_pos("EURUSD", 1, 0, 1)) for _ in range(3)]
+    reads: list[asyncio.Task[Any]] = [
+        asyncio.create_task(client.copy_rates_from_pos("EURUSD", 1, 0, 1)) for _ in range(3)
+    ]
     reads.append(asyncio.create_task(client.positions_get()))
     await asyncio.sleep(0)
     order = asyncio.create_task(client.order_send(ORDER))
@@ -111,7 +114,7 @@ async def test_an_order_whose_answer_is_late_is_unknown(
     connect: Connect, terminal: FakeTerminal
 ) -> None:
     client = await connect(terminal, settings=TerminalSettings(order_s=0.2, backoff_max_s=0.1))
-    terminal.after["order_send"] = lambda answer: time.sleep(0.6) or answer
+    terminal.after["order_send"] = slowly(0.6)
     with pytest.raises(OutcomeUnknown):
         await client.order_send(ORDER)
     assert len(terminal.sent) == 1
@@ -151,7 +154,7 @@ async def test_the_terminals_switches_are_told_in_words(
     client = await connect(terminal)
     assert (client.status.state, client.status.condition) == (state, condition)
     assert client.status.error is not None
-    assert hint in client.status.error.text
+    assert hint in (present(client.status.error).text or "")
 
 
 async def test_a_lost_connection_is_found_again_and_told_once_each(
@@ -194,7 +197,9 @@ async def test_control_bytes_of_a_broker_are_made_visible_where_they_enter(
 async def test_closing_is_bounded_while_a_call_hangs(
     terminal: FakeTerminal, settings: TerminalSettings, told: Told
 ) -> None:
-    client = TerminalClient(InProcess(lambda: terminal), settings=settings, on_status=told.append)
+    client = TerminalClient(
+        InProcess(lambda: cast("Any", terminal)), settings=settings, on_status=told.append
+    )
     await client.start()
     assert await client.wait_connected(10)
     gate = threading.Event()
@@ -221,7 +226,8 @@ async def test_server_time_is_told_by_paper_and_estimated_from_fresh_ticks(
     assert await client.server_now() is None
     for late in (0.7, 0.2):
         client.clock.observe(time.time() + 3 * 3600 - late, time.time())
-    assert client.clock.utc_offset is None, "two ticks may both be old"
+    offset: Any = client.clock.utc_offset
+    assert offset is None, "two ticks may both be old"
     client.clock.observe(time.time() + 3 * 3600 - 0.1, time.time())
     assert client.clock.utc_offset == 3 * 3600
     for age in (420, 900, 300):

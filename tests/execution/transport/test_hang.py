@@ -15,11 +15,13 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.serving import PATH, ROOT, TOKEN, serve_agent
+from support.paths import ROOT
+from support.serving import PATH, TOKEN, serve_agent
 from support.told import Told, until
 
 from execution import agent
@@ -121,6 +123,10 @@ async def test_a_wrong_token_a_wrong_port_and_another_program_are_told_with_what
     monkeypatch.setattr(remote, "GREETING_S", 3.0)
     process, port = serve_agent("--module", "support.paper_module")
     silent = socket.create_server(("127.0.0.1", 0))
+
+    def heard(words: str) -> bool:
+        return bool(told) and words in str(told[-1])
+
     for backend, words in (
         (Agent(f"127.0.0.1:{port}", "wrong"), "set terminal.token"),
         (Agent("127.0.0.1:1", TOKEN), "start agent.py there"),
@@ -128,7 +134,7 @@ async def test_a_wrong_token_a_wrong_port_and_another_program_are_told_with_what
     ):
         client = TerminalClient(backend, settings=SETTINGS, on_status=told.append)
         await client.start()
-        await until(lambda words=words: told and words in str(told[-1]))
+        await until(partial(heard, words))
         await client.close()
     silent.close()
     process.kill()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from support.present import present
 
 from execution.paper import PaperTerminal, open_paper
 from execution.paper.market.clock import SteppedClock
@@ -61,10 +62,12 @@ async def test_the_figures_add_up(busy: Busy) -> None:
     still_open = terminal.positions_get()
     parts = sum(
         d.profit + d.commission + d.swap + d.fee
-        for p in still_open
-        for d in terminal.history_deals_get(position=p.ticket)
+        for p in present(still_open)
+        for d in present(terminal.history_deals_get(position=p.ticket))
     )
-    assert account.balance == pytest.approx(report.start_balance + realised + parts, abs=0.01)
+    assert present(account).balance == pytest.approx(
+        report.start_balance + realised + parts, abs=0.01
+    )
     assert sum(report.stopped.values()) == report.scans * 10
     for trade in report.trades:
         assert trade.opened < trade.closed

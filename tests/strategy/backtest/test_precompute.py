@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -51,8 +51,9 @@ def test_breaks_of_any_window_are_breaks_of_the_whole(
         whole = breaks(h[:, j], low[:, j], close[:, j], k)
         for start in range(0, 900, 37):
             cut = slice(start, start + COUNT)
-            broke = analyse(*(x[cut, j : j + 1] for x in (o, h, low, close, atr)), k).broke
-            window = broke.any(axis=1)[:, 0]
+            columns: list[Any] = [x[cut, j : j + 1] for x in (o, h, low, close, atr)]
+            broke: Any = cast("Any", analyse)(*columns, k).broke
+            window: Any = broke.any(axis=1)[:, 0]
             missed += int((window & ~whole[cut]).sum())
             found += int(window.sum())
     assert found > 100

@@ -7,7 +7,7 @@ import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -39,8 +39,8 @@ def same(a: Features, b: Features) -> bool:
 
 def cut(bars: Bars, start: int, stop: int) -> Bars:
     names = ("time", "open", "high", "low", "close", "volume", "spread")
-    columns = [getattr(bars, name)[start:stop] for name in names]
-    return Bars(bars.symbol, bars.timeframe, *columns, bars.utc_offset)
+    columns: list[Any] = [getattr(bars, name)[start:stop] for name in names]
+    return cast("Callable[..., Bars]", Bars)(bars.symbol, bars.timeframe, *columns, bars.utc_offset)
 
 
 @pytest.fixture
@@ -50,12 +50,13 @@ def real(real_quotes: Path) -> Bars:
         pytest.skip(f"no {path}")
     with gzip.open(path, "rt") as file:
         rows = list(csv.reader(file))[1:4001]
-    prices = np.array([[float(x) for x in row[1:5]] for row in rows]).T
+    prices: Any = np.array([[float(x) for x in row[1:5]] for row in rows]).T
     times = np.array(
         [row[0][:19].replace(".", "-").replace(" ", "T") for row in rows], "datetime64[s]"
     )
     flat = np.full(len(rows), 10.0)
-    return Bars("EURUSD", "M15", times.astype(np.int64), *prices, flat, flat, OFFSET)
+    columns: list[Any] = [times.astype(np.int64), *prices, flat, flat]
+    return cast("Callable[..., Bars]", Bars)("EURUSD", "M15", *columns, OFFSET)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 12])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -117,9 +117,9 @@ def test_extremes_equal_a_slow_oracle_on_random_walks(walk: Walk, seed: int, off
 def test_a_prefix_of_the_bars_gives_the_prefix_of_the_extremes(walk: Walk) -> None:
     _, h, lo, c, atr, at, whole = found(walk, 3)
     for stop in (1, 90, 777, 2400):
-        parts = (x[:stop] for x in (h, lo, c, atr, at))
+        parts: list[Any] = [x[:stop] for x in (h, lo, c, atr, at)]
         past, pools = Periods.unknown(2), Pools.empty(2 * 2 * len(KINDS))
-        part, _, _ = levels(*parts, past, pools)
+        part, _, _ = cast("Any", levels)(*parts, past, pools)
         for name in ExtremeLevels._fields:
             np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:stop])
 
@@ -160,8 +160,11 @@ def test_sessions_of_many_bars_are_those_of_each(name: str) -> None:
 def slow_breakers(o: Any, h: Any, lo: Any, c: Any, atr: Any, k: int) -> list[Any]:
     """Bullish breakers of one series, as the definition reads: a bearish order block that a
     close went above, until a close goes below it."""
-    seen = analyse(*(x[:, None] for x in (o, h, lo, c, atr)), k)
-    block, breaker, out = None, None, []
+    columns: list[Any] = [x[:, None] for x in (o, h, lo, c, atr)]
+    seen = cast("Any", analyse)(*columns, k)
+    block: tuple[Any, Any] | None = None
+    breaker: tuple[Any, Any] | None = None
+    out: list[Any] = []
     for t in range(len(c)):
         if breaker is not None and c[t] < breaker[1]:
             breaker = None
@@ -179,7 +182,8 @@ def slow_breakers(o: Any, h: Any, lo: Any, c: Any, atr: Any, k: int) -> list[Any
 def test_breakers_equal_a_slow_oracle_on_random_walks(walk: Walk, seed: int) -> None:
     o, h, lo, c = (x[:, 0] for x in walk(900, 1, seed))
     atr = wilder(h, lo, c).atr
-    found = analyse(*(x[:, None] for x in (o, h, lo, c, atr)), 2)
+    columns: list[Any] = [x[:, None] for x in (o, h, lo, c, atr)]
+    found = cast("Any", analyse)(*columns, 2)
     for side, want in enumerate(
         (slow_breakers(o, h, lo, c, atr, 2), slow_breakers(-o, -lo, -h, -c, atr, 2))
     ):

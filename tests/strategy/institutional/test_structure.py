@@ -156,9 +156,9 @@ def test_the_bearish_side_is_the_bullish_one_upside_down(walk: Any) -> None:
 
 def test_an_order_block_is_the_last_opposite_candle_and_dies_by_a_close_through_it() -> None:
     #       the swing high 1.10 | the bearish candle | the leg up through 1.10 | the fall
-    o = [0.90, 0.95, 1.00, 1.05, 1.08, 1.05, 1.04, 1.03, 1.02, 1.05, 1.12, 1.10, 1.04]
-    c = [0.95, 1.00, 1.05, 1.08, 1.05, 1.04, 1.03, 1.02, 1.05, 1.12, 1.10, 1.04, 0.99]
-    o, c = np.array(o)[:, None], np.array(c)[:, None]
+    opens = [0.90, 0.95, 1.00, 1.05, 1.08, 1.05, 1.04, 1.03, 1.02, 1.05, 1.12, 1.10, 1.04]
+    closes = [0.95, 1.00, 1.05, 1.08, 1.05, 1.04, 1.03, 1.02, 1.05, 1.12, 1.10, 1.04, 0.99]
+    o, c = np.array(opens)[:, None], np.array(closes)[:, None]
     h, lo = np.maximum(o, c) + 0.02, np.minimum(o, c) - 0.002
     atr = np.full(c.shape, 0.05)
     found = analyse(o, h, lo, c, atr, k=2)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.paths import ROOT
+from support.present import present
 
 from strategy.base import Bars, Context, Setup
 from strategy.ml.model import Model, ModelError, load
@@ -230,7 +231,7 @@ def test_a_feature_that_is_not_known_gives_nan_and_nan_passes_no_gate(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         found = judge(replace(context, bars=flat), setup)
-    assert np.isnan(found.probability)
+    assert np.isnan(present(found.probability))
     block = first_block(case(setup={"probability": found.probability}))
     assert block is not None
     assert block.gate == "probability"

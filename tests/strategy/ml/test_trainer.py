@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from support.paths import SUPPORT
+from support.present import present
 from support.trainer_kit import Oracle, Planted, bars_with_a_signal, runs
 
-from strategy.base import Bars
+from strategy.base import Bars, Strategy
 from strategy.ml import trainer as module
 from strategy.ml.model import Model, load
 from strategy.ml.model_features import names, row, table
@@ -26,6 +28,7 @@ from strategy.ml.samples import walk
 from strategy.ml.trainer import Trainer, child
 from strategy.ml.trainer_child import read, write
 from strategy.settings import StrategySettings
+from streamer import floors
 
 DRIFT = 1e-4
 KIT = SUPPORT / "trainer_kit.py"
@@ -50,7 +53,7 @@ class Kept:
             self.terminal,  # type: ignore[arg-type]
             self.judge,
             self.events.append,
-            strategy=self.strategy,
+            strategy=cast("Strategy", self.strategy),
             settings=given,
             symbols=lambda: ["EURUSD"],
             folder=folder,
@@ -72,7 +75,7 @@ async def test_a_planted_signal_goes_from_bars_through_the_child_into_the_gate(
     await b.trainer.attempt("schedule")
     assert b.states[-1] == "swapped", b.told("TrainerStatus")[-1].text
     (swap,) = b.told("ModelSwapped")
-    assert swap.model == b.judge.model.id
+    assert swap.model == present(b.judge.model).id
     assert swap.previous is None
     assert swap.metrics["log_loss"] < swap.metrics["log_loss_base"]
     assert swap.metrics["r_taken"] > swap.metrics["r_all"]
@@ -85,7 +88,7 @@ async def test_a_planted_signal_goes_from_bars_through_the_child_into_the_gate(
     assert len(shares) >= 5
     kept = load(tmp_path / "planted.json")
     assert kept is not None
-    assert kept.digest == b.judge.model.digest
+    assert present(kept).digest == present(b.judge.model).digest
     assert kept.metrics["samples"] >= given.trainer.min_samples
     last = float(b.terminal.rates["M1"]["time"][-1])
     assert kept.until <= last < kept.until + 3600
@@ -93,10 +96,10 @@ async def test_a_planted_signal_goes_from_bars_through_the_child_into_the_gate(
     # the next run takes it up, and does not swap without new data
     again = Kept(b.terminal.rates, info(), given, tmp_path)
     await again.trainer._restore()
-    assert again.judge.model.id == kept.id
+    assert present(again.judge.model).id == present(kept).id
     await again.trainer.attempt("schedule")
     assert again.states[-1] == "refused"
-    assert again.judge.model.id == kept.id
+    assert present(again.judge.model).id == present(kept).id
 
 
 async def test_noise_leaves_the_gate_as_it_was(info: Any, tmp_path: Path) -> None:
@@ -167,7 +170,7 @@ async def test_the_child_ends_when_the_program_is_killed(info: Any, tmp_path: Pa
         "time.sleep(60)\n"
     )
     parent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, str(tmp_path), module.floors.__file__,
+        sys.executable, "-c", code, str(tmp_path), floors.__file__,
         stdout=asyncio.subprocess.PIPE, env=module._environment(),
     )  # fmt: skip
     assert parent.stdout is not None
@@ -188,7 +191,7 @@ async def test_the_child_ends_when_the_program_is_killed(info: Any, tmp_path: Pa
 async def test_without_scikit_learn_it_says_so_and_the_gate_stays_open(
     info: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     b = Kept(bars_with_a_signal(1, 0.0), info(), settings(), tmp_path)
     async with asyncio.timeout(5):
         await b.trainer.run()
@@ -221,14 +224,20 @@ def _model(b: Kept, given: StrategySettings, **changes: Any) -> Any:
     model = Model(
         "logistic", features, np.zeros(n), np.ones(n), np.zeros(n), 0.0, 1.0, 0.0,
         np.zeros((n, 9)), np.full((n, 10), 0.1), 0.1, 20, 1.0, 2.0,
-        made_for(b.strategy, given, b.terminal.status.market),
+        made_for(cast("Strategy", b.strategy), given, b.terminal.status.market),
     )  # fmt: skip
     return replace(model, **changes)
 
 
 def _verdict(model: Model | None, **changes: Any) -> dict[str, Any]:
     text = None if model is None else model.to_json()
-    done = {"model": text, "retire": False, "why": "so", "previous": None, "symbols": []}
+    done: dict[str, Any] = {
+        "model": text,
+        "retire": False,
+        "why": "so",
+        "previous": None,
+        "symbols": [],
+    }
     return done | changes
 
 
@@ -244,7 +253,7 @@ async def test_a_swap_tells_the_figures_of_the_old_model_beside_the_new_ones(
     (swap,) = b.told("ModelSwapped")
     assert swap.metrics == {"log_loss": 0.61}
     assert swap.previous == {"log_loss": 0.68, "samples": 300.0}
-    assert load(tmp_path / "planted.json").id == b.judge.model.id == new.id
+    assert present(load(tmp_path / "planted.json")).id == present(b.judge.model).id == new.id
 
 
 async def test_a_retired_model_is_gone_from_the_gate_and_from_the_next_run(
@@ -257,7 +266,8 @@ async def test_a_retired_model_is_gone_from_the_gate_and_from_the_next_run(
     await b.trainer._carry_out(_verdict(None))
     assert b.judge.model is not None
     await b.trainer._carry_out(_verdict(None, retire=True))
-    assert b.judge.model is None
+    left: Model | None = b.judge.model
+    assert left is None
     assert b.states == ["swapped", "refused", "retired"]
     await b.trainer._restore()
     assert b.judge.model is None
@@ -270,7 +280,8 @@ async def test_a_verdict_with_a_broken_model_changes_nothing(
     b = Kept(bars_with_a_signal(1, 0.0), info(), given, tmp_path)
 
     async def learned() -> dict[str, Any]:
-        return _verdict(_model(b, given), model='{"mt5dash_model": 1, "model": {}, "sha256": ""}')
+        broken = '{"mt5dash_model": 1, "model": {}, "sha256": ""}'
+        return {**_verdict(_model(b, given)), "model": broken}
 
     monkeypatch.setattr(b.trainer, "_learn", learned)
     await b.trainer.attempt("schedule")
@@ -321,11 +332,11 @@ def test_samples_are_what_a_scan_would_have_seen_and_nothing_later(info: Any) ->
     rates = bars_with_a_signal(3, DRIFT, count=2400)
     whole = {f: Bars.from_rates("EURUSD", f, r) for f, r in rates.items()}
     strategy = Planted(given)
-    full = walk(strategy, {"EURUSD": whole}, {"EURUSD": info()}, given)
+    full = walk(cast("Strategy", strategy), {"EURUSD": whole}, {"EURUSD": info()}, given)
     assert len(full) > 40
     cut = {f: Bars.from_rates("EURUSD", f, r[: len(r) * 2 // 3]) for f, r in rates.items()}
     border = float(cut["M1"].time[-1]) + 60
-    part = walk(Planted(given), {"EURUSD": cut}, {"EURUSD": info()}, given)
+    part = walk(cast("Strategy", Planted(given)), {"EURUSD": cut}, {"EURUSD": info()}, given)
     known = full.end <= border
     assert 20 < known.sum() < len(full)
     np.testing.assert_array_equal(part.x, full.x[known])
@@ -354,7 +365,7 @@ def test_what_the_child_reads_is_what_was_written_and_no_pickle(info: Any, tmp_p
     history, request = read(tmp_path)
     np.testing.assert_array_equal(history["EURUSD"]["M1"].high, bars.high)
     assert request["hello"] == 1
-    np.savez(tmp_path / "bars.npz", **{"0.time": np.array([object()], dtype=object)})
+    np.savez(tmp_path / "bars.npz", **cast("Any", {"0.time": np.array([object()], dtype=object)}))
     with pytest.raises(ValueError, match="allow_pickle"):
         read(tmp_path)
 

@@ -39,7 +39,7 @@ def samples(seed: int, edge: float = 0.0, count: int = 2400, shape: str = "line"
     x = rng.normal(size=(count, FEATURES))
     lift = x[:, 0] if shape == "line" else np.where(np.abs(x[:, 0]) > 0.7, 1.0, -1.0)
     won = rng.random(count) < 1.0 / (1.0 + np.exp(0.3 - edge * lift))
-    time = 1_700_000_000.0 + 60.0 * np.arange(count)
+    time: Any = 1_700_000_000.0 + 60.0 * np.arange(count)
     return Samples(
         x=x,
         won=won,
@@ -194,7 +194,7 @@ def test_when_the_signal_dies_the_old_model_is_retired_and_none_follows() -> Non
 
 
 def _until(given: Samples, count: int) -> Samples:
-    arrays = {
+    arrays: dict[str, Any] = {
         name: value[:count] for name, value in vars(given).items() if isinstance(value, np.ndarray)
     }
     return replace(given, **arrays)
@@ -203,7 +203,7 @@ def _until(given: Samples, count: int) -> Samples:
 def _joined(a: Samples, b: Samples) -> Samples:
     shift = a.time[-1] + 60.0 - b.time[0]
     b = replace(b, time=b.time + shift, end=b.end + shift)
-    arrays = {
+    arrays: dict[str, Any] = {
         name: np.concatenate((value, getattr(b, name)))
         for name, value in vars(a).items()
         if isinstance(value, np.ndarray)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.present import present
 
 from strategy.base import Bars
 from strategy.ml.labels import triple_barrier
@@ -50,7 +51,7 @@ def test_commission_is_taken_from_the_result() -> None:
     rows = bars([FLAT, FLAT, (100.0, 102.0, 99.9, 101.9)])
     free = triple_barrier(rows, 0, 1, 99.0, 102.0, horizon=3, point=POINT)
     paid = triple_barrier(rows, 0, 1, 99.0, 102.0, horizon=3, point=POINT, commission=0.22)
-    assert free.r - paid.r == pytest.approx(0.2)
+    assert present(free).r - present(paid).r == pytest.approx(0.2)
 
 
 def test_what_is_not_known_yet_or_was_never_a_trade_gives_no_label() -> None:

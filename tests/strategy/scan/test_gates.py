@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.present import present
 
 from strategy.risk.risk_limits import Figures, RiskLimits
 from strategy.scan.gate_context import Block, Exposure
@@ -332,9 +333,11 @@ def test_the_first_gate_in_the_declared_order_gives_the_reason(case: Any) -> Non
     everything = case(
         account={"paused": True, "halted": "x", "journal_ok": False}, error="y", tick=None
     )
-    assert first_block(everything).gate == "paused"
+    assert present(first_block(everything)).gate == "paused"
     assert (
-        first_block(replace(everything, account=replace(everything.account, paused=False))).gate
+        present(
+            first_block(replace(everything, account=replace(everything.account, paused=False)))
+        ).gate
         == "halted"
     )
 
@@ -416,5 +419,5 @@ def test_a_deployed_dashboard_puts_each_reason_in_the_right_drawer(
     block = first_block(
         case(**{k: dict(v) if isinstance(v, dict) else v for k, v in changes.items()})
     )
-    expected = "LOW VOL" if "VOLATILE" in block.text else SHOWN.get(gate, "SKIP")
-    assert legacy_class(block.text) == expected
+    expected = "LOW VOL" if "VOLATILE" in present(block).text else SHOWN.get(gate, "SKIP")
+    assert legacy_class(present(block).text) == expected

@@ -54,7 +54,8 @@ def mirrored(held: PositionView) -> PositionView:
         return round(2.2 - price, 5) if price > 0 else 0.0
 
     names = ("entry", "first_sl", "sl", "tp", "price", "best", "worst")
-    return replace(held, sign=-held.sign, **{n: turn(getattr(held, n)) for n in names})
+    turned: dict[str, Any] = {n: turn(getattr(held, n)) for n in names}
+    return replace(held, sign=-held.sign, **turned)
 
 
 def test_breakeven_moves_the_stop_beyond_the_entry_once(info: Any) -> None:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+from support.present import present
 
 from execution.api import constants as c
 from strategy.trade.review import review
@@ -14,7 +15,7 @@ from strategy.trade.trade_history import ClosedTrade
 
 
 def trade(r: float, mfe: float, mae: float, **changes: Any) -> ClosedTrade:
-    values = {
+    values: dict[str, Any] = {
         "ticket": 5,
         "symbol": "EURUSD",
         "sign": 1,
@@ -48,7 +49,7 @@ def trade(r: float, mfe: float, mae: float, **changes: Any) -> ClosedTrade:
     ],
 )
 def test_the_lesson_is_the_first_rule_that_fits(r: Any, mfe: Any, mae: Any, words: Any) -> None:
-    assert words in review(trade(r, mfe, mae)).lesson
+    assert words in present(review(trade(r, mfe, mae)).lesson)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ FAULTS = ("away", "eat", "hold", "late", "wipe", "restart feed", "restart node",
 STEPS = st.lists(st.tuples(st.integers(0, 60), st.sampled_from(FAULTS)), min_size=1, max_size=12)
 WRITER = WriterTimings(first_delay_s=0.001, max_delay_s=0.002, snapshot_s=0.003, beat_s=0.005)
 READER = ReaderTimings(first_delay_s=0.001, max_delay_s=0.002, poll_s=0.002, block_s=0.005)
-BOUNDS = {"queue_events": 150, "keep_events": 200, "timings": WRITER}
+BOUNDS: dict[str, Any] = {"queue_events": 150, "keep_events": 200, "timings": WRITER}
 
 
 async def play(steps: Sequence[tuple[int, str]], history: bool) -> None:

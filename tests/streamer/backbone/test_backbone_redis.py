@@ -8,6 +8,7 @@ import logging
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import needs
@@ -43,7 +44,7 @@ async def pair() -> AsyncIterator[Pair]:
     feeds: list[SmallFeed] = []
     nodes: list[Node] = []
 
-    async def join(write: Store, read: Store, **options: int) -> tuple[SmallFeed, Node]:
+    async def join(write: Store, read: Store, **options: Any) -> tuple[SmallFeed, Node]:
         bot = await SmallFeed(write, **options).start()
         feeds.append(bot)
         node = Node(read, ("E", 0))

@@ -13,6 +13,7 @@ import pytest
 from support.chaos import Proxy
 from support.feed_kit import OpenFeed, until
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from streamer.client.feed_client import FeedClient, FeedLost
 from streamer.client.frame_iterator import tail
@@ -312,7 +313,7 @@ async def test_a_server_that_falls_silent_is_left(monkeypatch: pytest.MonkeyPatc
         await ws.wait_closed()
 
     async with (
-        serve(talk, "127.0.0.1", 0, subprotocols=["mt5dash.v1"]) as server,
+        serve(talk, "127.0.0.1", 0, subprotocols=[Subprotocol("mt5dash.v1")]) as server,
         FeedClient(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws") as client,
     ):
         await until(lambda: connects >= 2)

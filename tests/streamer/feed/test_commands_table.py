@@ -52,7 +52,9 @@ class Desk:
 @pytest.fixture
 async def desk(open_feed: OpenFeed) -> Desk:
     feed = await open_feed("j.db")
-    tokens = {role: feed.tokens.new(role)[0] for role in ("control", "view", "publish")}
+    tokens: dict[str, Any] = {
+        role: feed.tokens.new(role)[0] for role in ("control", "view", "publish")
+    }
     made = Desk(feed, **tokens)
     feed.set_commander(made.act)
     feed.commands.confirmations.clock = lambda: made.now
@@ -195,7 +197,7 @@ async def test_a_confirmation_is_for_what_was_asked_and_is_spent_by_another(
 
 
 async def test_questions_of_one_connection_do_not_crowd_out_those_of_another(desk: Desk) -> None:
-    case = ("flatten", {})
+    case: tuple[str, dict[str, Any]] = ("flatten", {})
     async with (
         await join(desk.feed, token=desk.control) as patient,
         await join(desk.feed, token=desk.control) as greedy,

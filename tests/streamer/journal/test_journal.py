@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from support.feed_kit import OpenFeed, frame, frame_of, join, until
@@ -201,7 +201,7 @@ async def test_many_events_are_few_steps(tmp_path: Path) -> None:
 async def test_only_one_process_has_a_journal(open_feed: OpenFeed, tmp_path: Path) -> None:
     feed = await open_feed("j.db")
     with pytest.raises(JournalLocked, match=str(os.getpid())):
-        await Journal(tmp_path / "j.db").start(feed)
+        await Journal(tmp_path / "j.db").start(cast("Any", feed))
     with pytest.raises(JournalLocked):
         Journal.remove(tmp_path / "j.db")
     await feed.close()

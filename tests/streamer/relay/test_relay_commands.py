@@ -82,7 +82,7 @@ async def desk(open_feed: OpenFeed, open_relay: OpenRelay, request: pytest.Fixtu
     upstream, _ = bot.tokens.new("control")
     timings = getattr(request, "param", QUICK)
     relay = await open_relay(url_of(proxy.port), tokens=[upstream], timings=timings)
-    tokens = {role: relay.feed.tokens.new(role)[0] for role in ("control", "view")}
+    tokens: dict[str, Any] = {role: relay.feed.tokens.new(role)[0] for role in ("control", "view")}
     made = Desk(bot, relay, proxy, **tokens)
     bot.set_commander(made.act)
     yield made

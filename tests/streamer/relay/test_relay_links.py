@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.chaos import Proxy
 from support.feed_kit import OpenFeed, frame, http, join, until
+from support.present import present
 from support.relay_kit import QUICK, OpenRelay, Viewer, make_relay, open_relay, quick, url_of
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -121,10 +122,10 @@ async def test_a_lost_upstream_is_told_its_values_stay_and_the_others_go_on(
     await until(lambda: all(s is not None and s.terminal for s in state.values()))
     port = gold.port
     await gold.close()
-    await until(lambda: state["gold"].terminal["state"] == "disconnected")
-    assert state["gold"].terminal["last_error"]["code"] == "UPSTREAM_LOST"
-    assert state["gold"].positions == [{"ticket": 1}], "the last values stay"
-    assert state["silver"].terminal["state"] == "connected"
+    await until(lambda: present(present(state["gold"]).terminal)["state"] == "disconnected")
+    assert present(present(state["gold"]).terminal)["last_error"]["code"] == "UPSTREAM_LOST"
+    assert present(state["gold"]).positions == [{"ticket": 1}], "the last values stay"
+    assert present(present(state["silver"]).terminal)["state"] == "connected"
     [told] = [e for e in alerts(relay, "UPSTREAM") if e["level"] == "critical"]
     assert told["bot"] == "gold"
     await until(lambda: "gold" in (viewer.beats[-1]["bots"] if viewer.beats else {}))
@@ -137,12 +138,12 @@ async def test_a_lost_upstream_is_told_its_values_stay_and_the_others_go_on(
     assert report[f"upstream 127.0.0.1:{port}"]["age_s"] > 0
     assert report[f"upstream 127.0.0.1:{silver.port}"]["status"] == "ok"
     silver.publish({"type": "X", "n": 1})
-    await until(lambda: any(e["type"] == "X" for e in state["silver"].events))
+    await until(lambda: any(e["type"] == "X" for e in present(state["silver"]).events))
     back = await open_feed("gold.db", bot="gold", port=port)
     back.publish({"type": "TERMINAL_STATUS", "state": "connected", "backend": "paper"})
     back.publish({"type": "X", "n": 2})
-    await until(lambda: state["gold"].terminal["state"] == "connected")
-    await until(lambda: any(e["type"] == "X" for e in state["gold"].events))
+    await until(lambda: present(present(state["gold"]).terminal)["state"] == "connected")
+    await until(lambda: any(e["type"] == "X" for e in present(state["gold"]).events))
     assert [e for e in alerts(relay, "UPSTREAM") if e["level"] == "info"]
     assert not alerts(relay, "GAP")
     await viewer.client.close()
@@ -160,9 +161,9 @@ async def test_the_terminals_word_is_told_again_when_only_the_link_was_gone(
     await until(lambda: state.terminal is not None)
     proxy._target = 1  # no program listens there
     proxy.cut(1.0)
-    await until(lambda: state.terminal["state"] == "disconnected")
+    await until(lambda: present(state.terminal)["state"] == "disconnected")
     proxy._target = feed.port
-    await until(lambda: state.terminal["state"] == "connected")
+    await until(lambda: present(state.terminal)["state"] == "connected")
     await asyncio.sleep(0.1)
     told = [e for e in state.events if e["type"] == "TERMINAL_STATUS"]
     assert [e["state"] for e in told] == ["connected", "disconnected", "connected"]
@@ -341,8 +342,8 @@ async def test_a_restarted_relay_shows_the_last_values_with_their_age_until_its_
     assert viewer.beats[0]["bots"]["main"]["data_age_s"] >= 0.5
     state = again.feed.state
     await until(lambda: state.terminal is not None)
-    assert state.terminal["state"] == "disconnected"
-    assert state.terminal["last_error"]["code"] == "UPSTREAM_LOST"
+    assert present(state.terminal)["state"] == "disconnected"
+    assert present(state.terminal)["last_error"]["code"] == "UPSTREAM_LOST"
     await viewer.client.close()
     await again.close()
 

@@ -21,6 +21,8 @@ class Deaf:
 
     def journal_status(self, trouble: str | None) -> None: ...
 
+    def journal_damaged(self, text: str) -> None: ...
+
 
 async def written(path: Path, events: list[dict[str, Any]]) -> Journal:
     journal = Journal(path)
@@ -105,7 +107,7 @@ def test_statuses_are_the_same_whoever_told_them() -> None:
 def test_a_feed_that_has_not_seen_its_account_does_not_tell_that_it_is_flat() -> None:
     state = FeedState()
     state.apply({"type": "POSITION_UPDATE", "positions": [{"ticket": 1}]}, 1.0)
-    unknown = {"account": {}, "positions": [], "orders": [], "quotes": {}}
+    unknown: dict[str, Any] = {"account": {}, "positions": [], "orders": [], "quotes": {}}
     assert list(differences(state, unknown)) == []
     flat = {"account": {"equity": 1.0}, "positions": [], "orders": [], "quotes": {}}
     kinds = [event["type"] for event in differences(state, flat)]

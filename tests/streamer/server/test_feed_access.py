@@ -24,6 +24,7 @@ from support.feed_kit import (
     upgrade,
 )
 from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from streamer.protocol.messages import Command, CommandResult
 from streamer.server.policy import AccessPolicy, FailedTokens, split_host
@@ -212,7 +213,11 @@ async def test_a_token_travels_in_a_header_a_subprotocol_or_the_first_message(
     text, _ = feed.tokens.new("view")
     async with await join(feed, token=text) as ws:
         assert (await frame(ws))["type"] == "STATE_SNAPSHOT"
-    async with connect(feed.url, subprotocols=["mt5dash.v1", f"bearer.{text}"], proxy=None) as ws:
+    async with connect(
+        feed.url,
+        subprotocols=[Subprotocol("mt5dash.v1"), Subprotocol(f"bearer.{text}")],
+        proxy=None,
+    ) as ws:
         assert ws.subprotocol == "mt5dash.v1"
         assert (await frame(ws))["type"] == "STATE_SNAPSHOT"
     async with await join(feed) as ws:

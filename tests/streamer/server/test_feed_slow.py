@@ -153,7 +153,7 @@ async def test_a_turn_larger_than_a_blob_arrives_whole_and_in_order(open_feed: O
         for number in range(300):
             feed.publish({"type": "X", "n": number, "data": "x" * 3000})
         feed.publish(AccountUpdate(account=Account(balance=1.0)))
-        seen = []
+        seen: list[Any] = []
         while len(seen) < 300:
             event = await frame(ws)
             if event["type"] == "X":

@@ -127,7 +127,7 @@ async def test_a_client_without_the_subprotocol_gets_only_what_its_reducer_knows
     await legacy.send('{"type":"PING","id":1}')
     await asyncio.sleep(0.2)
     feed.publish({"type": "LAST"})
-    seen = []
+    seen: list[Any] = []
     while not seen or seen[-1] != "LAST":
         seen.append((await frame(legacy))["type"])
     # It asked for a PONG itself; nothing else that it does not know comes by itself.

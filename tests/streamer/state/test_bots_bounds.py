@@ -94,7 +94,7 @@ async def test_state_above_the_rate_is_kept_and_its_newest_is_sent_in_the_end(
         for n in range(240):
             update = {"type": "ACCOUNT_UPDATE", "account": {"equity": n}}
             await beta.send(publish(update))
-        seen = []
+        seen: list[Any] = []
         while not seen or seen[-1] != 239:
             seen.append((await frame_of(viewer, "ACCOUNT_UPDATE", timeout=20))["account"]["equity"])
     assert seen == sorted(seen)

@@ -23,8 +23,8 @@ POSITION = {"ticket": 5, "symbol": "EURUSD", "sl_price": 1.0, "foreign": "kept"}
 
 def test_before_the_first_event_nothing_is_known() -> None:
     typed = FeedState().typed
-    assert typed.account is typed.scan is typed.bot is typed.terminal is None
-    assert typed.positions == typed.orders == typed.trades == ()
+    assert (typed.account, typed.scan, typed.bot, typed.terminal) == (None, None, None, None)
+    assert (typed.positions, typed.orders, typed.trades) == ((), (), ())
     assert typed.quotes == {}
     assert typed.equity == Curve()
 

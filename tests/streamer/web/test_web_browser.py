@@ -86,8 +86,12 @@ class Seen:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on(
             "console",
-            lambda m: m.type in ("error", "warning") and self.complaints.append(m.text),
+            self._on_console,
         )
+
+    def _on_console(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
 
 
 async def open_page(browser: Any, feed: Feed, path: str = "/", **context: Any) -> Any:

@@ -80,7 +80,7 @@ def test_every_log_event_of_the_protocol_has_words_and_a_vector() -> None:
 def test_the_words_of_an_event_name_only_fields_that_it_has(kind: str) -> None:
     words = TABLE.events[kind]
     fields = {field.encode_name for field in msgspec.structs.fields(EVENT_TYPES[kind])}
-    variants = (words, *words.cases)
+    variants: list[Any] = [words, *words.cases]
     parts = [part for v in variants for part in v.text or ()]
     templates = [part if isinstance(part, str) else part.text for part in parts]
     templates += [v.alert for v in variants if v.alert is not None]

@@ -88,13 +88,15 @@ async def test_on_a_page_each_key_is_the_page_s_own_or_does_nothing(
         assert b.app.screen is page
         for key in asks:  # a position's page can ask to close or to change it
             await b.press(key)
-            assert isinstance(b.app.screen, ConfirmDialog)
+            front: object = b.app.screen
+            assert isinstance(front, ConfirmDialog)
             await b.press("escape")
             assert b.app.screen is page
         assert kept(b) == before
         assert b.source.commands == []
         await b.press("escape")
-        assert isinstance(b.app.screen, MainScreen)
+        last: object = b.app.screen
+        assert isinstance(last, MainScreen)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -115,7 +117,8 @@ async def test_in_a_question_no_key_acts_but_the_one_that_is_named(
         assert " PAPER " in text
         assert "esc" in text
         await b.press("escape")
-        assert isinstance(b.app.screen, MainScreen)
+        last: object = b.app.screen
+        assert isinstance(last, MainScreen)
         assert b.source.commands == []
 
 

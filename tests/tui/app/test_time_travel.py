@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.screen_text import text_of
+from textual.widgets import Input
 
 from streamer.client.feed_client import FeedClient
 from streamer.journal.writer import Journal
@@ -108,7 +109,7 @@ async def test_at_jumps_to_a_moment_and_space_plays_from_there(live: Live) -> No
         await pilot.press("x", "enter")
         await pilot.pause(0.1)
         assert "Not a time" in text_of(app)
-        app.screen.query_one("Input").value = str(int(at))
+        app.screen.query_one("Input", Input).value = str(int(at))
         await pilot.press("enter")
         await until(lambda: app.replay is not None and app.replay.position == at)
         await pilot.pause(0.3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ async def test_a_run_can_be_replayed_by_another_program(tmp_path: Path) -> None:
     assert run("incident", "--around", "3s", "--db", path, "--out", target).exit_code == 0
     assert run("journal", "verify", "--db", target).exit_code == 0
     again = await asyncio.create_subprocess_exec(
-        *(program.sys.executable, "-m", "tui", "replay", "--no-ui", "--port", "0"),
+        *(sys.executable, "-m", "tui", "replay", "--no-ui", "--port", "0"),
         *("--speed", "100", "--db", str(target)),
         env=program.environment(tmp_path / "other"),
         stdout=asyncio.subprocess.PIPE,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support import program
+from support.present import present
 
 from streamer.client.feed_client import FeedClient
 from streamer.journal.writer import Journal
@@ -32,7 +33,9 @@ async def until(condition: Any, timeout: float = 20.0) -> None:
 @pytest.fixture
 async def bot(tmp_path: Path) -> AsyncIterator[Feed]:
     settings = FeedSettings(port=0, tokens_file=tmp_path / "bot" / "tokens.json")
-    feed = Feed(settings, Journal(tmp_path / "bot.db"), tokens=TokenStore(settings.tokens_file))
+    feed = Feed(
+        settings, Journal(tmp_path / "bot.db"), tokens=TokenStore(present(settings.tokens_file))
+    )
     await feed.start()
     yield feed
     await feed.close()

@@ -23,7 +23,7 @@ def test_a_step_that_begins_ends_those_before_it() -> None:
     assert not steps.over
     steps.end("screen")
     steps.end("feed", "listening")
-    assert steps.over
+    assert bool(steps.over)
     assert words(steps)[2] == "✓ feed       listening"
 
 
