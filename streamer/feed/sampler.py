@@ -48,7 +48,7 @@ class Sampler:
             return
         if journal.samples_dropped != self._dropped:
             self._dropped = journal.samples_dropped
-            self._recorder.start_anew()
+            self._recorder.start_whole()
         marks = {bot.name: bot.ledger.marks for bot in (self._bots.default_bot, *self._bots)}
         sample = self._recorder.sample(self._clock(), marks)
         if sample is not None:

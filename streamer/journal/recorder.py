@@ -46,7 +46,7 @@ class Recorder:
         self._left = 0
         self._recorded: dict[str, _Recorded] = {}
 
-    def start_anew(self) -> None:
+    def start_whole(self) -> None:
         """Make the next sample a whole one: the ones before it may not have been written."""
         self._left = 0
 

@@ -35,7 +35,7 @@ def _content(status: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in status.items() if key not in _BOOKKEEPING}
 
 
-def copied(state: FeedState) -> Wire:
+def snapshot_part(state: FeedState) -> Wire:
     """The current data of one bot, as a snapshot has it."""
     part = state.sections()
     for section in SECTIONS:  # these change in place

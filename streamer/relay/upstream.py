@@ -22,7 +22,7 @@ from ..protocol.messages import STATE_TYPES, Event, RiskAlert
 from ..protocol.sanitise import clean
 from ..state.reducer import FeedState, bot_of
 from ..state.source import Link, Wire
-from .mirror import STATUS, copied, differences, fill_history, same_status
+from .mirror import STATUS, differences, fill_history, same_status, snapshot_part
 from .offsets import RelayOffsets, event_ref
 from .timings import RelayTimings
 from .transports import Client, frames_of, label_of, open_client, sections
@@ -348,7 +348,7 @@ class Upstream:
         if parts is None:
             if self.client.state.seq < seq:
                 return
-            parts = {state.name: copied(state) for state in self.client.state.each()}
+            parts = {state.name: snapshot_part(state) for state in self.client.state.each()}
             self._publish_differences(parts)
         self._unapplied = None
         for name, part in parts.items():
