@@ -10,20 +10,20 @@ from pydantic import BaseModel, ConfigDict, Field
 FIRST_PORT, LAST_PORT = 8000, 8009
 
 GIVEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
-"""A name that people give a bot, here or for a token. A relay may make a longer one of it
-(``NAME@HOST:PORT``) where two feeds have a bot of the same name."""
+"""A bot name in settings and for tokens. A relay extends it to ``NAME@HOST:PORT`` where two feeds
+have a bot of the same name."""
 
 
 class FeedSettings(BaseModel):
-    """Where the feed listens, whom it lets in, and what it bears."""
+    """Listening address, access and limits of a feed."""
 
     model_config = ConfigDict(extra="forbid")
 
     bot: str = Field(
         default="main",
         pattern=f"^({GIVEN_NAME.pattern})?$",
-        description="Name of this feed's own bot: on its events, and what other bots that "
-        "publish here are told from. Empty: the feed has no bot of its own.",
+        description="Name of this feed's own bot, on each of its events. Empty: the feed has no "
+        "bot of its own.",
     )
     legacy_bot: str = Field(
         default="",
@@ -32,13 +32,13 @@ class FeedSettings(BaseModel):
         "feed's own, or without one the first that publishes.",
     )
     max_bots: int = Field(
-        default=16, ge=1, le=64, description="Most bots on this feed, its own among them."
+        default=16, ge=1, le=64, description="Most bots on this feed, its own included."
     )
     publish_per_s: float = Field(
         default=200.0,
         gt=0,
-        description="Events a second that one publishing bot may send, after a burst of 5 s; "
-        "log events above that are refused, of its state the newest is kept for later.",
+        description="Events a second that one publishing bot may send, after a burst of 5 s. Log "
+        "events above that are refused; of state events the newest is sent later.",
     )
     host: str = Field(
         default="127.0.0.1",
@@ -53,21 +53,21 @@ class FeedSettings(BaseModel):
     )
     hosts: list[str] = Field(
         default_factory=list,
-        description="Further names that clients may use for this server (the Host header).",
+        description="More names that clients may use for this server (the Host header).",
     )
     origins: list[str] = Field(
         default_factory=list,
-        description="Web origins that may read the feed from a browser, beside those of this "
+        description="Web origins that may read the feed from a browser, besides those of this "
         "machine (http://localhost:*). Example: https://desk.example.org",
     )
     trusted_proxies: list[str] = Field(
         default_factory=list,
         description="Addresses or networks of your own reverse proxies (127.0.0.1, 10.0.0.0/8): "
-        "their X-Forwarded-For and X-Forwarded-Proto are believed, so that limits and the audit "
-        "see the client and not the proxy. Whoever comes through one shows a token.",
+        "their X-Forwarded-For and X-Forwarded-Proto are trusted, so that limits and the audit "
+        "see the client and not the proxy. A client behind a proxy needs a token.",
     )
     require_token: bool = Field(
-        default=False, description="Ask for a token for viewing from loopback too."
+        default=False, description="Require a token for viewing from loopback too."
     )
     tokens_file: Path | None = Field(
         default=None,
@@ -75,7 +75,7 @@ class FeedSettings(BaseModel):
     )
     plaintext: bool = Field(
         default=False,
-        description="Allow listening beyond loopback without TLS: anyone on the way can read.",
+        description="Allow listening beyond loopback without TLS: anyone on the network path can read.",
     )
     tls_cert: Path | None = Field(default=None, description="Certificate chain, PEM.")
     tls_key: Path | None = Field(default=None, description="Private key of the certificate, PEM.")
@@ -90,7 +90,9 @@ class FeedSettings(BaseModel):
         description="Most connections from one address; 0: 50, and no limit from loopback.",
     )
     max_unauthenticated: int = Field(
-        default=64, ge=1, description="Most connections at a time that still owe their token."
+        default=64,
+        ge=1,
+        description="Most connections at a time that have not sent their token yet.",
     )
     auth_timeout_s: float = Field(
         default=5.0, gt=0, description="Time for a client to send its token."
@@ -136,7 +138,9 @@ class FeedSettings(BaseModel):
         default=10.0, gt=0, description="Seconds of silence before a client is pinged."
     )
     ping_timeout_s: float = Field(
-        default=5.0, gt=0, description="Seconds after which a client that does not answer is gone."
+        default=5.0,
+        gt=0,
+        description="Seconds after a ping until a client that does not answer is cut.",
     )
 
 

@@ -1,7 +1,7 @@
 """A feed on another machine: reconnects, resumes, and keeps the same state as the feed itself.
 
-Works against older servers too, whose events have no numbers: there a reconnect starts from
-the snapshot, and what the snapshot already holds is not told twice.
+It also works with older servers, whose events have no numbers: a reconnect then starts from the
+snapshot, and events that the snapshot already holds are not reported again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STEADY_S = 30.0
 FULL_DELAY_S = 10.0
 OPEN_TIMEOUT_S = 8.0
 SILENCE_S = 15.0
-"""Without any frame for this long a connection is given up: the feed beats every 5 s."""
+"""Seconds without any frame after which a connection is dropped: heartbeats come every 5 s."""
 COMMAND_DEADLINE_S = 35.0
 QUEUE = 1024
 MAX_FRAME = 32 << 20
@@ -59,15 +59,25 @@ class FeedClient:
     Args:
         url: ``ws://HOST:PORT/ws`` or ``wss://``.
         token: For feeds that ask for one; needed for commands.
-        types: Only these event types (state types among them).
-        symbols: Only events about these symbols, and those about none.
+        types: Only these event types, state types included.
+        symbols: Only events about these symbols, and events about no symbol.
         bots: Only these bots of the feed; the first one is on the top level of ``state``.
-        since: ``EPOCH:SEQ`` to resume from at first.
-        confirm: Answers the feed's question before what cannot be taken back (``Confirm``);
-            without it such a command comes back with the question and is not done.
+        since: ``EPOCH:SEQ`` to resume from when it first connects.
+        confirm: Answers the feed's question before a command that cannot be undone
+            (``Confirm``); without it the result of such a command is the question.
+
+    Attributes:
+        state: The state of the feed, as far as received.
+        role: What this client may do: view, control or publish.
+        legacy: The server speaks the old protocol, without numbers.
+        lost: Why the feed refused this client for good; ``None`` while it is tried.
+        gaps: How often log events were missing.
+        pulses: Each bot in the last heartbeat, by name: see ``protocol.messages.BotPulse``.
+        most_delay_s: Longest pause between two attempts to connect, seconds; ``None``: 15. Set
+            it before ``start``.
 
     Raises:
-        ValueError: ``url`` is no WebSocket address.
+        ValueError: ``url`` is not a WebSocket address.
     """
 
     def __init__(
@@ -83,7 +93,7 @@ class FeedClient:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
-            raise ValueError(f"{url!r} is no feed address; one looks like ws://127.0.0.1:8000/ws")
+            raise ValueError(f"{url!r} is not a feed address; use one like ws://127.0.0.1:8000/ws")
         self.url = url
         self.state = FeedState()
         self.role = "view"
@@ -91,10 +101,8 @@ class FeedClient:
         self.lost: str | None = None
         self.gaps = 0
         self.pulses: dict[str, Wire] = {}
-        """How each bot is, by the last heartbeat: see ``protocol.BotPulse``."""
         self.token = token
         self.most_delay_s: float | None = None
-        """Longest wait between two tries to reconnect, seconds; ``None``: 15."""
         self._confirm = confirm
         self._types = sorted(set(types)) if types is not None else None
         self._symbols = sorted(set(symbols)) if symbols is not None else None
@@ -106,18 +114,18 @@ class FeedClient:
         self._answers: dict[str, asyncio.Future[CommandResult]] = {}
         self._ws: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
-        self._told = after(since)
-        self._seen: set[bytes] = set()
+        self._last_seq = after(since)
+        self._in_snapshot: set[bytes] = set()
 
     # -- start and stop -------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begin to connect; returns at once. ``link`` tells how it goes."""
+        """Start connecting; returns at once. ``link`` has the status."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"feed client {self.url}")
 
     async def close(self) -> None:
-        """Leave, within two seconds."""
+        """Disconnect, within two seconds."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=2.0)
@@ -133,7 +141,7 @@ class FeedClient:
 
     @property
     def link(self) -> Link:
-        """How this client is joined to its feed right now."""
+        """The status of the connection now."""
         return self._link
 
     def _set_link(self, state: str, detail: str = "") -> None:
@@ -146,16 +154,16 @@ class FeedClient:
 
     @property
     def capabilities(self) -> Capabilities:
-        """A client offers its token: what else the feed has is asked for over its HTTP routes."""
+        """The token; everything else is available over the feed's HTTP routes."""
         return Capabilities(token=self.token)
 
     def watch(self, callback: Callable[[Wire], None]) -> Callable[[], None]:
-        """Call ``callback`` with every event after it was applied. A snapshot is told as one
-        ``STATE_SNAPSHOT``; events that were resumed are told although it holds them."""
+        """Call ``callback`` with every event after it was applied. A snapshot is passed as one
+        ``STATE_SNAPSHOT``; resumed events are passed although the snapshot holds them."""
         return self._watchers.add(callback)
 
     async def events(self) -> AsyncIterator[Wire]:
-        """All frames from now on, snapshots included. Reading waits for a slow reader.
+        """All frames from now on, snapshots included. A slow reader slows the reading down.
 
         Raises:
             FeedLost: the feed refused this client for good.
@@ -183,15 +191,23 @@ class FeedClient:
         id: str | None = None,
         bot: str | None = None,
     ) -> CommandResult:
-        """Send a command and wait for its result; ``bot`` names who is to act.
+        """Send a command and wait for its result.
 
-        A command whose answer was lost with the link is not sent again: the result then has
-        the code ``OUTCOME_UNKNOWN`` and the event log tells what became of it.
+        A command whose result is lost with the connection is not sent again: the result has the
+        code ``OUTCOME_UNKNOWN``, and the event log will show the outcome.
+
+        Args:
+            name: The command.
+            args: Its arguments.
+            id: Unique; a repeat of it returns the first result. Made here unless given.
+            bot: The bot that it is for; ``None``: the feed's own.
         """
         key = id or uuid4().hex
         ws = self._ws
         if ws is None or self._link.state != "live":
-            return refusal(key, "NOT_CONNECTED", "there is no link to the feed; nothing was sent")
+            return refusal(
+                key, "NOT_CONNECTED", "there is no connection to the feed; nothing was sent"
+            )
         if self.legacy:
             return refusal(key, "LEGACY", "this server takes no commands")
         if self.role != "control":
@@ -217,7 +233,7 @@ class FeedClient:
                 await ws.send(encode(command), text=True)
                 return await answer
         except (TimeoutError, ConnectionClosed):
-            return refusal(command.id, "OUTCOME_UNKNOWN", "the answer was lost; see the event log")
+            return refusal(command.id, "OUTCOME_UNKNOWN", "the result was lost; see the event log")
         finally:
             self._answers.pop(command.id, None)
 
@@ -225,7 +241,7 @@ class FeedClient:
         """Publish an event on the feed; needs a token with the role publish.
 
         Raises:
-            ConnectionError: there is no link.
+            ConnectionError: there is no connection.
         """
         if self._ws is None or self._link.state != "live":
             raise ConnectionError(f"no link to {self.url}")
@@ -236,8 +252,8 @@ class FeedClient:
     def _address(self) -> str:
         since = self._since
         if self.state.epoch and not self.legacy:
-            # Not the state's number: a snapshot runs ahead of the events that follow it.
-            since = f"{self.state.epoch}:{self._told}"
+            # Not the state's number: a snapshot is ahead of the events that follow it.
+            since = f"{self.state.epoch}:{self._last_seq}"
         return address(self.url, since, self._types, self._symbols, self._bots)
 
     async def _run(self) -> None:
@@ -255,7 +271,11 @@ class FeedClient:
             self._end()
 
     async def _once(self) -> float | None:
-        """One connection; returns the least wait before the next, ``None`` for no next."""
+        """One connection.
+
+        Returns:
+            Least pause before the next, seconds; ``None``: the feed refused this client for good.
+        """
         if self._link.state == "live":
             self._set_link("lost")
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else None
@@ -316,7 +336,7 @@ class FeedClient:
                 except TimeoutError:
                     self._set_link("lost", f"silent for {SILENCE_S:.0f} s")
                     return 0.0
-                await self._frame(raw)
+                await self._on_frame(raw)
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd is not None else 1006
             reason = closed.rcvd.reason if closed.rcvd is not None else "cut"
@@ -328,11 +348,11 @@ class FeedClient:
 
     # -- frames ---------------------------------------------------------------------------
 
-    async def _frame(self, raw: str | bytes) -> None:
+    async def _on_frame(self, raw: str | bytes) -> None:
         try:
             event = decode_lenient(raw)
         except ValueError as error:
-            log.warning("%s: a frame that is no JSON: %s", self.url, error)
+            log.warning("%s: a frame that is not JSON: %s", self.url, error)
             return
         if type(event) is not dict or not isinstance(event.get("type"), str):
             return
@@ -344,7 +364,7 @@ class FeedClient:
         if kind == "STATE_SNAPSHOT":
             self._load(event)
         elif kind == "COMMAND_RESULT":
-            self._settle(event)
+            self._on_result(event)
             return
         elif kind == "AUTH_OK":
             self.role = str(event.get("role"))
@@ -361,25 +381,27 @@ class FeedClient:
 
     def _load(self, snapshot: Wire) -> None:
         known = bool(self.state.epoch)
-        # How old a snapshot's content is it does not say: the next update or heartbeat does.
+        # A snapshot does not say how old its content is: the next update or heartbeat does.
         self.state.load(snapshot)
         self.role = str(snapshot.get("role", "view"))
         if self.legacy:
-            self._seen = {encode(event) for event in self.state.events if "timestamp" in event}
+            self._in_snapshot = {
+                encode(event) for event in self.state.events if "timestamp" in event
+            }
         elif "resumed" not in snapshot and known:
             return  # the answer to SUBSCRIBE
         elif not snapshot.get("resumed"):
-            if known and self._told:
+            if known and self._last_seq:
                 self.gaps += 1
-            self._told = self.state.seq
+            self._last_seq = self.state.seq
 
     def _take(self, event: Wire, now: float) -> bool:
-        """Apply one event; False for one that was told already."""
+        """Apply one event; False when it was received before."""
         if self.legacy:
-            if self._seen and event["type"] not in STATE_TYPES:
-                if encode(event) in self._seen:
+            if self._in_snapshot and event["type"] not in STATE_TYPES:
+                if encode(event) in self._in_snapshot:
                     return False
-                self._seen = set()
+                self._in_snapshot = set()
             if not isinstance(event.get("timestamp"), str):
                 event["timestamp"] = now_iso()
             self.state.apply(event, now)
@@ -387,16 +409,16 @@ class FeedClient:
         seq = event.get("seq")
         if event["type"] in STATE_TYPES or type(seq) is not int:
             if event["type"] == "HEARTBEAT":
-                self._beat(event, now)
+                self._on_heartbeat(event, now)
             self.state.apply(event, now)
             return True
-        if seq <= self._told:
+        if seq <= self._last_seq:
             return False
-        if seq != self._told + 1 and not self._filtered:
-            log.error("%s: events %d-%d are missing", self.url, self._told + 1, seq - 1)
+        if seq != self._last_seq + 1 and not self._filtered:
+            log.error("%s: events %d-%d are missing", self.url, self._last_seq + 1, seq - 1)
             self.gaps += 1
-        self._told = seq
-        if seq > self.state.seq:  # a resumed one stands in the snapshot already, yet is news
+        self._last_seq = seq
+        if seq > self.state.seq:  # the snapshot holds resumed events already
             self.state.apply(event, now)
         return True
 
@@ -404,22 +426,22 @@ class FeedClient:
     def _filtered(self) -> bool:
         return any(names is not None for names in (self._types, self._symbols, self._bots))
 
-    def _beat(self, event: Wire, now: float) -> None:
+    def _on_heartbeat(self, event: Wire, now: float) -> None:
         seq, pulses = event.get("seq"), event.get("bots")
         if type(seq) is int:
-            self._told = max(self._told, seq)  # what lies between was filtered out
+            self._last_seq = max(self._last_seq, seq)  # the events between were filtered out
         known = pulses if isinstance(pulses, dict) else {}
         for state in self.state.each():
             pulse = known.get(state.name)
             if pulse is None and state is self.state:
-                pulse = event  # a feed of before bots had names
+                pulse = event  # an older feed, whose bots have no names
             age = pulse.get("data_age_s") if isinstance(pulse, dict) else None
             if isinstance(age, int | float):
                 for section in ("account", "quotes"):
                     state.updated.setdefault(section, now - age)
         self.pulses = {name: p for name, p in known.items() if isinstance(p, dict)}
 
-    def _settle(self, reply: Wire) -> None:
+    def _on_result(self, reply: Wire) -> None:
         answer = self._answers.get(str(reply.get("id")))
         if answer is None or answer.done():
             return

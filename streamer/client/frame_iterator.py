@@ -1,4 +1,4 @@
-"""A feed's frames as they come, for programs that only listen."""
+"""The frames of a feed as an iterator, for programs that only listen."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ async def tail(
     bots: Iterable[str] | None = None,
     since: str | None = None,
 ) -> AsyncIterator[Wire]:
-    """Frames of a feed as they come, over reconnects: what ``mt5dash tail`` prints.
+    """Iterate over the frames of a feed, across reconnects: what ``mt5dash tail`` prints.
 
     Raises:
-        FeedLost: refused for good.
-        ValueError: ``url`` is no feed address.
+        FeedLost: the feed refused this client for good.
+        ValueError: ``url`` is not a feed address.
     """
     client = FeedClient(url, token=token, types=types, symbols=symbols, bots=bots, since=since)
     frames = client.events()

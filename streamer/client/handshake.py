@@ -1,4 +1,4 @@
-"""How a client joins a feed: the address that says what it wants, and why it was refused."""
+"""The address that a client connects to, with its filters, and the reason of a refusal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def address(
     symbols: Sequence[str] | None,
     bots: Sequence[str] | None = None,
 ) -> str:
-    """The feed's URL with what is wanted of it: see ``FeedClient``."""
+    """The feed's URL with the filters of ``FeedClient`` as query parameters."""
     query: dict[str, str] = {}
     if since:
         query["since"] = since
@@ -33,13 +33,13 @@ def address(
 
 
 def after(since: str | None) -> int:
-    """The number in ``EPOCH:SEQ``; 0 when there is none."""
+    """The number in ``EPOCH:SEQ``; 0 without one."""
     text = (since or "").rpartition(":")[2]
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def reason(error: InvalidStatus) -> str:
-    """Why a server refused the handshake, in its own words where it gave some."""
+    """Why a server refused the handshake: its own message, or the HTTP reason."""
     body = bytes(error.response.body or b"")[:500]
     try:
         value = msgspec.json.decode(body)

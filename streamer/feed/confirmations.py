@@ -1,4 +1,4 @@
-"""One-use answers to the feed's question before a command that cannot be taken back."""
+"""Confirmation questions before commands that cannot be undone, and their one-use nonces."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class _Open:
 
 
 class Confirmations:
-    """Questions that are open: each belongs to one connection and one content, and is
-    answered once, within ``lifetime_s`` seconds.
+    """Open questions: each belongs to one connection and one command content, and is answered
+    once, within ``lifetime_s`` seconds.
 
     Args:
-        clock: Seconds that only go forward.
+        clock: Monotonic seconds.
     """
 
     lifetime_s = LIFETIME_S
@@ -37,7 +37,12 @@ class Confirmations:
         self._open: OrderedDict[str, _Open] = OrderedDict()
 
     def new(self, session: str, content: bytes) -> str:
-        """Open a question. The oldest ones go when there are too many."""
+        """Open a question and return its nonce. When there are too many, the oldest is dropped.
+
+        Args:
+            session: The connection that is asked.
+            content: The command, hashed.
+        """
         now = self.clock()
         for nonce in [n for n, question in self._open.items() if question.until < now]:
             del self._open[nonce]
@@ -51,17 +56,17 @@ class Confirmations:
         return nonce
 
     def use(self, session: str, nonce: str, content: bytes) -> None:
-        """Take an answer. It is used up with that, right or wrong, unless it is another
-        connection's: nobody can spoil the question of somebody else.
+        """Use an answer up, right or wrong. An answer from another connection is ignored, so that
+        no client can spoil another one's question.
 
         Raises:
-            BadCommand: CONFIRM_FAILED, with what is wrong with it.
+            BadCommand: CONFIRM_FAILED, with the reason.
         """
         question = self._open.get(nonce)
         if question is None or question.session != session:
             raise BadCommand(
                 "CONFIRM_FAILED",
-                "this `confirm` is none of this connection's, or was used; ask again without it",
+                "this `confirm` is not of this connection, or was used; ask again without it",
             )
         del self._open[nonce]
         if question.until < self.clock():

@@ -1,7 +1,7 @@
-"""Commands: each acts once, whoever repeats it, and everyone hears that it was given.
+"""Runs commands: each acts once however often it is repeated, and each is published as an audit.
 
-A command is written to the journal before it acts, and its result after; both are told on
-the feed. What was given before a restart is known after it by its ``id``.
+A command is journalled and published before it acts, its result after. A restart does not lose
+them: results are restored from the journal by the command's ``id``.
 """
 
 from __future__ import annotations
@@ -39,21 +39,23 @@ __all__ = ["CommandDispatcher", "Commander", "refusal"]
 log = logging.getLogger("mt5dash.feed")
 
 Commander = Callable[[Command, str], Awaitable[CommandResult]]
+"""Carries out a command: ``await commander(command, actor)``."""
 
 REMEMBERED = 4096
 KEPT_S = 7 * 86_400.0
-"""How long a given ``id`` is known, over restarts."""
+"""How long the result of an ``id`` is kept, over restarts."""
 DEADLINE_S = 30.0
-WRITTEN_S = 5.0
-"""How long a command waits for the journal."""
+"""Seconds to wait for a commander before the answer is OUTCOME_UNKNOWN."""
+COMMIT_DEADLINE_S = 5.0
+"""Seconds to wait until the command is in the journal."""
 ID_MAX = 128
 RANGE = 50_000
-"""Events that are searched at a time for what was given before the start."""
+"""Events that one query searches for earlier commands."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """One given command: ``body`` is what it asked for, as a hash."""
+    """A command that was received: ``body`` is the hash of its content."""
 
     body: bytes
     task: asyncio.Task[CommandResult] | None = None
@@ -61,7 +63,7 @@ class _Known:
 
 
 def body_of(name: str, args: Any) -> bytes:
-    """What a command asks for, as a hash; the order of its arguments does not count.
+    """The hash of a command's content; the order of its arguments does not matter.
 
     Raises:
         EventRefused: an argument has no JSON form.
@@ -71,14 +73,14 @@ def body_of(name: str, args: Any) -> bytes:
 
 
 class CommandDispatcher:
-    """Runs commands through the one who acts, remembers their results by ``id``.
+    """Runs commands through the commander of their bot and keeps their results by ``id``.
 
     Args:
-        publish: Takes the audit events; those of another bot than the feed's own with its name
-            as ``bot``.
-        state: What the question before a command is worded from.
-        own: Name of the feed's own bot: whose commands those are that name none.
-        clock: Seconds that only go forward, for the age of questions.
+        publish: Publishes audit events: ``publish(event, bot=NAME)``, without ``bot`` for those of
+            the feed's own bot.
+        state: The state of the feed, for the text of confirmation questions.
+        own: Name of the feed's own bot, which commands without a ``bot`` are for.
+        clock: Monotonic seconds, for the age of questions.
     """
 
     def __init__(
@@ -98,11 +100,11 @@ class CommandDispatcher:
         self._unwritten: dict[str, asyncio.Future[None]] = {}
 
     def set_commander(self, commander: Commander | None, bot: str | None = None) -> None:
-        """Name the one who acts.
+        """Set the commander of a bot.
 
         Args:
-            commander: Carries out commands; ``None``: nobody does any more.
-            bot: For this bot; ``None``: for the feed's own.
+            commander: Carries out commands; ``None``: its commands are refused from now on.
+            bot: The bot; ``None``: the feed's own.
         """
         name = self._own if bot is None else bot
         if commander is None:
@@ -111,11 +113,11 @@ class CommandDispatcher:
             self._commanders[name] = commander
 
     def target(self, command: Command) -> str:
-        """The bot that is to act: the named one, the feed's own, or the only one there is.
+        """The bot that a command is for: the named one, the feed's own, or the only one.
 
         Raises:
-            BadCommand: it must be named, there is none of that name, or it takes no commands
-                here.
+            BadCommand: BOT (it must be named), NO_BOT (unknown), or OTHER_BOT (it takes no
+                commands from this feed).
         """
         name = command.bot
         if not name and not self._own and self._state is not None:
@@ -137,7 +139,7 @@ class CommandDispatcher:
         raise BadCommand("NO_BOT", f"no bot {name[:40]!r} is known to this feed")
 
     def restore(self, audit: Mapping[str, Any]) -> None:
-        """Remember a command of before this start, from one of its audit events."""
+        """Restore the result of an earlier command from one of its audit events."""
         id, name, state = audit.get("id"), audit.get("name"), audit.get("state", "done")
         if not isinstance(id, str) or not isinstance(name, str) or state == "refused":
             return
@@ -145,8 +147,8 @@ class CommandDispatcher:
             result = refusal(
                 id,
                 "OUTCOME_UNKNOWN",
-                "given before the restart, and how it ended was not written down; look at "
-                "positions and events, then give a new command if it is still wanted",
+                "given before the restart, and its result was not journalled; check positions "
+                "and events, then send a new command if it is still wanted",
             )
         else:
             try:
@@ -167,8 +169,7 @@ class CommandDispatcher:
         self._remember(id, _Known(body, result=result))
 
     def learn(self, result: CommandResult) -> None:
-        """What became of a command whose outcome was not known, as the feed that it was passed
-        on to tells later."""
+        """Replace an OUTCOME_UNKNOWN result by the one that the feed of the bot published later."""
         known = self._known.get(result.id)
         if known is None or known.result is None or known.result.error is None:
             return
@@ -176,10 +177,11 @@ class CommandDispatcher:
             known.result = result
 
     async def restore_from(self, journal: Journal, seq: int, at: float) -> None:
-        """Remember what was given in the last seven days.
+        """Restore the commands of the last seven days.
 
         Args:
-            seq: The newest event's number.
+            journal: The opened journal.
+            seq: The number of its newest event.
             at: Now, epoch seconds on the journal's clock.
         """
         audits: list[bytes] = []
@@ -198,7 +200,7 @@ class CommandDispatcher:
                 ]
                 seq = low - 1
         except JournalError as error:
-            log.error("commands of before this start are not all known: %s", error)
+            log.error("not all earlier commands could be restored: %s", error)
         for raw in reversed(audits):
             self.restore(decode(raw))
 
@@ -212,16 +214,17 @@ class CommandDispatcher:
     async def execute(
         self, command: Command, actor: str, *, session: str | None = None
     ) -> CommandResult:
-        """Carry out a command, or give the first result of the same ``id`` again.
+        """Carry out a command, or return the first result of the same ``id`` again.
 
-        Never raises for a refusal. A commander that takes longer than 30 s is not stopped;
-        the answer then says that the outcome is not known.
+        Never raises for a refusal. A commander that takes longer than 30 s is not stopped; the
+        result is then OUTCOME_UNKNOWN.
 
         Args:
-            actor: Who asks, for the audit.
-            session: The connection that it came on; ``None`` for this process, whose face
-                asks before it acts. A client is asked by the feed itself before what cannot
-                be taken back: see ``Confirm``.
+            command: The command; its ``bot`` is set to the bot that it is for.
+            actor: The sender, for the audit.
+            session: The connection that sent it; ``None`` for this process. The feed asks a
+                client to confirm what cannot be undone (``Confirm``); a face in this process
+                asks by itself.
         """
         if not command.id or len(command.id) > ID_MAX:
             return refusal(command.id[:ID_MAX], "BAD_ID", f"`id` has 1 to {ID_MAX} characters")
@@ -259,13 +262,13 @@ class CommandDispatcher:
                 return await asyncio.shield(known.task)
         except TimeoutError:
             return refusal(
-                command.id, "OUTCOME_UNKNOWN", "no answer yet; the log tells when it is done"
+                command.id, "OUTCOME_UNKNOWN", "no answer yet; the event log will have the result"
             )
 
     def _check(self, command: Command, body: bytes, session: str | None) -> CommandResult | None:
-        """The question that has to be answered first, if any."""
+        """The confirmation question for a command, ``None`` when it needs none or is confirmed."""
         if command.name not in COMMANDS:
-            return None  # another bot's own: its commander knows
+            return None  # a command of that bot's own: its commander checks it
         args = parse(command.name, command.args)
         if session is None or not two_steps(args):
             return None
@@ -316,7 +319,7 @@ class CommandDispatcher:
         while len(self._known) > REMEMBERED:
             oldest = next(iter(self._known))
             if self._known[oldest].result is None:
-                break  # still running
+                break  # it is still running
             del self._known[oldest]
 
     async def _run(self, command: Command, actor: str) -> CommandResult:
@@ -327,8 +330,8 @@ class CommandDispatcher:
             result = refusal(
                 command.id,
                 "JOURNAL",
-                "not done: the journal is not being written, and only what makes the risk "
-                "smaller is done without it. See the health page.",
+                "not done: the journal cannot be written, and only commands that reduce risk "
+                "act without it. See the health page.",
             )
         else:
             try:
@@ -345,13 +348,13 @@ class CommandDispatcher:
         return result
 
     async def _written(self, command: Command, actor: str) -> bool:
-        """Have the command on disk before it acts; False when it must not act without."""
+        """Journal the command; False when it is not on disk and must not act without that."""
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unwritten[command.id] = written
         try:
             self._audit(command, actor, "given")
             with suppress(TimeoutError):
-                async with asyncio.timeout(WRITTEN_S):
+                async with asyncio.timeout(COMMIT_DEADLINE_S):
                     await written
                 return True
         finally:
@@ -362,7 +365,7 @@ class CommandDispatcher:
         return True
 
     def _body(self, name: str, args: Any, bot: str) -> bytes:
-        """``body_of``, with the bot where it is not the feed's own."""
+        """``body_of``, with the bot unless it is the feed's own."""
         return body_of(name, args if bot in ("", self._own) else [bot, args])
 
     def _audit(
@@ -389,7 +392,7 @@ class CommandDispatcher:
             self._publish(audit)
 
     async def close(self) -> None:
-        """Stop what still runs."""
+        """Cancel the commands that still run."""
         tasks = [known.task for known in self._known.values() if known.task is not None]
         tasks = [task for task in tasks if not task.done()]
         for task in tasks:

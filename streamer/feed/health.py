@@ -80,7 +80,7 @@ class LoopLag:
     """How late the timers of the event loop fire.
 
     Attributes:
-        ms: The largest delay of late, milliseconds; it fades by a tenth with each measurement.
+        ms: The largest recent delay, milliseconds; it fades by a tenth with each measurement.
     """
 
     __slots__ = ("ms",)
@@ -97,13 +97,13 @@ class LoopLag:
 
 
 def loop_check(lag: LoopLag) -> HealthCheck:
-    """How late the loop's timers are."""
-    text = f"timers were at most {lag.ms:.0f} ms late of late"
+    """Check how late the loop's timers are."""
+    text = f"timers were at most {lag.ms:.0f} ms late recently"
     return HealthCheck("ok" if lag.ms < LAG_MS else "degraded", text, value=lag.ms)
 
 
 def journal_check(core: FeedCore) -> HealthCheck:
-    """Whether the journal is written, and how many events wait for it."""
+    """Check that the journal is written."""
     if core.journal is None:
         return HealthCheck("ok", "no journal: events are in memory only")
     at = core.journal.last_commit
@@ -115,7 +115,7 @@ def journal_check(core: FeedCore) -> HealthCheck:
 
 
 def data_check(state: FeedState, now: float) -> HealthCheck:
-    """How old a bot's account is."""
+    """Check how old a bot's account is."""
     at = state.updated.get("account")
     if at is None:
         return HealthCheck("degraded", "no account has been seen yet")
@@ -124,7 +124,7 @@ def data_check(state: FeedState, now: float) -> HealthCheck:
 
 
 def terminal_check(state: FeedState, now: float) -> HealthCheck:
-    """How a bot's terminal is."""
+    """Check the terminal of a bot by its last TERMINAL_STATUS."""
     known = state.terminal
     if known is None:
         return HealthCheck("degraded", "no terminal has reported yet")
@@ -161,14 +161,14 @@ def bots_report(bots: Bots, now: float) -> dict[str, Any]:
 
 
 def heard_check(bot: Bot, now: float) -> HealthCheck:
-    """Whether a bot publishes: a silent one is not well, whatever its last event was."""
+    """Check that a bot publishes: a silent one is not well, whatever its last event was."""
     if bot.unreachable_reason is not None:
         return HealthCheck("down", f"its source is lost: {bot.unreachable_reason}")
     if bot.heard is None:
-        return HealthCheck("degraded", "not heard of since the feed began")
+        return HealthCheck("degraded", "no event since the feed started")
     age = now - bot.heard
     status: Status = "ok" if age < STALE_S else "degraded"
-    return HealthCheck(status, "since anything came from it", age)
+    return HealthCheck(status, "age of its last event", age)
 
 
 def bot_health(bot: Bot, report: dict[str, Any], now: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Events from other threads: handed over without a lock, a wait or a system call.
+"""Hands events of other threads to the loop, without a lock, a wait or a system call.
 
-Waking a loop writes to a socket, which lets go of the interpreter lock, and getting that back
-can take milliseconds while the loop works. So a thread of its own does the waking.
+Waking a loop writes to a socket, which releases the interpreter lock; acquiring it again can
+take milliseconds while the loop works. So a thread of its own does the waking.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ BATCH = 256
 
 
 class Inbox:
-    """A bounded way from any thread into one loop.
+    """A bounded queue from any thread into one loop.
 
     Args:
-        take: Gets the packed events, in order, on the loop; a few hundred at a time.
+        take: Called on the loop with packed events, in order, a few hundred at a time.
+
+    Attributes:
+        lost: Events that were dropped because the queue was full.
     """
 
     def __init__(self, take: Callable[[list[bytes]], None]) -> None:
@@ -35,7 +38,7 @@ class Inbox:
         self.lost = 0
 
     def put(self, raw: bytes) -> None:
-        """Hand over one event. Never waits, never raises; what is too much is counted."""
+        """Hand over one event. Never waits, never raises; when the queue is full it is dropped."""
         if self._closed:
             return
         if self._queue.qsize() >= WAITING_MAX:
@@ -48,13 +51,13 @@ class Inbox:
             self._start()
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Name the loop; what was put before goes to it now."""
+        """Set the loop; events that were put before are handed to it now."""
         self._loop = loop
         if self._queue.qsize():
             self._start()
 
     def close(self) -> None:
-        """Take no more."""
+        """Accept no more events."""
         self._closed = True
         self._queue.put(None)
 
@@ -84,7 +87,7 @@ class Inbox:
                     self._loop.call_soon_threadsafe(self._deliver, batch, done)
                 except RuntimeError:  # the loop is closed
                     return
-                # The loop sets the pace: what comes meanwhile is the next batch.
+                # The loop sets the pace: events that arrive meanwhile form the next batch.
                 while not done.wait(1.0):
                     if self._closed:
                         return

@@ -39,7 +39,7 @@ from .fanout import Fanout
 from .framing import SharedDeflate
 from .policy import AccessPolicy, Grant, Rejection, bearer
 from .ports import BACKLOG, take_port
-from .query import bearer_subprotocol, in_order, listed, some
+from .query import bearer_subprotocol, checked_names, names_in, ordered_names
 from .routes import Routes, refuse
 from .subscriber import Subscriber
 
@@ -218,7 +218,7 @@ class Endpoint:
             presented = bearer_subprotocol(headers.get_all("Sec-WebSocket-Protocol"))
         grant: Grant | Rejection | None = None
         if not any(name in headers for name in _FORWARDED):
-            grant = self.access.free(connection.address, headers["Host"], cors)
+            grant = self.access.without_token(connection.address, headers["Host"], cors)
         if isinstance(presented, Rejection):
             grant = presented
         elif presented is not None:
@@ -307,8 +307,8 @@ class Endpoint:
     async def _admit(self, connection: FeedConnection) -> None:
         deflate = bool(connection.protocol.extensions)
         client = Subscriber(connection, legacy=connection.legacy, deflate=deflate)
-        types, symbols = listed(connection.query, "topics"), listed(connection.query, "symbols")
-        client.narrow(types, symbols, self._bots(client, in_order(connection.query)))
+        types, symbols = names_in(connection.query, "topics"), names_in(connection.query, "symbols")
+        client.narrow(types, symbols, self._bots(client, ordered_names(connection.query)))
         connection.subscriber = client
         role = connection.grant.role if connection.grant is not None else "view"
         await self._admission.admit(client, connection.query.get("since", [""])[0], role)
@@ -368,7 +368,7 @@ class Endpoint:
             self.fanout.reply(client, encode({"type": "PONG", "id": message.id}))
         elif isinstance(message, Subscribe):
             bots = self._bots(client, message.bots)
-            client.narrow(some(message.types), some(message.symbols), bots)
+            client.narrow(checked_names(message.types), checked_names(message.symbols), bots)
             frame = self._snapshots.frame(
                 role=grant.role, deflate=client.deflate, bots=client.bots, alone=client.legacy
             )
@@ -411,7 +411,7 @@ class Endpoint:
     def _bots(self, client: Subscriber, wanted: Sequence[str] | None) -> tuple[str, ...] | None:
         """The bots of a client's filter; a legacy client without one sees the legacy bot."""
         if wanted:
-            some(wanted)
+            checked_names(wanted)
             return tuple(dict.fromkeys(wanted))
         name = self._state.name
         return (name,) if client.legacy and name else None

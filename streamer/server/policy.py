@@ -22,13 +22,13 @@ class FailedTokens:
         self._seen: dict[str, deque[float]] = {}
 
     def add(self, address: str) -> None:
-        """Note a wrong token."""
+        """Count a wrong token."""
         if len(self._seen) > 4096:
             self._seen.pop(next(iter(self._seen)))
         self._seen.setdefault(address, deque(maxlen=self._limit)).append(time.monotonic())
 
     def blocked(self, address: str) -> bool:
-        """Whether this address has to wait; its tokens are then not even looked at."""
+        """Whether this address has to wait; its tokens are not checked meanwhile."""
         seen = self._seen.get(address)
         if seen is None or len(seen) < self._limit:
             return False
@@ -37,7 +37,7 @@ class FailedTokens:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a request goes no further: HTTP status, code, words."""
+    """Why a request is rejected: HTTP status, code for programs, message for people."""
 
     status: int
     code: str
@@ -59,7 +59,7 @@ class Grant:
 
     @property
     def actor(self) -> str:
-        """How the audit names it."""
+        """The sender as the audit names it."""
         return f"token {self.token}" if self.token else "loopback"
 
 
@@ -72,7 +72,7 @@ def _is_address(host: str) -> bool:
 
 
 def split_host(header: str) -> str | None:
-    """The name in a ``Host`` header, lower case, brackets off; ``None`` when malformed."""
+    """The name in a ``Host`` header, lower case, without brackets; ``None`` when malformed."""
     if not header or any(c in header for c in "/\\@?# \t,"):
         return None
     try:
@@ -84,7 +84,16 @@ def split_host(header: str) -> str | None:
 
 
 class AccessPolicy:
-    """The rules for one server.
+    """The access rules of one server.
+
+    Args:
+        settings: Names, origins, proxies and limits.
+        store: The tokens.
+
+    Attributes:
+        local: The server listens on loopback only.
+        tls: It speaks TLS itself.
+        failures: Wrong tokens by address.
 
     Raises:
         AccessError: the settings would open the feed to others without TLS or consent.
@@ -115,17 +124,18 @@ class AccessPolicy:
             ) from None
 
     def client_behind(self, address: str, forwarded: Sequence[str]) -> str | None:
-        """The client for whom one of our own proxies speaks.
+        """The client behind one of our own proxies.
 
-        Each proxy appends whom it heard from, so the last entry that is no proxy of ours is the
-        client; what stands before it the client may have written itself.
+        Each proxy appends the address that it received the request from, so the last entry that
+        is not a trusted proxy is the client; the client may have written any entry before it.
 
         Args:
-            address: Who is connected.
+            address: The address of the connection.
             forwarded: All ``X-Forwarded-For`` headers, in order.
 
         Returns:
-            Its address; ``None`` when ``address`` is no trusted proxy or names nobody.
+            The client's address; ``None`` when ``address`` is not a trusted proxy, or the headers
+            name no address.
         """
         if not self._is_proxy(address):
             return None
@@ -135,7 +145,7 @@ class AccessPolicy:
                 return None
             if not self._is_proxy(hop):
                 return hop
-        # A client on a proxy's own machine or network: what the nearest proxy saw.
+        # A client on a proxy's own machine or network: the entry of the nearest proxy.
         return hops[-1] if hops else None
 
     def _is_proxy(self, address: str) -> bool:
@@ -146,11 +156,15 @@ class AccessPolicy:
         return any(mapped in network for network in self.proxies)
 
     def origin_allowed(self, origin: str, host: str | None, secure: bool = False) -> bool:
-        """Whether a page of this origin may talk to the feed.
+        """Whether a page of this origin may connect to the feed.
 
-        Loopback origins may (deployed dashboards run there), configured ones, and the page
-        that this server itself delivered (``host`` is its checked Host header; ``secure``: a
-        proxy of ours speaks TLS for it).
+        Allowed are loopback origins (deployed dashboards run there), configured ones, and the
+        page that this server itself delivered.
+
+        Args:
+            origin: The ``Origin`` header.
+            host: The checked ``Host`` header.
+            secure: One of our proxies speaks TLS for this server.
         """
         origin = origin.lower()
         if origin in self.origins:
@@ -172,7 +186,11 @@ class AccessPolicy:
     def check(
         self, hosts: Sequence[str], origins: Sequence[str], secure: bool = False
     ) -> Rejection | None:
-        """Check all ``Host`` and ``Origin`` headers of a request, before anything else."""
+        """Check the ``Host`` and ``Origin`` headers of a request, before anything else.
+
+        Returns:
+            Why it is rejected; ``None`` when it is not.
+        """
         if len(hosts) != 1 or len(origins) > 1:
             return Rejection(400, "BAD_REQUEST", "exactly one Host and at most one Origin header")
         name = split_host(hosts[0])
@@ -185,15 +203,19 @@ class AccessPolicy:
             return Rejection(403, "ORIGIN", "pages of this origin may not read the feed")
         return None
 
-    def free(
+    def without_token(
         self, address: str, host: str = "localhost", origin: str | None = None
     ) -> Grant | None:
-        """What a client without a token may do: view, if all of it stays on this machine.
+        """What a client without a token may do: view, when everything stays on this machine.
 
         Args:
-            address: Where it connects from.
-            host: Its ``Host`` header: another name means that somebody forwards from outside.
-            origin: The page that it runs in, if any: only one of this machine goes free.
+            address: The client's address.
+            host: Its ``Host`` header: another name means that a proxy forwards from outside.
+            origin: The origin of its page, if it runs in a browser: only one of this machine
+                needs no token.
+
+        Returns:
+            Its grant; ``None`` when it needs a token.
         """
         if not self.local or self.settings.require_token or not is_loopback(address):
             return None
@@ -204,7 +226,7 @@ class AccessPolicy:
         return Grant("view")
 
     def by_token(self, text: str, address: str) -> Grant | Rejection:
-        """What a token allows; wrong ones are counted by address."""
+        """What a token allows. Wrong ones are counted by address."""
         if self.failures.blocked(address):
             return Rejection(429, "TOO_MANY_FAILURES", "too many wrong tokens; wait a minute")
         try:
@@ -217,7 +239,7 @@ class AccessPolicy:
         return Grant(token.role, token.id, token.bot)
 
     def still_valid(self, grant: Grant) -> bool:
-        """Whether the token of a grant has not been revoked since."""
+        """Whether the token of a grant still exists."""
         if not grant.token:
             return True
         try:
@@ -227,7 +249,7 @@ class AccessPolicy:
 
 
 def bearer(values: Sequence[str]) -> str | Rejection | None:
-    """The token in the ``Authorization`` headers, if any."""
+    """The token in the ``Authorization`` headers; ``None`` without such a header."""
     if not values:
         return None
     if len(values) > 1:

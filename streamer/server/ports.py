@@ -1,4 +1,4 @@
-"""The port: the first free one of the usual ten, or the one that was asked for."""
+"""Binds the configured port, or the first free one of 8000-8009."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BACKLOG = 1024
 
 
 class PortTaken(Mt5dashError, OSError):
-    """The port asked for, or all that were tried, are in use; the text says what to do."""
+    """The configured port, or all of 8000-8009, are in use; the text says what to do."""
 
     exit_code = IN_USE
 
@@ -41,10 +41,11 @@ def _listen(host: str, port: int, family: int) -> socket.socket:
 
 
 async def take_port(settings: FeedSettings) -> socket.socket:
-    """A listening socket on the port of the settings, or on the first free of 8000-8009.
+    """Open a listening socket on the port of the settings, or on the first free of 8000-8009.
 
     Raises:
-        PortTaken: in use. Another ``OSError`` when the address is not of this machine.
+        PortTaken: the port is in use.
+        OSError: the address does not belong to this machine.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(settings.host, None, type=socket.SOCK_STREAM)

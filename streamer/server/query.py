@@ -1,4 +1,4 @@
-"""What a client asks for: the names in its address and its messages, and its token."""
+"""Filters and token in the query parameters, messages and headers of a client."""
 
 from __future__ import annotations
 
@@ -7,39 +7,44 @@ from collections.abc import Sequence
 import msgspec
 
 FILTER_MAX = 256
+"""Names in one filter."""
+NAME_MAX = 96
 
 Query = dict[str, list[str]]
+"""Query parameters, each with all its values."""
 
 
-def listed(query: Query, name: str) -> frozenset[str] | None:
-    """The names in a parameter such as ``topics=A,B``; ``None`` when there are none.
+def names_in(query: Query, name: str) -> frozenset[str] | None:
+    """The names in a parameter such as ``topics=A,B``; ``None`` when it names none.
 
     Raises:
         msgspec.ValidationError: too many, or one is too long.
     """
-    return some(in_order(query, name))
+    return checked_names(ordered_names(query, name))
 
 
-def in_order(query: Query, name: str = "bots") -> list[str] | None:
-    """The same in the order in which they stand there."""
+def ordered_names(query: Query, name: str = "bots") -> list[str] | None:
+    """The names in a parameter in their order; ``None`` when it names none."""
     return [part for value in query.get(name, []) for part in value.split(",") if part] or None
 
 
-def some(values: Sequence[str] | None) -> frozenset[str] | None:
-    """Names of a filter; ``None`` for everything.
+def checked_names(values: Sequence[str] | None) -> frozenset[str] | None:
+    """The names of a filter, within the limits; ``None`` for everything.
 
     Raises:
         msgspec.ValidationError: too many, or one is too long.
     """
     if values is None:
         return None
-    if len(values) > FILTER_MAX or any(len(value) > 96 for value in values):
-        raise msgspec.ValidationError(f"at most {FILTER_MAX} names of at most 96 characters")
+    if len(values) > FILTER_MAX or any(len(value) > NAME_MAX for value in values):
+        raise msgspec.ValidationError(
+            f"at most {FILTER_MAX} names of at most {NAME_MAX} characters"
+        )
     return frozenset(values)
 
 
 def bearer_subprotocol(values: Sequence[str]) -> str | None:
-    """The token that a browser sends as a second subprotocol."""
+    """The token that a browser sends as a second subprotocol, ``bearer.TOKEN``."""
     for value in values:
         for name in value.split(","):
             name = name.strip()

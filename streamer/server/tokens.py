@@ -1,7 +1,7 @@
-"""The token file: who may do what.
+"""Tokens and their roles, in one file.
 
-Tokens have 256 bits. The file keeps only their SHA-256, is readable by its owner alone, and
-is read again when it changed, so that a new or revoked token counts at once.
+A token has 256 random bits. The file holds only SHA-256 hashes, is readable by its owner only, and
+is read again when it changed, so that a new or revoked token takes effect at once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class AccessError(Mt5dashError):
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A token as the file knows it. ``sha256`` in hex."""
+    """The entry of a token: ``sha256`` of its text in hex, ``name`` a note for people."""
 
     id: str
     role: Role
@@ -51,7 +51,7 @@ class _File(msgspec.Struct):
 
 
 def default_tokens_file() -> Path:
-    """Where tokens are kept unless the settings say otherwise."""
+    """The token file unless the settings name another."""
     return Path(platformdirs.user_state_dir("mt5dash", appauthor=False)) / "tokens.json"
 
 
@@ -59,7 +59,7 @@ class TokenStore:
     """The tokens in one file.
 
     Args:
-        path: The file; it need not exist.
+        path: The file; it may be missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,22 +71,24 @@ class TokenStore:
         """All tokens, oldest first.
 
         Raises:
-            AccessError: the file is readable for others, or no token file.
+            AccessError: the file is readable for others, or is not a token file.
         """
         self._refresh()
         return self._tokens
 
     def new(self, role: Role, name: str = "", *, bot: str = "") -> tuple[str, Token]:
-        """Make a token; returns its text, which is kept nowhere, and its entry.
+        """Make a token.
 
         Args:
             role: What it allows.
             name: A note for people.
             bot: For ``publish``: the bot that it publishes as; empty: the feed's own.
 
+        Returns:
+            Its text, which is stored nowhere, and its entry.
+
         Raises:
-            AccessError: unknown role, a bot's name that is none, or the file cannot be used or
-                written.
+            AccessError: unknown role, invalid bot name, or the file cannot be used or written.
         """
         if role not in ROLES:
             raise AccessError(f"no role {role!r}; one of {', '.join(ROLES)}")
@@ -94,7 +96,7 @@ class TokenStore:
             raise AccessError("only a token with the role publish is a bot's")
         if bot and not GIVEN_NAME.fullmatch(bot):
             raise AccessError(
-                f"{bot!r} is no name of a bot: 1 to 32 letters, digits, dots, _ or -, the first "
+                f"{bot!r} is not a bot name: use 1 to 32 letters, digits, dots, _ or -, the first "
                 "of them a letter or digit"
             )
         self._refresh()
@@ -111,7 +113,7 @@ class TokenStore:
         return text, token
 
     def revoke(self, id: str) -> bool:
-        """Remove the token with this id; False when there is none."""
+        """Remove the token with this id; False when it does not exist."""
         self._refresh()
         left = [token for token in self._tokens if token.id != id]
         if len(left) == len(self._tokens):
@@ -120,7 +122,7 @@ class TokenStore:
         return True
 
     def find(self, text: str) -> Token | None:
-        """The entry of a token, compared in constant time with each.
+        """The entry of a token, ``None`` when it is wrong. All entries are compared in constant time.
 
         Raises:
             AccessError: as ``list``.
@@ -153,7 +155,7 @@ class TokenStore:
                     raise ValueError("sha256 is not 32 bytes")
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             raise AccessError(
-                f"{self.path}: no token file ({error}). Move it away and make new tokens."
+                f"{self.path}: not a token file ({error}). Move it away and make new tokens."
             ) from None
         self._stamp, self._tokens = stamp, tuple(read.tokens)
 

@@ -94,7 +94,7 @@ async def test_a_second_bot_is_published_watched_asked_for_and_still_there_after
     async with running(tmp_path, *flags) as program:
         bots = (await program.get("/api/bots"))[2]
         assert list(bots) == ["main", "beta"]
-        assert bots["beta"]["text"] == "not heard of since the feed began"
+        assert bots["beta"]["text"] == "no event since the feed started"
         trades = (await program.get("/api/journal/trades?bot=beta"))[2]
         assert [(t["ticket"], t["outcome"]) for t in trades] == [(3, "WIN")]
         events = (await program.get("/api/state?bot=beta"))[2]["events"]

@@ -124,7 +124,7 @@ async def test_old_ids_are_found_behind_many_other_events(
 async def test_without_a_journal_that_writes_only_what_spares_risk_is_done(
     open_feed: OpenFeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "WRITTEN_S", 0.1)
+    monkeypatch.setattr(commands, "COMMIT_DEADLINE_S", 0.1)
     feed = await open_feed("j.db")
     done: list[str] = []
 

@@ -149,7 +149,7 @@ def test_a_token_file_that_others_can_read_is_refused_with_the_cure(tmp_path: Pa
     os.chmod(store.path, 0o600)
     assert TokenStore(store.path).find(text) is not None
     store.path.write_text("{broken")
-    with pytest.raises(AccessError, match="no token file"):
+    with pytest.raises(AccessError, match="not a token file"):
         TokenStore(store.path).list()
 
 
@@ -339,9 +339,9 @@ def test_listening_beyond_loopback_needs_tls_or_consent(tmp_path: Path) -> None:
     with pytest.raises(AccessError, match="both"):
         AccessPolicy(FeedSettings(tls_cert=Path("x")), store)
     open_access = AccessPolicy(FeedSettings(host="0.0.0.0", plaintext=True), store)
-    assert open_access.free("127.0.0.1") is None, "a token for everything"
-    assert AccessPolicy(FeedSettings(), store).free("127.0.0.1") is not None
-    assert AccessPolicy(FeedSettings(), store).free("192.0.2.1") is None
+    assert open_access.without_token("127.0.0.1") is None, "a token for everything"
+    assert AccessPolicy(FeedSettings(), store).without_token("127.0.0.1") is not None
+    assert AccessPolicy(FeedSettings(), store).without_token("192.0.2.1") is None
     assert open_access.check(["192.0.2.1:8000"], []) is None
     refusal = open_access.check(["evil.test:8000"], [])
     assert refusal is not None
