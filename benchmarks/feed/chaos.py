@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 import test_feed_client as checks  # noqa: E402
 
-from streamer.client import feed_client as client  # noqa: E402
+from streamer.client.feed_client import ClientTimings, FeedClient  # noqa: E402
 from streamer.journal.writer import Journal  # noqa: E402
 from streamer.service import Feed  # noqa: E402
 from streamer.settings import FeedSettings  # noqa: E402
@@ -29,7 +29,8 @@ EVENTS, FAULTS, CLIENTS = 100_000, 50, 20
 
 
 async def main() -> None:
-    client.FIRST_DELAY_S, client.MAX_DELAY_S = 0.02, 0.1
+    quick = ClientTimings(first_delay_s=0.02, most_delay_s=0.1)
+    FeedClient.default_timings = quick  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         feed = Feed(FeedSettings(port=0, resume_events=EVENTS), Journal(Path(folder) / "j.db"))
         await feed.start()

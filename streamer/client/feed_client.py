@@ -11,7 +11,8 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -35,18 +36,34 @@ log = logging.getLogger("mt5dash.client")
 _ws_log = logging.getLogger("mt5dash.client.ws")
 _ws_log.setLevel(logging.ERROR)
 
-FIRST_DELAY_S = 0.5
-MAX_DELAY_S = 15.0
-STEADY_S = 30.0
-"""A connection that lasted this long was a good one: the next pause is the first again."""
-FULL_DELAY_S = 10.0
-OPEN_TIMEOUT_S = 8.0
-SILENCE_S = 15.0
-"""Seconds without any frame after which a connection is dropped: heartbeats come every 5 s."""
-COMMAND_DEADLINE_S = 35.0
 QUEUE = 1024
 MAX_FRAME = 32 << 20
 FATAL_STATUS = frozenset({400, 401, 403, 404, 405, 426})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTimings:
+    """How long a client waits, and for what. All values are seconds.
+
+    Attributes:
+        first_delay_s: Pause before the first attempt to reconnect; it doubles with each further
+            one.
+        most_delay_s: Longest pause between two attempts.
+        steady_s: A connection that lasted this long was good: the next pause is the first again.
+        full_delay_s: Shortest pause after the feed refused this client because it is full.
+        open_s: Longest wait for the handshake.
+        silence_s: Without any frame for this long the connection is dropped; heartbeats come
+            every 5 s.
+        command_s: Longest wait for the result of a command.
+    """
+
+    first_delay_s: float = 0.5
+    most_delay_s: float = 15.0
+    steady_s: float = 30.0
+    full_delay_s: float = 10.0
+    open_s: float = 8.0
+    silence_s: float = 15.0
+    command_s: float = 35.0
 
 
 class FeedLost(Mt5dashError):
@@ -65,6 +82,7 @@ class FeedClient:
         since: ``EPOCH:SEQ`` to resume from when it first connects.
         confirm: Answers the feed's question before a command that cannot be undone
             (``Confirm``); without it the result of such a command is the question.
+        timings: Delays and deadlines.
 
     Attributes:
         state: The state of the feed, as far as received.
@@ -73,12 +91,12 @@ class FeedClient:
         lost: Why the feed refused this client for good; ``None`` while it is tried.
         gaps: How often log events were missing.
         pulses: Each bot in the last heartbeat, by name: see ``protocol.messages.BotPulse``.
-        most_delay_s: Longest pause between two attempts to connect, seconds; ``None``: 15. Set
-            it before ``start``.
 
     Raises:
         ValueError: ``url`` is not a WebSocket address.
     """
+
+    default_timings: ClassVar[ClientTimings] = ClientTimings()
 
     def __init__(
         self,
@@ -90,6 +108,7 @@ class FeedClient:
         bots: Iterable[str] | None = None,
         since: str | None = None,
         confirm: Callable[[Confirm], Awaitable[bool]] | None = None,
+        timings: ClientTimings | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
@@ -102,7 +121,7 @@ class FeedClient:
         self.gaps = 0
         self.pulses: dict[str, Wire] = {}
         self.token = token
-        self.most_delay_s: float | None = None
+        self.timings = timings or self.default_timings
         self._confirm = confirm
         self._types = sorted(set(types)) if types is not None else None
         self._symbols = sorted(set(symbols)) if symbols is not None else None
@@ -229,7 +248,7 @@ class FeedClient:
         answer: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         self._answers[command.id] = answer
         try:
-            async with asyncio.timeout(COMMAND_DEADLINE_S):
+            async with asyncio.timeout(self.timings.command_s):
                 await ws.send(encode(command), text=True)
                 return await answer
         except (TimeoutError, ConnectionClosed):
@@ -257,14 +276,14 @@ class FeedClient:
         return address(self.url, since, self._types, self._symbols, self._bots)
 
     async def _run(self) -> None:
-        backoff = Backoff(FIRST_DELAY_S, self.most_delay_s or MAX_DELAY_S)
+        backoff = Backoff(self.timings.first_delay_s, self.timings.most_delay_s)
         try:
             while True:
                 started = time.monotonic()
                 wait = await self._once()
                 if wait is None:
                     return
-                if time.monotonic() - started > STEADY_S:
+                if time.monotonic() - started > self.timings.steady_s:
                     backoff.reset()
                 await asyncio.sleep(max(wait, backoff.next()))
         finally:
@@ -281,7 +300,7 @@ class FeedClient:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else None
         host = urlsplit(self.url).hostname or ""
         try:
-            async with asyncio.timeout(OPEN_TIMEOUT_S):
+            async with asyncio.timeout(self.timings.open_s):
                 ws = await connect(
                     self._address(),
                     subprotocols=[Subprotocol(SUBPROTOCOL)],
@@ -331,10 +350,10 @@ class FeedClient:
         try:
             while True:
                 try:
-                    async with asyncio.timeout(None if self.legacy else SILENCE_S):
+                    async with asyncio.timeout(None if self.legacy else self.timings.silence_s):
                         raw = await ws.recv()
                 except TimeoutError:
-                    self._set_link("lost", f"silent for {SILENCE_S:.0f} s")
+                    self._set_link("lost", f"silent for {self.timings.silence_s:.0f} s")
                     return 0.0
                 await self._on_frame(raw)
         except ConnectionClosed as closed:
@@ -344,7 +363,7 @@ class FeedClient:
                 self._give_up(f"closed with {code}: {reason}")
                 return None
             self._set_link("lost", f"closed with {code}: {reason}".rstrip(": "))
-            return FULL_DELAY_S if code == 1013 else 0.0
+            return self.timings.full_delay_s if code == 1013 else 0.0
 
     # -- frames ---------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -58,9 +59,10 @@ def open_client(
     """
     if is_backbone(url):
         return BackboneSource(url, token=token, since=since)
-    client = FeedClient(url, token=token, since=since, confirm=_confirm)
-    client.most_delay_s = reconnect_max_s
-    return client
+    timings = FeedClient.default_timings
+    if reconnect_max_s is not None:
+        timings = replace(timings, most_delay_s=reconnect_max_s)
+    return FeedClient(url, token=token, since=since, confirm=_confirm, timings=timings)
 
 
 async def frames_of(client: Client) -> AsyncGenerator[Wire, None]:

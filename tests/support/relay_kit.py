@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streamer.client.feed_client import FeedClient
+from streamer.client.feed_client import ClientTimings, FeedClient
 from streamer.journal.writer import Journal
 from streamer.relay.relay import Relay
 from streamer.relay.timings import RelayTimings
@@ -67,8 +67,8 @@ async def open_relay(tmp_path: Path) -> AsyncIterator[OpenRelay]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Links come back at once."""
-    monkeypatch.setattr("streamer.client.feed_client.FIRST_DELAY_S", 0.02)
-    monkeypatch.setattr("streamer.client.feed_client.MAX_DELAY_S", 0.1)
+    quick = ClientTimings(first_delay_s=0.02, most_delay_s=0.1)
+    monkeypatch.setattr(FeedClient, "default_timings", quick)
 
 
 class Viewer:

@@ -15,7 +15,7 @@ from support.feed_kit import OpenFeed, until
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
-from streamer.client.feed_client import FeedClient, FeedLost
+from streamer.client.feed_client import ClientTimings, FeedClient, FeedLost
 from streamer.client.frame_iterator import tail
 from streamer.protocol.messages import Account, AccountUpdate, Command, CommandResult, ScanStart
 from streamer.service import Feed
@@ -30,8 +30,8 @@ async def client_of(feed: Feed, **options: Any) -> AsyncIterator[FeedClient]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamer.client.feed_client.FIRST_DELAY_S", 0.02)
-    monkeypatch.setattr("streamer.client.feed_client.MAX_DELAY_S", 0.1)
+    quick = ClientTimings(first_delay_s=0.02, most_delay_s=0.1)
+    monkeypatch.setattr(FeedClient, "default_timings", quick)
 
 
 async def test_the_client_holds_the_state_of_the_feed(open_feed: OpenFeed) -> None:
@@ -302,8 +302,8 @@ async def test_an_older_server_is_understood(caplog: pytest.LogCaptureFixture) -
         assert refused.error.code == "LEGACY"
 
 
-async def test_a_server_that_falls_silent_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamer.client.feed_client.SILENCE_S", 0.2)
+async def test_a_server_that_falls_silent_is_left() -> None:
+    timings = ClientTimings(first_delay_s=0.02, most_delay_s=0.1, silence_s=0.2)
     connects = 0
 
     async def talk(ws: ServerConnection) -> None:
@@ -314,7 +314,9 @@ async def test_a_server_that_falls_silent_is_left(monkeypatch: pytest.MonkeyPatc
 
     async with (
         serve(talk, "127.0.0.1", 0, subprotocols=[Subprotocol("mt5dash.v1")]) as server,
-        FeedClient(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws") as client,
+        FeedClient(
+            f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws", timings=timings
+        ) as client,
     ):
         await until(lambda: connects >= 2)
         assert not client.legacy

@@ -15,7 +15,7 @@ import pytest
 from support import program
 from support.present import present
 
-from streamer.client.feed_client import FeedClient
+from streamer.client.feed_client import ClientTimings, FeedClient
 from streamer.journal.writer import Journal
 from streamer.server.tokens import TokenStore
 from streamer.service import Feed
@@ -101,8 +101,8 @@ class Viewer:
 async def test_viewers_go_on_over_a_relay_that_was_killed_and_started_again(
     bot: Feed, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamer.client.feed_client.FIRST_DELAY_S", 0.05)
-    monkeypatch.setattr("streamer.client.feed_client.MAX_DELAY_S", 0.2)
+    quick = ClientTimings(first_delay_s=0.05, most_delay_s=0.2)
+    monkeypatch.setattr(FeedClient, "default_timings", quick)
     relay = await start("--upstream", bot.url, "--port", "0", "--journal", "relay.db")
     port = relay.url.rpartition(":")[2].partition("/")[0]
     viewers = [Viewer(relay.url) for _ in range(5)]
