@@ -104,13 +104,15 @@ async def test_a_core_that_stopped_refuses_other_programs_in_words() -> None:
     assert core.published == 0
 
 
-async def test_a_sample_is_taken_when_due_and_only_when_something_changed(tmp_path: Path) -> None:
+async def test_a_sample_is_taken_when_due_and_only_when_something_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal = Journal(tmp_path / "j.db")
     core = FeedCore(FeedSettings(), journal)
     await core.open()
     core.run()
     taken: list[Any] = []
-    journal.record = taken.append  # type: ignore[method-assign]
+    monkeypatch.setattr(journal, "record", taken.append)
     sampler = Sampler(journal, core.state, core.bots, core.clock)
     core.publish({"type": "ACCOUNT_UPDATE", "account": {"equity": 1.0}})
     sampler.tick(0.25)
