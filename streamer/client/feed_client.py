@@ -27,6 +27,7 @@ from ..errors import Mt5dashError
 from ..protocol.codec import decode_lenient, encode, now_iso
 from ..protocol.commands import refusal
 from ..protocol.messages import STATE_TYPES, SUBPROTOCOL, Command, CommandResult, Confirm
+from ..protocol.sections import DATA_SECTIONS
 from ..state.reducer import FeedState
 from ..state.source import Capabilities, Link, Wire
 from ..state.watchers import Watchers
@@ -456,7 +457,7 @@ class FeedClient:
                 pulse = event  # an older feed, whose bots have no names
             age = pulse.get("data_age_s") if isinstance(pulse, dict) else None
             if isinstance(age, int | float):
-                for section in ("account", "quotes"):
+                for section in DATA_SECTIONS:
                     state.updated.setdefault(section, now - age)
         self.pulses = {name: p for name, p in known.items() if isinstance(p, dict)}
 

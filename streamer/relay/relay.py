@@ -19,6 +19,7 @@ from ..feed.health import HealthCheck, Measure
 from ..protocol.codec import EventRefused, decode, now_iso
 from ..protocol.messages import Event, RiskAlert
 from ..protocol.sanitise import clean
+from ..protocol.sections import DATA_SECTIONS
 from ..service import Feed
 from ..state.reducer import FeedState
 from ..state.source import Wire
@@ -327,7 +328,7 @@ class Relay:
         if age_s is not None:
             at = time.monotonic() - age_s
             updated = known.state.updated
-            for section in ("account", "quotes"):
+            for section in DATA_SECTIONS:
                 if section in updated:
                     updated[section] = min(updated[section], at)
 

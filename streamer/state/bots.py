@@ -9,16 +9,40 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from ..protocol.codec import EventRefused, encode
-from ..settings import FeedSettings
+from ..protocol.sections import DATA_SECTIONS
 from .reducer import BOT_NAME, MAX_BOTS, FeedState
 from .trades import Ledger
 
 BURST_S = 5.0
 """Seconds of its rate that a bot may publish at once."""
 ACCOUNT_MAX = 128
+
+
+class BotSettings(Protocol):
+    """What ``Bots`` reads of the feed's settings."""
+
+    @property
+    def bot(self) -> str:
+        """The own bot's name; empty for a feed without one."""
+        ...
+
+    @property
+    def legacy_bot(self) -> str:
+        """The bot on the top level of the state; empty: the own one."""
+        ...
+
+    @property
+    def max_bots(self) -> int:
+        """Most bots of the feed."""
+        ...
+
+    @property
+    def publish_per_s(self) -> float:
+        """Events a second that one bot may publish."""
+        ...
 
 
 class Bot:
@@ -99,7 +123,7 @@ class Bot:
     def age(self, now: float) -> float | None:
         """Seconds since its account or its quotes were updated; ``None`` before the first update."""
         updated = self.state.updated
-        ages = [now - updated[name] for name in ("account", "quotes") if name in updated]
+        ages = [now - updated[name] for name in DATA_SECTIONS if name in updated]
         return min(ages) if ages else None
 
 
@@ -117,7 +141,7 @@ class Bots:
     """
 
     def __init__(
-        self, settings: FeedSettings, state: FeedState, on_legacy_bot: Callable[[str], None]
+        self, settings: BotSettings, state: FeedState, on_legacy_bot: Callable[[str], None]
     ) -> None:
         self._settings = settings
         self._state = state

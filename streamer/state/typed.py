@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..protocol.lenient import INT_MAX, read, read_list, read_map
 from ..protocol.messages import (
@@ -28,11 +28,15 @@ from ..protocol.messages import (
 from ..protocol.payloads import Received
 from ..protocol.sections import SECTIONS
 
-if TYPE_CHECKING:
-    from .reducer import FeedState
-
 T = TypeVar("T")
 R = TypeVar("R", bound=Received)
+
+
+class Revised(Protocol):
+    """What is read: each section under its key, ``FeedState`` in practice."""
+
+    revisions: dict[str, int]
+    """By section; a section's rises with each change of it."""
 
 
 class TypedState:
@@ -44,7 +48,7 @@ class TypedState:
 
     __slots__ = ("_made", "_state")
 
-    def __init__(self, state: FeedState) -> None:
+    def __init__(self, state: Revised) -> None:
         self._state = state
         self._made: dict[str, tuple[int, Any, Any]] = {}
 
