@@ -56,7 +56,7 @@ from .risk.risk_limits import RiskLimits
 from .scan.gate_context import AccountView, Block
 from .scan.gates import funnel
 from .scan.news import Calendar
-from .scan.scanner import Scanner, ScanResult, ScanRow
+from .scan.scanner import Scanner, ScanResult, SymbolResult
 from .scan.worker_thread import Compute, Thread
 from .settings import RiskSettings, StrategySettings
 from .status import Mode, StatusPublisher, starting, state_of, stopped
@@ -356,7 +356,7 @@ class Worker:
         )
         return replace(scan, rows=rows)
 
-    async def _take(self, row: ScanRow) -> tuple[Block | None, bool]:
+    async def _take(self, row: SymbolResult) -> tuple[Block | None, bool]:
         """Try a candidate. Returns the block that it met, and whether an order was sent."""
         symbol = row.case.symbol
         try:

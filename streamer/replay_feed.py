@@ -17,7 +17,7 @@ from .settings import FeedSettings
 from .state.reducer import FeedState, bot_of
 from .state.ring import Item, symbol_of
 from .state.source import Link, Wire
-from .state.trades import Ledger
+from .state.trades import TradeLedger
 
 JUMPED = 1012
 """Close code after a jump: clients reconnect and get a snapshot of the other moment."""
@@ -82,7 +82,7 @@ class ReplayFeed(Feed):
         self._ledger_of(event).apply(event)
         self.fanout.push(item)
 
-    def _ledger_of(self, event: Wire) -> Ledger:
+    def _ledger_of(self, event: Wire) -> TradeLedger:
         with contextlib.suppress(EventRefused):
             return self.bots.of_event(event).ledger
         return self.bots.default_bot.ledger
@@ -136,7 +136,7 @@ class ReplayFeed(Feed):
                 self.ring.reset(seq - 1)
             self.ring.add(Item(event["type"], raw, seq, symbol_of(event), bot_of(event)))
         for bot in (self.bots.default_bot, *self.bots):
-            bot.ledger = Ledger()
+            bot.ledger = TradeLedger()
         for raw in moment.trades:
             event = decode(raw)
             self._ledger_of(event).apply(event)

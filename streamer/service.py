@@ -40,7 +40,7 @@ from .state.reducer import FeedState
 from .state.ring import Item
 from .state.snapshots import Snapshots
 from .state.source import BarsProvider, Capabilities, Link, Wire
-from .state.trades import Ledger
+from .state.trades import TradeLedger
 
 TICK_S = 0.5
 """Seconds between two looks at silent clients, held state events and the next sample."""
@@ -258,7 +258,7 @@ class Feed:
         return self.core.own
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> TradeLedger:
         """The trades of the feed's own bot; without one, of the legacy bot."""
         return self.core.ledger
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from streamer.protocol.codec import epoch_seconds
-from streamer.state.trades import Ledger
+from streamer.state.trades import TradeLedger
 
 from ..api import constants as c
 from ..api.structs import TradeDeal
@@ -20,7 +20,7 @@ SETTLED_S = 60.0
 CENT = 0.011
 
 
-async def audit(client: TerminalClient, ledger: Ledger) -> list[str]:
+async def audit(client: TerminalClient, ledger: TradeLedger) -> list[str]:
     """Compare the deals of the last days; one line for each position that differs.
 
     Raises:
@@ -35,7 +35,7 @@ async def audit(client: TerminalClient, ledger: Ledger) -> list[str]:
     return differences(deals, ledger, now)
 
 
-def differences(deals: Iterable[TradeDeal], ledger: Ledger, now: float) -> list[str]:
+def differences(deals: Iterable[TradeDeal], ledger: TradeLedger, now: float) -> list[str]:
     """The same for deals that were read.
 
     A position is compared when all of its deals are in ``deals`` and it was opened after the

@@ -45,7 +45,7 @@ class MarketReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ScanRow:
+class SymbolResult:
     """The result of a symbol: the gates' input and the block (``None``: a candidate)."""
 
     case: GateInput
@@ -85,11 +85,11 @@ class ScanRow:
 class ScanResult:
     """All rows of a scan, in the order of the symbols, and how long it took."""
 
-    rows: dict[str, ScanRow]
+    rows: dict[str, SymbolResult]
     duration_ms: float
 
     @property
-    def candidates(self) -> list[ScanRow]:
+    def candidates(self) -> list[SymbolResult]:
         """What may be traded, the best first; equal scores by name, so that runs agree."""
         found = [row for row in self.rows.values() if row.block is None]
         return sorted(found, key=lambda row: (-row.case.setup_or_raise.score, row.case.symbol))
@@ -152,7 +152,9 @@ class Scanner:
                     s: case if case.setup is not None else replace(case, error=str(error))
                     for s, case in cases.items()
                 }
-        rows = {symbol: ScanRow(cases[symbol], first_block(cases[symbol])) for symbol in symbols}
+        rows = {
+            symbol: SymbolResult(cases[symbol], first_block(cases[symbol])) for symbol in symbols
+        }
         return ScanResult(rows, milliseconds(began))
 
     def _with_news(self, case: GateInput) -> GateInput:

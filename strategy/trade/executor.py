@@ -17,7 +17,7 @@ from ..base import Direction, Setup
 from ..risk.sizing import allowed_risk, kelly_share, size
 from ..scan.gate_context import AccountView, Block, GateInput
 from ..scan.gates import first_block
-from ..scan.scanner import ScanRow
+from ..scan.scanner import SymbolResult
 from ..settings import RiskSettings, StrategySettings
 from .exit_rules import Action, Close
 from .trade_book import TradeBook
@@ -81,7 +81,7 @@ class Executor:
     """Gets the order's ticket, the set-up and the money at risk, for the events of the trade."""
     _refused: dict[int, float] = field(default_factory=dict)
 
-    async def take(self, row: ScanRow, view: AccountView) -> Taken:
+    async def take(self, row: SymbolResult, view: AccountView) -> Taken:
         """Check a candidate again at the present price, size it, send it.
 
         Raises:

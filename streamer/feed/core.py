@@ -25,7 +25,7 @@ from ..state.bots import Bots
 from ..state.reducer import FeedState
 from ..state.ring import Item, Ring, symbol_of
 from ..state.source import Wire
-from ..state.trades import Ledger
+from ..state.trades import TradeLedger
 from ..state.watchers import Watchers
 from .commit_queue import CommitQueue
 from .inbox import Inbox
@@ -292,12 +292,12 @@ class FeedCore:
         return self.bots.default_bot.state
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> TradeLedger:
         """The trades of the feed's own bot; without one, of the legacy bot."""
         bot = self.bots.own or self.bots.get(self.bots.legacy_bot) or self.bots.default_bot
         return bot.ledger
 
-    def trades_of(self, bot: str = "") -> Ledger | None:
+    def trades_of(self, bot: str = "") -> TradeLedger | None:
         """See ``streamer.state.source.TradesProvider``."""
         if not bot:
             return self.ledger

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from ..protocol.codec import decode, encode
 from ..state.reducer import bot_of
-from ..state.trades import Ledger
+from ..state.trades import TradeLedger
 from . import schema
 from .recorder import open_body
 
@@ -57,14 +57,14 @@ def own_bot(db: sqlite3.Connection) -> str:
     return ""
 
 
-def ledgers_of(db: sqlite3.Connection) -> dict[str, Ledger]:
+def ledgers_of(db: sqlite3.Connection) -> dict[str, TradeLedger]:
     """The trades of a journal by bot, the feed's own first: two accounts may have the same ticket
     numbers. Events without a bot's name are those of the own bot."""
     own = own_bot(db)
-    found = {own: Ledger()}
+    found = {own: TradeLedger()}
     for raw in schema.ledger_events(db, 1 << 62):
         event = decode(raw)
-        found.setdefault(bot_of(event) or own, Ledger()).apply(event)
+        found.setdefault(bot_of(event) or own, TradeLedger()).apply(event)
     return found
 
 

@@ -16,7 +16,7 @@ from ..journal.recorder import open_body
 from ..journal.schema import JournalError
 from ..protocol.codec import decode, epoch_seconds
 from ..state.reducer import bot_of
-from ..state.trades import Ledger, Trade
+from ..state.trades import Trade, TradeLedger
 
 CURVE_S = 55 * 60
 """A whole sample holds an hour of equity: one of each so many seconds is read."""
@@ -24,7 +24,7 @@ SessionsAt = Callable[[float], Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class TradeGroup:
     """Closed trades of one kind. Money in account currency; ``None`` where not known."""
 
     name: str
@@ -56,15 +56,15 @@ class Report:
     drawdown: float | None = None
     """Largest fall from a high, money."""
     drawdown_pct: float | None = None
-    total: Group = field(default_factory=lambda: group("all", []))
+    total: TradeGroup = field(default_factory=lambda: group("all", []))
     costs: float = 0.0
     best: Trade | None = None
     worst: Trade | None = None
-    by_symbol: list[Group] = field(default_factory=list)
-    by_session: list[Group] = field(default_factory=list)
-    by_factor: list[Group] = field(default_factory=list)
-    by_owner: list[Group] = field(default_factory=list)
-    by_reason: list[Group] = field(default_factory=list)
+    by_symbol: list[TradeGroup] = field(default_factory=list)
+    by_session: list[TradeGroup] = field(default_factory=list)
+    by_factor: list[TradeGroup] = field(default_factory=list)
+    by_owner: list[TradeGroup] = field(default_factory=list)
+    by_reason: list[TradeGroup] = field(default_factory=list)
     gates: list[tuple[str, int]] = field(default_factory=list)
     """Gate -> symbol-scans that it stopped, the most first."""
     scans: int = 0
@@ -100,7 +100,7 @@ def build(
     report.others = [name for name in names if name != report.bot]
     trades = [
         trade
-        for trade in ledgers.get(report.bot, Ledger())
+        for trade in ledgers.get(report.bot, TradeLedger())
         if trade.closed
         and trade.profit is not None
         and (at := epoch_seconds(trade.told_at)) is not None
@@ -139,13 +139,13 @@ def _profit(trade: Trade) -> float:
     return trade.profit or 0.0
 
 
-def group(name: str, trades: Iterable[Trade]) -> Group:
+def group(name: str, trades: Iterable[Trade]) -> TradeGroup:
     """The numbers of some trades."""
     found = list(trades)
     won = sum(_profit(t) for t in found if _profit(t) > 0)
     lost = -sum(_profit(t) for t in found if _profit(t) < 0)
     ratios = [t.r_multiple for t in found if t.r_multiple is not None]
-    return Group(
+    return TradeGroup(
         name,
         len(found),
         sum(1 for t in found if t.outcome == "WIN"),
@@ -155,7 +155,7 @@ def group(name: str, trades: Iterable[Trade]) -> Group:
     )
 
 
-def groups(trades: list[Trade], names: Callable[[Trade], Iterable[str]]) -> list[Group]:
+def groups(trades: list[Trade], names: Callable[[Trade], Iterable[str]]) -> list[TradeGroup]:
     """Trades by name, the most profitable first. A trade may stand under several names."""
     found: dict[str, list[Trade]] = {}
     for trade in trades:
@@ -246,7 +246,7 @@ def _read_scans(db: sqlite3.Connection, report: Report, own: str) -> None:
     report.gates = gates.most_common()
 
 
-def tables(report: Report) -> list[tuple[str, list[Group]]]:
+def tables(report: Report) -> list[tuple[str, list[TradeGroup]]]:
     """The tables of groups that have rows, with their headings."""
     found = [
         ("By symbol", report.by_symbol),

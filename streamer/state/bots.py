@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from ..protocol.codec import EventRefused, encode
 from ..protocol.sections import DATA_SECTIONS
 from .reducer import BOT_NAME, MAX_BOTS, FeedState
-from .trades import Ledger
+from .trades import TradeLedger
 
 BURST_S = 5.0
 """Seconds of its rate that a bot may publish at once."""
@@ -87,7 +87,7 @@ class Bot:
         self.name = name
         self.own = own
         self.state = state
-        self.ledger = Ledger()
+        self.ledger = TradeLedger()
         self.stamp = b',"bot":' + encode(name) if name else b""
         self.account = ""
         self.account_stamp = b""

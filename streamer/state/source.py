@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ..protocol.messages import CommandResult
 from .reducer import FeedState
-from .trades import Ledger
+from .trades import TradeLedger
 
 Wire = dict[str, Any]
 """An event as it stands on the wire: JSON values, ``type`` included."""
@@ -49,7 +49,7 @@ class BarsProvider(Protocol):
 class TradesProvider(Protocol):
     """The trades that this process keeps."""
 
-    def __call__(self, bot: str = "", /) -> Ledger | None:
+    def __call__(self, bot: str = "", /) -> TradeLedger | None:
         """The ledger of one bot, of the source's own bot when no name is given; ``None`` for an
         unknown bot."""
         ...

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..protocol.lenient import typed_event
+from ..protocol.messages import Event, PositionClosed, PositionModified, PositionOpened
+
 MAX_TRADES = 20_000
 
 
@@ -92,7 +95,7 @@ def _number(value: Any) -> float | None:
     return value
 
 
-class Ledger:
+class TradeLedger:
     """Trades by ticket, in the order they were first seen; the oldest go past 20,000.
 
     Attributes:
@@ -121,26 +124,28 @@ class Ledger:
             return
         if kind not in ("POSITION_OPENED", "POSITION_MODIFIED", "POSITION_CLOSED"):
             return
-        ticket = event.get("ticket")
-        if type(ticket) is not int:
+        made = typed_event(event)
+        if not isinstance(made, PositionOpened | PositionModified | PositionClosed):
             return
-        trade = self._trades.get(ticket)
+        if made.ticket is None:
+            return
+        trade = self._trades.get(made.ticket)
         if trade is None:
-            trade = self._trades[ticket] = Trade(ticket)
+            trade = self._trades[made.ticket] = Trade(made.ticket)
             while len(self._trades) > MAX_TRADES:
                 del self._trades[next(iter(self._trades))]
-        for name in ("symbol", "direction", "owner"):
-            if isinstance(event.get(name), str):
-                setattr(trade, name, event[name])
-        entry = _number(event.get("entry_price"))
-        trade.entry_price = entry if entry is not None else trade.entry_price
-        if kind == "POSITION_OPENED":
-            self._open(trade, event)
-        elif kind == "POSITION_MODIFIED":
-            self._resize(trade, event)
+        trade.symbol = made.symbol if made.symbol is not None else trade.symbol
+        trade.direction = made.direction if made.direction is not None else trade.direction
+        trade.owner = made.owner if made.owner is not None else trade.owner
+        if made.entry_price is not None:
+            trade.entry_price = made.entry_price
+        if isinstance(made, PositionOpened):
+            self._open(trade, made)
+        elif isinstance(made, PositionModified):
+            self._resize(trade, made)
         else:
-            self._close(trade, event)
-            self.marks.pop(ticket, None)
+            self._close(trade, made)
+            self.marks.pop(made.ticket, None)
 
     def _mark(self, positions: Any) -> None:
         """Note how far each open position went. One that is gone keeps its marks until its
@@ -172,48 +177,45 @@ class Ledger:
         found = {"mae": low, "mfe": high}
         return {name: value for name, value in found.items() if name not in closing}
 
-    def _open(self, trade: Trade, event: Mapping[str, Any]) -> None:
-        trade.volume = _number(event.get("volume"))
-        trade.opened_at = event.get("opened_at") or event.get("timestamp")
-        trade.score = _number(event.get("score"))
-        trade.sl_price = _number(event.get("sl_price"))
-        trade.tp_price = _number(event.get("tp_price"))
-        trade.initial_risk = _number(event.get("initial_risk"))
-        components = event.get("components")
-        if isinstance(components, dict):
-            trade.components = {k: v for k, v in components.items() if _number(v) is not None}
+    def _open(self, trade: Trade, event: PositionOpened) -> None:
+        trade.volume = event.volume
+        trade.opened_at = event.opened_at or _sent_at(event)
+        trade.score = event.score
+        trade.sl_price = event.sl_price
+        trade.tp_price = event.tp_price
+        trade.initial_risk = event.initial_risk
+        if event.components is not None:
+            trade.components = dict(event.components)
 
-    def _resize(self, trade: Trade, event: Mapping[str, Any]) -> None:
-        volume, old = _number(event.get("volume")), _number(event.get("old_volume"))
+    def _resize(self, trade: Trade, event: PositionModified) -> None:
+        volume, old = event.volume, event.old_volume
         if volume is None or old is None or volume == old:
             return
-        moved, at = round(abs(volume - old), 8), event.get("timestamp")
+        moved, at = round(abs(volume - old), 8), _sent_at(event)
         if volume > old:
             trade.volume = round((trade.volume or 0.0) + moved, 8)
             trade.entries.append((at, moved, None))
         else:
-            trade.exits.append((at, moved, _number(event.get("profit"))))
+            trade.exits.append((at, moved, event.profit))
 
-    def _close(self, trade: Trade, event: Mapping[str, Any]) -> None:
+    def _close(self, trade: Trade, event: PositionClosed) -> None:
         trade.closed = True
-        entered = _number(event.get("volume"))
-        trade.volume = entered if entered is not None else trade.volume
-        trade.exit_price = _number(event.get("exit_price"))
-        trade.opened_at = trade.opened_at or event.get("opened_at")
-        trade.closed_at = event.get("closed_at") or event.get("timestamp")
-        told = event.get("timestamp")
-        trade.told_at = told if isinstance(told, str) else None
-        trade.r_multiple = _number(event.get("r_multiple"))
-        trade.close_reason = event.get("close_reason")
-        parts = [_number(event.get(name)) for name in ("profit", "swap", "commission")]
-        if parts[0] is not None:
-            trade.profit = round(sum(part for part in parts if part is not None), 8)
-        if any(part is not None for part in parts[1:]):
-            trade.costs = round(sum(part for part in parts[1:] if part is not None), 8)
-        for name in ("mae", "mfe"):
-            seen = _number(event.get(name))
-            if seen is not None:
-                setattr(trade, name, seen)
+        trade.volume = event.volume if event.volume is not None else trade.volume
+        trade.exit_price = event.exit_price
+        trade.opened_at = trade.opened_at or event.opened_at
+        trade.told_at = _sent_at(event)
+        trade.closed_at = event.closed_at or trade.told_at
+        trade.r_multiple = event.r_multiple
+        trade.close_reason = event.close_reason
+        costs = [part for part in (event.swap, event.commission) if part is not None]
+        if event.profit is not None:
+            trade.profit = round(event.profit + sum(costs), 8)
+        if costs:
+            trade.costs = round(sum(costs), 8)
+        if isinstance(event.mae, int | float):
+            trade.mae = event.mae
+        if isinstance(event.mfe, int | float):
+            trade.mfe = event.mfe
 
     def newest(self, limit: int) -> list[dict[str, Any]]:
         """Rows of the newest trades, newest first."""
@@ -257,6 +259,10 @@ class Ledger:
         for entry in found.values():
             entry["win_rate"] = round(100.0 * entry["wins"] / entry["total"], 2)
         return found
+
+
+def _sent_at(event: Event) -> str | None:
+    return event.timestamp if isinstance(event.timestamp, str) else None
 
 
 def _on(moment: str | None, day: str) -> bool:

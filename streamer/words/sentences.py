@@ -196,7 +196,7 @@ FORMATS: dict[str, Callable[[Any, Look], str | None]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
+class _Placeholder:
     """``{a|b:format}``."""
 
     paths: tuple[str, ...]
@@ -215,7 +215,7 @@ class _Field:
 class _Optional:
     """``[...]``."""
 
-    pieces: tuple[str | _Field, ...]
+    pieces: tuple[str | _Placeholder, ...]
 
     def write(self, event: Event, look: Look) -> str:
         out = []
@@ -231,13 +231,13 @@ class _Optional:
 class Sentence:
     """One template, taken apart."""
 
-    pieces: tuple[str | _Field | _Optional, ...]
+    pieces: tuple[str | _Placeholder | _Optional, ...]
 
-    def fields(self) -> Iterator[_Field]:
+    def fields(self) -> Iterator[_Placeholder]:
         """All fields of the template."""
         for piece in self.pieces:
             inner = piece.pieces if isinstance(piece, _Optional) else (piece,)
-            yield from (field for field in inner if isinstance(field, _Field))
+            yield from (field for field in inner if isinstance(field, _Placeholder))
 
     def write(self, event: Event, look: Look) -> str:
         """The template filled with an event's fields."""
@@ -258,8 +258,8 @@ def parse(template: str) -> Sentence:
     Raises:
         ValueError: it breaks the rules above, or names a format that does not exist.
     """
-    done: list[str | _Field | _Optional] = []
-    inner: list[str | _Field] | None = None
+    done: list[str | _Placeholder | _Optional] = []
+    inner: list[str | _Placeholder] | None = None
     at = 0
     for token in _TOKEN.finditer(template):
         if token.start() != at:
@@ -274,7 +274,7 @@ def parse(template: str) -> Sentence:
         elif bracket is None:
             if kind is not None and kind not in FORMATS:
                 raise ValueError(f"{template!r}: no format {kind!r}")
-            piece = plain if plain else _Field(tuple(paths.split("|")), kind or "word")
+            piece = plain if plain else _Placeholder(tuple(paths.split("|")), kind or "word")
             (done if inner is None else inner).append(piece)
         else:
             break

@@ -9,7 +9,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
@@ -18,6 +18,8 @@ import typer
 
 from streamer.errors import Mt5dashError
 from streamer.http_get import HttpClient, HttpResponse, NoResponse
+from streamer.protocol.lenient import read_list
+from streamer.protocol.payloads import Position
 from streamer.protocol.sanitise import clean
 
 from ..render import format as f
@@ -284,27 +286,29 @@ def _bot(bot: Mapping[str, Any], scan: Mapping[str, Any], now: float) -> str:
     return ", ".join(parts)
 
 
-def _open(positions: list[dict[str, Any]], orders: list[dict[str, Any]]) -> Iterator[str]:
-    def total(name: str) -> float | None:
-        values = [f.known(p.get(name)) for p in positions]
-        known = [v for v in values if v is not None]
-        return sum(known) if len(known) == len(values) else None
+def _open(rows: list[dict[str, Any]], orders: list[dict[str, Any]]) -> Iterator[str]:
+    positions = read_list(rows, Position)
 
-    bare = sum(1 for p in positions if not f.known(p.get("sl_price")))
-    risk = "" if bare or not positions else f", to their stops {f.money(total('risk'), sign=True)}"
+    def total(values: Iterable[float | None]) -> float | None:
+        known = list(values)
+        return None if None in known else sum(value for value in known if value is not None)
+
+    bare = sum(1 for p in positions if not p.sl_price)
+    risk = total(p.risk for p in positions)
+    to_stops = "" if bare or not positions else f", to their stops {f.money(risk, sign=True)}"
     unprotected = f", {bare} WITHOUT STOP" if bare else ""
+    lots, profit = total(p.volume for p in positions), total(p.profit for p in positions)
     yield (
-        f"Open     {len(positions)} positions, {f.lots(total('volume'))} lots, "
-        f"{f.money(total('profit'), sign=True)}{risk}{unprotected}; {len(orders)} pending orders"
+        f"Open     {len(positions)} positions, {f.lots(lots)} lots, "
+        f"{f.money(profit, sign=True)}{to_stops}{unprotected}; {len(orders)} pending orders"
     )
     for p in positions[:POSITIONS_SHOWN]:
-        digits = p.get("digits")
         yield (
-            f"  #{_t(p.get('ticket'), 20):<11} {f.side(p.get('direction'), p.get('type')):<5} "
-            f"{f.lots(p.get('volume')):>6} {_t(p.get('symbol'), 16):<10} "
-            f"{f.price(p.get('entry_price'), digits):>10} -> "
-            f"{f.price(p.get('price_current'), digits):<10} "
-            f"{f.money(p.get('profit'), sign=True):>11}  SL {f.price(p.get('sl_price'), digits)}"
+            f"  #{_t(p.ticket, 20):<11} {f.side(p.direction, p.type):<5} "
+            f"{f.lots(p.volume):>6} {_t(p.symbol, 16):<10} "
+            f"{f.price(p.entry_price, p.digits):>10} -> "
+            f"{f.price(p.price_current, p.digits):<10} "
+            f"{f.money(p.profit, sign=True):>11}  SL {f.price(p.sl_price, p.digits)}"
         )
     if len(positions) > POSITIONS_SHOWN:
         yield f"  and {len(positions) - POSITIONS_SHOWN} more: --json has them all"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from streamer.protocol.lenient import read
 from streamer.protocol.payloads import Received
 from streamer.state.source import Source
-from streamer.state.trades import Ledger, Trade
+from streamer.state.trades import Trade, TradeLedger
 
 from ..options import Clock
 from . import fetch
@@ -122,7 +122,7 @@ class TradeLookup:
         return self._trades.get(ticket)
 
     @property
-    def _ledger(self) -> Ledger | None:
+    def _ledger(self) -> TradeLedger | None:
         trades = self.source.capabilities.trades
         return None if trades is None else trades()
 

@@ -11,7 +11,7 @@ from support.present import present
 
 from execution.account.audit import differences
 from execution.api import constants as mt5
-from streamer.state.trades import Ledger
+from streamer.state.trades import TradeLedger
 
 
 def traded() -> tuple[Desk, int]:
@@ -32,8 +32,8 @@ def traded() -> tuple[Desk, int]:
     return desk, opened.order
 
 
-def book(ticket: int, opened: float, **closing: Any) -> Ledger:
-    ledger = Ledger()
+def book(ticket: int, opened: float, **closing: Any) -> TradeLedger:
+    ledger = TradeLedger()
     at = datetime.fromtimestamp(opened, UTC).isoformat()
     ledger.apply({"type": "POSITION_OPENED", "ticket": ticket, "opened_at": at, "volume": 2.0})
     if closing:
@@ -77,4 +77,4 @@ def test_what_is_young_cut_off_or_older_than_the_ledger_is_left_alone(
     assert differences(found, wrong, end + 5.0) == []
     assert differences(found[1:], wrong, end + 3600.0) == []
     assert differences(found, book(ticket, begin + 10, profit=0.0), end + 3600.0) == []
-    assert differences(found, Ledger(), end + 3600.0) == []
+    assert differences(found, TradeLedger(), end + 3600.0) == []

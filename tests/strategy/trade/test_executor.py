@@ -14,7 +14,7 @@ from execution.api.structs import Tick
 from execution.api.terminal import TerminalError
 from execution.orders.orders import OrderOutcome
 from strategy.scan.gate_context import AccountView, GateInput
-from strategy.scan.scanner import ScanRow
+from strategy.scan.scanner import SymbolResult
 from strategy.settings import RiskSettings
 from strategy.trade.executor import RETRY_S, Executor
 from strategy.trade.exit_rules import Close, Move
@@ -86,7 +86,7 @@ class Bench:
 
     async def take(self, **view: Any) -> Any:
         account: AccountView = replace(self.case.account, **view)
-        return await self.executor.take(ScanRow(self.case, None), account)
+        return await self.executor.take(SymbolResult(self.case, None), account)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from streamer.state.trades import MAX_TRADES, Ledger
+from streamer.state.trades import MAX_TRADES, TradeLedger
 
 
 def life(ticket: int, profit: float | None = 5.0, **more: Any) -> list[dict[str, Any]]:
@@ -23,7 +23,7 @@ def life(ticket: int, profit: float | None = 5.0, **more: Any) -> list[dict[str,
 
 
 def test_a_closed_trade_counts_its_whole_life_once() -> None:
-    ledger = Ledger()
+    ledger = TradeLedger()
     for event in life(1):
         ledger.apply(event)
     row = ledger.newest(1)[0]
@@ -33,7 +33,7 @@ def test_a_closed_trade_counts_its_whole_life_once() -> None:
 
 
 def test_an_open_trade_has_no_profit_yet() -> None:
-    ledger = Ledger()
+    ledger = TradeLedger()
     for event in life(1)[:3]:
         ledger.apply(event)
     row = ledger.newest(1)[0]
@@ -42,7 +42,7 @@ def test_an_open_trade_has_no_profit_yet() -> None:
 
 
 def test_a_trade_over_midnight_counts_on_both_days_and_wins_on_the_second() -> None:
-    ledger = Ledger()
+    ledger = TradeLedger()
     for event in life(1):
         ledger.apply(event)
     assert ledger.daily("2026-03-02") | {"total": 1, "wins": 0} == ledger.daily("2026-03-02")
@@ -51,7 +51,7 @@ def test_a_trade_over_midnight_counts_on_both_days_and_wins_on_the_second() -> N
 
 
 def test_the_same_events_again_change_nothing() -> None:
-    ledger = Ledger()
+    ledger = TradeLedger()
     for event in [*life(1), *life(1)]:
         ledger.apply(event)
     assert len(ledger) == 1
@@ -69,7 +69,7 @@ def test_the_same_events_again_change_nothing() -> None:
     ],
 )
 def test_malformed_events_break_nothing(event: dict[str, Any]) -> None:
-    ledger = Ledger()
+    ledger = TradeLedger()
     ledger.apply(event)
     ledger.daily("2026-03-02")
     ledger.confluence(10)
@@ -77,7 +77,7 @@ def test_malformed_events_break_nothing(event: dict[str, Any]) -> None:
 
 
 def test_a_close_whose_profit_is_not_known_is_no_win_and_no_number() -> None:
-    ledger = Ledger()
+    ledger = TradeLedger()
     for event in life(1, profit=None):
         ledger.apply(event)
     assert ledger.newest(1)[0]["profit"] is None
@@ -86,7 +86,7 @@ def test_a_close_whose_profit_is_not_known_is_no_win_and_no_number() -> None:
 
 def test_the_oldest_trades_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamer.state.trades.MAX_TRADES", 3)
-    ledger = Ledger()
+    ledger = TradeLedger()
     for ticket in range(1, 6):
         ledger.apply(life(ticket)[0])
     assert [row["ticket"] for row in ledger.newest(10)] == [5, 4, 3]

@@ -14,7 +14,7 @@ from streamer.client.feed_client import FeedClient
 from streamer.service import Feed
 from streamer.settings import FeedSettings
 from streamer.state.source import Capabilities
-from streamer.state.trades import Ledger
+from streamer.state.trades import TradeLedger
 from tui.options import Clock
 from tui.session.trade_lookup import TradeLookup
 
@@ -33,9 +33,9 @@ def closed(ticket: int, profit: float) -> dict[str, Any]:
             "close_reason": "tp", "timestamp": "2026-03-04T09:00:00+00:00"}  # fmt: skip
 
 
-def with_ledger(source: FakeSource) -> Ledger:
+def with_ledger(source: FakeSource) -> TradeLedger:
     """Let the source keep trades, none yet."""
-    ledger = Ledger()
+    ledger = TradeLedger()
     source.capabilities = Capabilities(trades=lambda bot="": ledger)
     return ledger
 
