@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from execution.api.structs import SymbolInfo, Tick
+from streamer.protocol.messages import ScanCode
 
 from ..base import Setup
 from ..settings import RiskSettings, StrategySettings
@@ -14,9 +15,9 @@ from ..settings import RiskSettings, StrategySettings
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Why a symbol does not trade. ``code`` is one of ``ScanDetail.code``."""
+    """Why a symbol does not trade."""
 
-    code: str
+    code: ScanCode
     text: str
     gate: str = ""
     value: float | None = None

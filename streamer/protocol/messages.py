@@ -32,6 +32,7 @@ from .payloads import Reason as Reason
 from .payloads import Received, Sent
 from .payloads import RiskMemory as RiskMemory
 from .payloads import Scan as Scan
+from .payloads import ScanCode as ScanCode
 from .payloads import ScanDetail as ScanDetail
 
 PROTOCOL_VERSION = 1

@@ -131,14 +131,30 @@ class Quote(Payload):
     digits: int | None = None
 
 
+ScanCode = Literal[
+    "CANDIDATE",
+    "OK",
+    "SCORE",
+    "SPREAD",
+    "SESSION",
+    "NEWS",
+    "COOLDOWN",
+    "DATA",
+    "REGIME",
+    "COST",
+    "RISK",
+    "BLOCKED",
+    "TERMINAL",
+    "PAUSED",
+    "ERROR",
+]
+"""Where a symbol stopped on its way to a trade. Each has a stage in ``streamer/web/words.json``."""
+
+
 class ScanDetail(Payload):
-    """Why a symbol does or does not trade, in numbers.
+    """Why a symbol does or does not trade, in numbers. ``gate`` names the gate that stopped it."""
 
-    ``code`` is one of CANDIDATE, OK, SCORE, SPREAD, SESSION, NEWS, COOLDOWN, DATA, REGIME,
-    COST, RISK, BLOCKED, TERMINAL, PAUSED, ERROR; ``gate`` names the gate that stopped it.
-    """
-
-    code: Sent[str]
+    code: Sent[ScanCode]
     direction: str | None = None
     score: float | None = None
     """0 to 100."""

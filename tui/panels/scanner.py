@@ -23,7 +23,7 @@ from .table import TablePanel
 GRADE_S = 60.0
 """A last tick older than this at the scan is drawn as old."""
 
-NO_DETAIL = ScanDetail(code="")
+NO_DETAIL = ScanDetail(code=None)
 
 
 @dataclass(frozen=True, slots=True)
