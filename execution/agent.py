@@ -56,16 +56,13 @@ FUNCTIONS = frozenset(
 )  # fmt: skip
 """The functions of the real module; nothing else is ever called on it."""
 
-FALSE_IS_FAILURE = frozenset(
-    ("initialize", "login", "symbol_select", "market_book_add", "market_book_release")
-)
 FLOATS = ("volume", "price", "stoplimit", "sl", "tp")
 INTEGERS = (
     "action", "magic", "order", "deviation", "type", "type_filling", "type_time",
     "expiration", "position", "position_by",
 )  # fmt: skip
 
-INVALID, UNSUPPORTED = -2, -7
+FAILED, INVALID, UNSUPPORTED = -1, -2, -7
 
 Call = Tuple[str, Sequence[Any], Dict[str, Any]]
 Outcome = Tuple[Any, int, str, bool]
@@ -76,25 +73,40 @@ Outcome = Tuple[Any, int, str, bool]
 
 
 def perform(module: Any, call: Call) -> Outcome:
-    """Carry out one call of the allow-list; never raises for what the module answers."""
+    """Carry out one call of the allow-list; never raises for what the module does."""
     name, args, kwargs = call
     method = getattr(module, name, None) if name in FUNCTIONS else None
     if method is None:
         return None, UNSUPPORTED, f"{name}: not a function of this terminal", True
     if name in ("order_send", "order_check"):
-        args = [put_right(arg) if isinstance(arg, dict) else arg for arg in args]
+        try:
+            args = [put_right(arg) if isinstance(arg, dict) else arg for arg in args]
+        except (TypeError, ValueError, OverflowError) as error:
+            return None, INVALID, f"{name}: {error}", True
     try:
-        value = method(*args, **kwargs)
-    except TypeError as error:
-        # The module's own answer to a wrong call form; it never reached the terminal.
-        return None, INVALID, f"{name}: {error}", True
-    failed = value is None and name != "shutdown"
-    if name in FALSE_IS_FAILURE:
-        failed = not value
-    if not failed:
-        return value, 1, "Success", False
-    code, text = module.last_error()
-    return value, int(code), str(text), True
+        # ``method(*args, **{})`` hands a C function an empty dict instead of no keywords, and the
+        # package's order_send and order_check refuse a request that comes with any keywords.
+        value = method(*args, **kwargs) if kwargs else method(*args)
+    except Exception as error:  # noqa: BLE001 - the package raises more than it documents
+        return None, *cause_of(module, name, error), True
+    if (value is None and name != "shutdown") or value is False:
+        code, text = module.last_error()
+        return value, int(code), str(text), True
+    return value, 1, "Success", False
+
+
+def cause_of(module: Any, name: str, error: Exception) -> Tuple[int, str]:
+    """The code and text of a call that raised.
+
+    The package raises for an argument that it refuses (``TypeError`` for the form of the call,
+    ``SystemError`` for a number of a wrong kind or range, with -2 in ``last_error()``): such a
+    call never reached the terminal. An ``order_send`` that raises for any other reason may have
+    been sent, so its code is one that leaves the outcome unknown.
+    """
+    refused = isinstance(error, (TypeError, SystemError)) and module.last_error()[0] == INVALID
+    if refused or (isinstance(error, TypeError) and name != "order_send"):
+        return INVALID, f"{name}: {error}"
+    return FAILED, f"{name}: {type(error).__name__}: {error}"
 
 
 def put_right(request: Dict[str, Any]) -> Dict[str, Any]:
@@ -131,7 +143,14 @@ def answer(module: Any, payload: bytes) -> bytes:
     replies = []
     for name, args, kwargs in request["calls"]:
         value, code, text, failed = perform(module, (str(name), args, kwargs))
-        replies.append({"v": encode(value, arrays), "e": [code, text], "f": failed})
+        kept = len(arrays)
+        try:
+            sent = encode(value, arrays)
+        except TypeError as error:
+            # The call was carried out: only its result is lost.
+            del arrays[kept:]
+            sent, code, text, failed = None, FAILED, f"{name}: {error}", True
+        replies.append({"v": sent, "e": [code, text], "f": failed})
     return pack({"id": request.get("id"), "replies": replies}, arrays)
 
 
@@ -361,7 +380,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     options = parser.parse_args(argv)
     try:
         module = importlib.import_module(options.module)
-    except ImportError as error:
+    except Exception as error:  # noqa: BLE001 - a package built for another numpy raises anything
         say(
             f"{options.module} cannot be imported: {error}. It exists for Windows only (also under "
             "Wine): python -m pip install MetaTrader5"

@@ -1,4 +1,4 @@
-"""An agent over a paper terminal, in a process of its own."""
+"""An agent or an rpyc server over a module, in a process of its own."""
 
 from __future__ import annotations
 
@@ -29,6 +29,30 @@ def serve_agent(*more: str, python: str = sys.executable, **env: str) -> tuple[A
     found = re.search(r":(\d+), token", line)
     assert found, line
     return process, int(found.group(1))
+
+
+RPYC = """
+import rpyc.utils.server, rpyc.core.service, sys
+sys.modules["MetaTrader5"] = __import__("{module}", fromlist=["x"])
+server = rpyc.utils.server.ThreadedServer(
+    rpyc.core.service.SlaveService, hostname="127.0.0.1", port=0)
+print(server.port, flush=True)
+server.start()
+"""
+
+
+def serve_rpyc(module: str) -> tuple[Any, int]:
+    """An rpyc classic server whose ``MetaTrader5`` is ``module``; the process and its port."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", RPYC.format(module=module)],
+        stdout=subprocess.PIPE,
+        env=os.environ | PATH,
+        text=True,
+    )
+    assert process.stdout is not None
+    port = int(process.stdout.readline())
+    reachable(port)
+    return process, port
 
 
 def reachable(port: int) -> None:

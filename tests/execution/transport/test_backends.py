@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from support import needs
-from support.serving import PATH, TOKEN, reachable, serve_agent
+from support.serving import PATH, TOKEN, serve_agent, serve_rpyc
 
 from execution import agent
 from execution.api import constants as c
@@ -19,15 +17,6 @@ from execution.api import structs
 from execution.settings import PaperSettings
 from execution.transport.backend import Backend, InProcess
 from execution.transport.remote import Agent, Child
-
-RPYC = """
-import rpyc.utils.server, rpyc.core.service, sys
-sys.modules["MetaTrader5"] = __import__("support.paper_module", fromlist=["x"])
-server = rpyc.utils.server.ThreadedServer(
-    rpyc.core.service.SlaveService, hostname="127.0.0.1", port=0)
-print(server.port, flush=True)
-server.start()
-"""
 
 
 @pytest.fixture(scope="module", params=["paper", "native", "agent", "rpyc"])
@@ -48,12 +37,7 @@ def way(request: pytest.FixtureRequest) -> Any:
         needs.package("rpyc", get="pip install 'mt5dash[rpyc]'")
         from execution.transport.rpyc_backend import Rpyc
 
-        process = subprocess.Popen(
-            [sys.executable, "-c", RPYC], stdout=subprocess.PIPE, env=os.environ | PATH, text=True
-        )
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
-        reachable(port)
+        process, port = serve_rpyc("support.paper_module")
         yield lambda: Rpyc(f"127.0.0.1:{port}")
         process.kill()
         process.communicate()
