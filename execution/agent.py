@@ -103,9 +103,12 @@ def cause_of(module: Any, name: str, error: Exception) -> Tuple[int, str]:
     call never reached the terminal. An ``order_send`` that raises for any other reason may have
     been sent, so its code is one that leaves the outcome unknown.
     """
-    refused = isinstance(error, (TypeError, SystemError)) and module.last_error()[0] == INVALID
-    if refused or (isinstance(error, TypeError) and name != "order_send"):
-        return INVALID, f"{name}: {error}"
+    if isinstance(error, (TypeError, SystemError)):
+        code, text = module.last_error()
+        if isinstance(error, SystemError) and code == INVALID:
+            return INVALID, f"{name}: {text}"
+        if code == INVALID or name != "order_send":
+            return INVALID, f"{name}: {error}"
     return FAILED, f"{name}: {type(error).__name__}: {error}"
 
 
