@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, NoReturn
 
+from streamer.errors import Mt5dashError
+
 from .structs import TradeRequest
 
 NAME_LIMIT = 29
@@ -61,7 +63,7 @@ class Arguments(NamedTuple):
     raises: bool = False
 
 
-class BadArgument(Exception):
+class BadArgument(Mt5dashError):
     """An argument that the package refuses.
 
     Its text is what ``last_error()`` says with -2. ``value`` is what the call returns, and
@@ -167,8 +169,7 @@ def _parse(args: tuple[Any, ...], form: str) -> list[Any]:
         _bad("arguments")
     convert: dict[str, Callable[[Any], Any]] = {"i": _int32, "k": _unsigned_mask, "d": _double}
     return [
-        convert[kind](arg) if kind in convert else arg
-        for kind, arg in zip(form, args, strict=True)
+        convert[kind](arg) if kind in convert else arg for kind, arg in zip(form, args, strict=True)
     ]
 
 

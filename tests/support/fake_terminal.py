@@ -160,8 +160,8 @@ class FakeTerminal:
     def initialize(self, *args: Any, **kwargs: Any) -> bool:
         return True
 
-    def shutdown(self) -> None:
-        return None
+    def shutdown(self) -> bool:
+        return True
 
     def last_error(self) -> tuple[int, str]:
         return self.error

@@ -34,11 +34,14 @@ def lots(volume: float) -> float:
 @dataclass(frozen=True, slots=True)
 class AccountConfig:
     """The account as the broker set it up. Margin call and stop-out in percent or money, by
-    ``so_mode``; ``commission`` per lot and side in deposit currency."""
+    ``so_mode``; ``commission`` per lot and side in deposit currency. Without a ``password`` any
+    is right; ``only_server`` refuses a login at another server's name."""
 
     login: int = 5_012_345
     name: str = "Paper Trader"
     server: str = "mt5dash-Paper"
+    password: str | None = None
+    only_server: bool = False
     company: str = "mt5dash"
     currency: str = "USD"
     digits: int = 2

@@ -29,7 +29,7 @@ _STOPS = (mt5.ORDER_TYPE_BUY_STOP, mt5.ORDER_TYPE_SELL_STOP)
 _STOP_LIMITS = (mt5.ORDER_TYPE_BUY_STOP_LIMIT, mt5.ORDER_TYPE_SELL_STOP_LIMIT)
 _ORDER_MODE = {**dict.fromkeys(_MARKET, 1), **dict.fromkeys(_LIMITS, 2),
                **dict.fromkeys(_STOPS, 4), **dict.fromkeys(_STOP_LIMITS, 8)}  # fmt: skip
-_PRICED = (mt5.SYMBOL_TRADE_EXECUTION_REQUEST, mt5.SYMBOL_TRADE_EXECUTION_INSTANT)
+PRICED = (mt5.SYMBOL_TRADE_EXECUTION_REQUEST, mt5.SYMBOL_TRADE_EXECUTION_INSTANT)
 _FILL_BIT = {mt5.ORDER_FILLING_FOK: FILL_FOK, mt5.ORDER_FILLING_IOC: FILL_IOC}
 _OPENING = {
     mt5.SYMBOL_TRADE_MODE_LONGONLY: mt5.TRADE_RETCODE_LONG_ONLY,
@@ -122,7 +122,7 @@ class Rules:
         else:
             self._not_frozen(plan.position, tape)
         self._money(plan)
-        if spec.exemode in _PRICED:
+        if spec.exemode in PRICED:
             off = abs(plan.price - request.price)
             if off > request.deviation * spec.point + spec.point * 1e-6:
                 raise Refused(mt5.TRADE_RETCODE_REQUOTE)
@@ -301,7 +301,7 @@ class Rules:
         price = tape.quote_ask if buy else tape.quote_bid
         if not price:
             raise Refused(mt5.TRADE_RETCODE_PRICE_OFF)
-        if tape.spec.exemode in _PRICED and request.price <= 0:
+        if tape.spec.exemode in PRICED and request.price <= 0:
             raise Refused(mt5.TRADE_RETCODE_INVALID_PRICE)
         if request.price < 0:
             raise Refused(mt5.TRADE_RETCODE_INVALID_PRICE)
@@ -332,16 +332,17 @@ class Rules:
                 raise Refused(mt5.TRADE_RETCODE_INVALID_PRICE)
 
     def _filling(self, spec: Spec, request: TradeRequest) -> None:
-        """FOK and IOC need their bit; RETURN is for exchange execution and for pending orders;
-        BOC only for limits. Instant and request execution always fill whole (FOK)."""
+        """FOK and IOC need their bit, RETURN any execution but by the market, or a pending order;
+        BOC is only for limits. Instant and request execution fill whole: they take FOK always,
+        and RETURN (as MetaQuotes' own sample of order_send shows)."""
         policy, pending = request.type_filling, request.type not in _MARKET
         bit = _FILL_BIT.get(policy)
         if bit is not None:
             allowed = bool(spec.filling_mode & bit)
-            if spec.exemode in _PRICED and policy == mt5.ORDER_FILLING_FOK:
+            if spec.exemode in PRICED and policy == mt5.ORDER_FILLING_FOK:
                 allowed = True
         elif policy == mt5.ORDER_FILLING_RETURN:
-            allowed = pending or spec.exemode == mt5.SYMBOL_TRADE_EXECUTION_EXCHANGE
+            allowed = pending or spec.exemode != mt5.SYMBOL_TRADE_EXECUTION_MARKET
         elif policy == mt5.ORDER_FILLING_BOC:
             limit = request.type in (*_LIMITS, *_STOP_LIMITS)
             allowed = limit and bool(spec.filling_mode & FILL_BOC)

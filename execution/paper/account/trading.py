@@ -10,7 +10,7 @@ from ..server.faults import Faults
 from .fills import close_by, fill
 from .ledger import Ledger, Order, lots
 from .retcodes import TEXT
-from .rules import Plan, Refused, Rules
+from .rules import PRICED, Plan, Refused, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +170,8 @@ class Desk:
 
     def _available(self, plan: Plan) -> float:
         """Lots that the market takes of this order."""
+        if plan.tape.spec.exemode in PRICED:
+            return plan.volume  # the broker gives a price for the whole volume
         part, self._faults.partial = self._faults.partial, None
         if part is None:
             return plan.volume

@@ -4,13 +4,15 @@ and the symbols. ``terminal.py`` adds quotes of the past and trading.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from math import ceil, inf
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, overload
 
 from streamer.errors import Mt5dashError
 
+from ...api import call_forms
 from ...api import constants as mt5
 from ...api.structs import AccountInfo, BookInfo, SymbolInfo, TerminalInfo, Tick
 from ..account.ledger import AccountConfig, Ledger
@@ -25,11 +27,9 @@ from ..market.model import Market
 from ..market.tape import DAY_MS, Tape
 from .faults import Faults
 from .info import account_info, symbol_info, terminal_info
-from .requests import BadArgument, group_matches, read_mask, read_symbol
+from .masks import group_matches
 
-P = ParamSpec("P")
 R = TypeVar("R")
-C = TypeVar("C", bound="Core")
 
 MAX_BARS = 100_000
 BUILD = 5640
@@ -38,33 +38,55 @@ _KEEP_S = 2.0
 
 
 class Failed(Mt5dashError):
-    """A call that the terminal does not carry out."""
+    """A call that the terminal does not carry out. The call returns ``value``."""
 
-    def __init__(self, code: int, text: str) -> None:
+    def __init__(self, code: int, text: str, value: Any = None) -> None:
         super().__init__(text)
         self.error = (code, text)
+        self.value = value
 
 
 NOT_FOUND = (mt5.RES_E_NOT_FOUND, "Terminal: Not found")
 INVALID = (mt5.RES_E_INVALID_PARAMS, "Terminal: Invalid params")
+NO_PIPE = (mt5.RES_E_INTERNAL_FAIL_CONNECT, "No IPC connection")
+OLD_PACKAGE = (
+    mt5.RES_E_INVALID_VERSION,
+    "Terminal: Incompatible versions, please install the latest version of Terminal and Python "
+    "module",
+)
+
+_FALSE = frozenset(
+    {"initialize", "login", "symbol_select", "market_book_add", "market_book_release"}
+)
+"""Functions that fail with ``False``, not ``None``."""
+
+_UNCONNECTED: dict[str, Failed] = {
+    "version": Failed(*NO_PIPE, (0, 0, "")),
+    # The package compares versions before it looks for the pipe.
+    "symbols_total": Failed(*OLD_PACKAGE),
+    "symbols_get": Failed(*OLD_PACKAGE),
+    "market_book_add": Failed(*_SUCCESS, False),
+    "market_book_release": Failed(*_SUCCESS, False),
+}
+"""What calls answer without a connection, where it is not the usual failure."""
 
 
-def api(
-    method: Callable[Concatenate[C, P], R],
-) -> Callable[Concatenate[C, P], R | None]:
-    """A call of the package: failures become None and ``last_error()``."""
+@overload
+def api(method: Callable[..., bool]) -> Callable[..., bool]: ...
+@overload
+def api(method: Callable[..., R]) -> Callable[..., R | None]: ...
+def api(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of the package. Its arguments are read as the package reads them, a failure
+    becomes ``last_error()``, and calls of several threads come one after another: the package
+    holds the GIL from the start of a call to its end."""
+    name = method.__name__
 
-    def call(self: C, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        self._error = _SUCCESS
-        try:
-            return method(self, *args, **kwargs)
-        except BadArgument as error:
-            self._error = (mt5.RES_E_INVALID_PARAMS, str(error))
-        except Failed as failure:
-            self._error = failure.error
-        return None
+    def call(self: Core, /, *args: Any, **kwargs: Any) -> Any:
+        call_forms.check_form(name, args, kwargs)
+        with self.lock:
+            return self._answer(name, method, args, kwargs)
 
-    call.__name__, call.__doc__ = method.__name__, method.__doc__
+    call.__name__, call.__doc__ = name, method.__doc__
     return call
 
 
@@ -86,8 +108,10 @@ class Core:
         self.clock = clock
         self.faults = faults or Faults()
         self._offset_s = offset_s
+        self.lock = threading.RLock()
+        """Held from the start of a call to its end."""
         self._initialized = False
-        self._error: tuple[int, str] = _SUCCESS
+        self._error: tuple[int, str] = (0, "")
         before = market.begin_ms // 1000 + offset_s
         self.tapes = {
             name: Tape(spec, market.history(name), before, offset_s)
@@ -171,6 +195,30 @@ class Core:
         self._kept, self._kept_at = stand, time.monotonic()
         self._state.save(take(ledger, self._state.market, ceil(self.server_now() * 1000)))
 
+    def _answer(
+        self,
+        name: str,
+        method: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        self._error = _SUCCESS
+        try:
+            given = call_forms.read(name, args, kwargs)
+        except call_forms.BadArgument as refusal:
+            self._error = (mt5.RES_E_INVALID_PARAMS, str(refusal))
+            if refusal.raises:
+                raise call_forms.exception_of(name) from None
+            return refusal.value
+        try:
+            value = method(self, *given.args, **given.kwargs)
+        except Failed as failure:
+            self._error = failure.error
+            value = False if name in _FALSE else failure.value
+        if given.raises:
+            raise call_forms.exception_of(name)
+        return value
+
     def _enter(self, function: str) -> int:
         """What comes before any answer: faults, the connection, the market up to now."""
         self.faults.enter(function)
@@ -178,55 +226,66 @@ class Core:
             self._initialized = False
             raise Failed(mt5.RES_E_INTERNAL_FAIL_SEND, "IPC send failed")
         if not self._initialized:
-            raise Failed(mt5.RES_E_INTERNAL_FAIL_CONNECT, "No IPC connection")
+            raise _UNCONNECTED.get(function) or Failed(*NO_PIPE)
         now_ms = self._advance()
         self.keep(now=False)
         return now_ms
 
     # Connection
 
-    def initialize(self, *args: Any, **kwargs: Any) -> bool:
-        """``initialize([path], login=, password=, server=, timeout=, portable=)``."""
-        self._error = _SUCCESS
+    @api
+    def initialize(
+        self,
+        path: str = "",
+        login: int = 0,
+        password: str = "",
+        server: str = "",
+        timeout: int = 60_000,
+        portable: bool = False,
+    ) -> bool:
+        """``initialize([path], login=, password=, server=, timeout=, portable=)``. There is one
+        account; which terminal is wanted does not matter."""
         self.faults.enter("initialize")
-        known = {"path", "login", "password", "server", "timeout", "portable"}
-        if len(args) > 1 or not known.issuperset(kwargs):
-            self._error = (mt5.RES_E_INVALID_PARAMS, "Invalid arguments")
-            return False
         if self.faults.ipc_lost:
-            self._error = (
-                mt5.RES_E_INTERNAL_FAIL_INIT,
-                "IPC initialize failed, MetaTrader 5 x64 not found",
-            )
-            return False
-        login = kwargs.get("login")
-        if login and login != self.ledger.config.login:
-            self._error = (mt5.RES_E_AUTH_FAILED, "Terminal: Authorization failed")
-            return False
+            why = "MetaTrader 5 x64 not found"
+            if path:
+                why = f"Process create failed '{path}'" if path.isascii() else ""
+            raise Failed(mt5.RES_E_INTERNAL_FAIL_INIT, f"IPC initialize failed, {why}")
+        if login:
+            self._authorize(login, password, server)
         self._initialized = True
         return True
 
-    def login(self, login: int, password: str = "", server: str = "", timeout: int = 0) -> bool:
+    @api
+    def login(
+        self, login: int, password: str = "", server: str = "", timeout: int = 60_000
+    ) -> bool:
         """Log in to the paper account; there is only one."""
-        self._error = _SUCCESS
-        try:
-            self._enter("login")
-        except Failed as failure:
-            self._error = failure.error
-            return False
-        if login != self.ledger.config.login:
-            self._error = (mt5.RES_E_AUTH_FAILED, "Terminal: Authorization failed")
-            return False
+        self._enter("login")
+        self._authorize(login, password, server)
         return True
 
-    def shutdown(self) -> None:
+    def _authorize(self, login: int, password: str, server: str) -> None:
+        """Refuse what is not the account; an empty password or server means the known one."""
+        account = self.ledger.config
+        if (
+            login != account.login
+            or (password and account.password not in (None, password))
+            or (server and account.only_server and server != account.server)
+        ):
+            raise Failed(mt5.RES_E_AUTH_FAILED, "Terminal: Authorization failed")
+
+    @api
+    def shutdown(self) -> bool:
         """Disconnect. A kept account is written to its file."""
-        self._error = _SUCCESS
         self._initialized = False
         self._advance()
         self.keep()
+        return True
 
-    def last_error(self) -> tuple[int, str]:
+    def last_error(self, *args: Any, **kwargs: Any) -> tuple[int, str]:
+        """Code and text of the last call; (0, "") before the first."""
+        call_forms.check_form("last_error", args, kwargs)
         return self._error
 
     @api
@@ -252,27 +311,21 @@ class Core:
         return len(self.tapes)
 
     @api
-    def symbols_get(self, *args: Any, **kwargs: Any) -> tuple[SymbolInfo, ...]:
-        masks = [*args, *([kwargs.pop("group")] if "group" in kwargs else [])]
-        if len(masks) > 1 or kwargs:
-            raise BadArgument("Invalid arguments")
-        mask = read_mask(masks[0]) if masks else None
+    def symbols_get(self, group: str | None = None) -> tuple[SymbolInfo, ...]:
         self._enter("symbols_get")
         return tuple(
             symbol_info(self.ledger, tape)
             for name, tape in self.tapes.items()
-            if mask is None or group_matches(mask, name)
+            if group is None or group_matches(group, name)
         )
 
     @api
-    def symbol_info(self, *args: Any) -> SymbolInfo:
-        symbol = read_symbol(only(args, 1)[0])
+    def symbol_info(self, symbol: str) -> SymbolInfo:
         self._enter("symbol_info")
         return symbol_info(self.ledger, self.tape_of(symbol))
 
     @api
-    def symbol_info_tick(self, *args: Any) -> Tick:
-        symbol = read_symbol(only(args, 1)[0])
+    def symbol_info_tick(self, symbol: str) -> Tick:
         self._enter("symbol_info_tick")
         tape = self.selected(symbol)
         if self.faults.zero_tick or not tape.quote_ms:
@@ -281,15 +334,8 @@ class Core:
         at = tape.quote_ms
         return Tick(at // 1000, tape.quote_bid, tape.quote_ask, 0.0, 0, at, flags, 0.0)
 
-    def symbol_select(self, *args: Any) -> bool:
-        self._error = _SUCCESS
-        return bool(self._select(*args))
-
     @api
-    def _select(self, *args: Any) -> bool:
-        if not 1 <= len(args) <= 2:
-            raise BadArgument("Invalid arguments")
-        symbol, enable = read_symbol(args[0]), bool(args[1]) if len(args) == 2 else True
+    def symbol_select(self, symbol: str, enable: bool) -> bool:
         self._enter("symbol_select")
         tape = self.tape_of(symbol)
         if not enable and symbol in self.ledger.on:
@@ -299,22 +345,21 @@ class Core:
 
     # Depth of market: the paper market has none
 
-    def market_book_add(self, *args: Any) -> bool:
-        self._error = _SUCCESS
-        return bool(self._book(args))
-
-    def market_book_get(self, *args: Any) -> tuple[BookInfo, ...] | None:
-        self._error = _SUCCESS
-        return () if self._book(args) else None
-
-    def market_book_release(self, *args: Any) -> bool:
-        self._error = _SUCCESS
-        return bool(self._book(args))
+    @api
+    def market_book_add(self, symbol: str) -> bool:
+        self._enter("market_book_add")
+        self.selected(symbol)
+        return True
 
     @api
-    def _book(self, args: tuple[Any, ...]) -> bool:
-        symbol = read_symbol(only(args, 1)[0])
-        self._enter("market_book")
+    def market_book_get(self, symbol: str) -> tuple[BookInfo, ...]:
+        self._enter("market_book_get")
+        self.selected(symbol)
+        return ()
+
+    @api
+    def market_book_release(self, symbol: str) -> bool:
+        self._enter("market_book_release")
         self.selected(symbol)
         return True
 
@@ -329,9 +374,3 @@ class Core:
         if not tape.selected:
             raise Failed(*NOT_FOUND)
         return tape
-
-
-def only(args: tuple[Any, ...], count: int) -> tuple[Any, ...]:
-    if len(args) != count:
-        raise BadArgument("Invalid arguments")
-    return args

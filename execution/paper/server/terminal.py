@@ -1,34 +1,30 @@
 """A MetaTrader 5 terminal in memory: the package's functions over a paper market and account.
 
-Each call first lets the market happen up to the clock's present, then answers. Like the real
-module it never raises for what goes wrong: it returns None (or False) and keeps the cause for
-``last_error()``; only keywords where positions are wanted are a ``TypeError``.
+Each call first lets the market happen up to the clock's present, then answers. A failure is None
+(or False) and its cause in ``last_error()``; arguments are read, refused and raised for as
+:mod:`execution.api.call_forms` says.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ...api import constants as mt5
-from ...api.structs import OrderCheckResult, OrderSendResult, TradeDeal, TradeOrder, TradePosition
+from ...api.structs import (
+    OrderCheckResult,
+    OrderSendResult,
+    TradeDeal,
+    TradeOrder,
+    TradePosition,
+    TradeRequest,
+)
 from ...api.terminal import Array
 from ..account.ledger import BUYS
 from ..account.money import raw_profit
 from ..market.bars import SECONDS
 from ..market.tape import Tape
-from .core import INVALID, MAX_BARS, Core, Failed, api, only
-from .requests import (
-    group_matches,
-    read_date,
-    read_float,
-    read_history,
-    read_int,
-    read_query,
-    read_request,
-    read_symbol,
-)
+from .core import INVALID, MAX_BARS, Core, Failed, api
+from .masks import group_matches
 
 _FLAGS = {
     mt5.COPY_TICKS_INFO: mt5.TICK_FLAG_BID | mt5.TICK_FLAG_ASK,
@@ -40,8 +36,8 @@ _CARRIED_OUT = (mt5.TRADE_RETCODE_DONE, mt5.TRADE_RETCODE_DONE_PARTIAL)
 class PaperTerminal(Core):
     """One paper terminal on one market, with one account. Satisfies ``execution.api.terminal.Terminal``.
 
-    ``offset_s`` is the server's clock minus UTC. ``faults`` can be set at any time. Not safe
-    for use from several threads at once, like the real module.
+    ``offset_s`` is the server's clock minus UTC. ``faults`` can be set at any time. Any number of
+    threads may call it: calls are carried out one after another, as the real module's are.
     """
 
     def _rates_of(self, symbol: str, timeframe: int, function: str) -> Tape:
@@ -52,70 +48,57 @@ class PaperTerminal(Core):
         return tape
 
     @api
-    def copy_rates_from(self, *args: Any) -> Array:
+    def copy_rates_from(self, symbol: str, timeframe: int, date_from: int, count: int) -> Array:
         """``count`` bars that end at ``date_from``."""
-        symbol, timeframe, date, count = only(args, 4)
-        at, count, timeframe = read_date(date), read_int(count), read_int(timeframe)
-        tape = self._rates_of(read_symbol(symbol), timeframe, "copy_rates_from")
+        tape = self._rates_of(symbol, timeframe, "copy_rates_from")
         if count <= 0:
             raise Failed(*INVALID)
         bars = tape.bars(timeframe, MAX_BARS)
-        end = int(np.searchsorted(bars["time"], at, side="right"))
+        end = int(np.searchsorted(bars["time"], date_from, side="right"))
         return bars[max(0, end - count) : end].copy()
 
     @api
-    def copy_rates_from_pos(self, *args: Any) -> Array:
+    def copy_rates_from_pos(self, symbol: str, timeframe: int, start_pos: int, count: int) -> Array:
         """``count`` bars that end ``start_pos`` bars before the forming one."""
-        symbol, timeframe, start, count = only(args, 4)
-        start, count, timeframe = read_int(start), read_int(count), read_int(timeframe)
-        tape = self._rates_of(read_symbol(symbol), timeframe, "copy_rates_from_pos")
-        if start < 0 or count <= 0:
+        tape = self._rates_of(symbol, timeframe, "copy_rates_from_pos")
+        if start_pos < 0 or count <= 0:
             raise Failed(*INVALID)
-        bars = tape.bars(timeframe, min(start + count, MAX_BARS))
-        end = len(bars) - start
+        bars = tape.bars(timeframe, min(start_pos + count, MAX_BARS))
+        end = len(bars) - start_pos
         return bars[max(0, end - count) : max(0, end)].copy()
 
     @api
-    def copy_rates_range(self, *args: Any) -> Array:
+    def copy_rates_range(self, symbol: str, timeframe: int, date_from: int, date_to: int) -> Array:
         """Bars with ``date_from <= time <= date_to``."""
-        symbol, timeframe, low, high = only(args, 4)
-        start, end, timeframe = read_date(low), read_date(high), read_int(timeframe)
-        tape = self._rates_of(read_symbol(symbol), timeframe, "copy_rates_range")
+        tape = self._rates_of(symbol, timeframe, "copy_rates_range")
         bars = tape.bars(timeframe, MAX_BARS)
         times = bars["time"]
         return bars[
-            int(np.searchsorted(times, start)) : int(np.searchsorted(times, end, side="right"))
+            int(np.searchsorted(times, date_from)) : int(
+                np.searchsorted(times, date_to, side="right")
+            )
         ].copy()
 
     @api
-    def copy_ticks_from(self, *args: Any) -> Array:
+    def copy_ticks_from(self, symbol: str, date_from: int, count: int, flags: int) -> Array:
         """``count`` ticks that begin at ``date_from``."""
-        symbol, date, count, flags = only(args, 4)
-        at, count, flags = read_date(date), read_int(count), read_int(flags)
-        symbol = read_symbol(symbol)
         self._enter("copy_ticks_from")
         if count <= 0:
             raise Failed(*INVALID)
-        ticks = self.selected(symbol).ticks_between(at * 1000, None)
+        ticks = self.selected(symbol).ticks_between(date_from * 1000, None)
         return _flagged(ticks, flags)[:count].copy()
 
     @api
-    def copy_ticks_range(self, *args: Any) -> Array:
+    def copy_ticks_range(self, symbol: str, date_from: int, date_to: int, flags: int) -> Array:
         """Ticks with ``date_from <= time <= date_to``, in whole seconds."""
-        symbol, low, high, flags = only(args, 4)
-        start, end, flags = read_date(low), read_date(high), read_int(flags)
-        symbol = read_symbol(symbol)
         self._enter("copy_ticks_range")
-        ticks = self.selected(symbol).ticks_between(start * 1000, end * 1000 + 1)
+        ticks = self.selected(symbol).ticks_between(date_from * 1000, date_to * 1000 + 1)
         return _flagged(ticks, flags).copy()
 
     # Trading
 
     @api
-    def order_calc_margin(self, *args: Any) -> float:
-        action, symbol, volume, price = only(args, 4)
-        action, symbol = read_int(action), read_symbol(symbol)
-        volume, price = read_float(volume), read_float(price)
+    def order_calc_margin(self, action: int, symbol: str, volume: float, price: float) -> float:
         self._enter("order_calc_margin")
         tape = self.tape_of(symbol)
         if action not in range(mt5.ORDER_TYPE_SELL_STOP_LIMIT + 1) or volume <= 0 or price <= 0:
@@ -126,11 +109,9 @@ class PaperTerminal(Core):
         return self.ledger.money(margin)
 
     @api
-    def order_calc_profit(self, *args: Any) -> float:
-        action, symbol, volume, price_open, price_close = only(args, 5)
-        action, symbol = read_int(action), read_symbol(symbol)
-        volume = read_float(volume)
-        price_open, price_close = read_float(price_open), read_float(price_close)
+    def order_calc_profit(
+        self, action: int, symbol: str, volume: float, price_open: float, price_close: float
+    ) -> float:
         self._enter("order_calc_profit")
         tape = self.tape_of(symbol)
         if action not in (mt5.ORDER_TYPE_BUY, mt5.ORDER_TYPE_SELL) or volume <= 0:
@@ -142,14 +123,12 @@ class PaperTerminal(Core):
         return self.ledger.money(profit)
 
     @api
-    def order_check(self, *args: Any, **kwargs: Any) -> OrderCheckResult:
-        request = read_request(args, kwargs)
+    def order_check(self, request: TradeRequest) -> OrderCheckResult:
         now_ms = self._enter("order_check")
         return self._desk.check(request, now_ms)
 
     @api
-    def order_send(self, *args: Any, **kwargs: Any) -> OrderSendResult:
-        request = read_request(args, kwargs)
+    def order_send(self, request: TradeRequest) -> OrderSendResult:
         now_ms = self._enter("order_send")
         faults = self.faults
         if faults.api_disabled:
@@ -175,8 +154,9 @@ class PaperTerminal(Core):
         return len(self.ledger.positions)
 
     @api
-    def positions_get(self, *args: Any, **kwargs: Any) -> tuple[TradePosition, ...]:
-        ticket, symbol, group = read_query(args, kwargs)
+    def positions_get(
+        self, ticket: int | None = None, symbol: str | None = None, group: str | None = None
+    ) -> tuple[TradePosition, ...]:
         self._enter("positions_get")
         return tuple(
             self.ledger.position_struct(each)
@@ -190,8 +170,9 @@ class PaperTerminal(Core):
         return len(self.ledger.orders)
 
     @api
-    def orders_get(self, *args: Any, **kwargs: Any) -> tuple[TradeOrder, ...]:
-        ticket, symbol, group = read_query(args, kwargs)
+    def orders_get(
+        self, ticket: int | None = None, symbol: str | None = None, group: str | None = None
+    ) -> tuple[TradeOrder, ...]:
         self._enter("orders_get")
         return tuple(
             self.ledger.order_struct(each)
@@ -200,17 +181,20 @@ class PaperTerminal(Core):
         )
 
     @api
-    def history_orders_total(self, *args: Any) -> int:
-        low, high = only(args, 2)
-        start, end = read_date(low), read_date(high)
+    def history_orders_total(self, date_from: int, date_to: int) -> int:
         self._enter("history_orders_total")
-        return len(self.ledger.done_between(start, end))
+        return len(self.ledger.done_between(date_from, date_to))
 
     @api
-    def history_orders_get(self, *args: Any, **kwargs: Any) -> tuple[TradeOrder, ...]:
-        span, group, ticket, position = read_history(args, kwargs)
+    def history_orders_get(
+        self,
+        *span: int,
+        group: str | None = None,
+        ticket: int | None = None,
+        position: int | None = None,
+    ) -> tuple[TradeOrder, ...]:
         self._enter("history_orders_get")
-        found = self.ledger.done if span is None else self.ledger.done_between(*span)
+        found = self.ledger.done_between(*span) if span else self.ledger.done
         return tuple(
             order
             for order in found
@@ -220,18 +204,21 @@ class PaperTerminal(Core):
         )
 
     @api
-    def history_deals_total(self, *args: Any) -> int:
-        low, high = only(args, 2)
-        start, end = read_date(low), read_date(high)
+    def history_deals_total(self, date_from: int, date_to: int) -> int:
         self._enter("history_deals_total")
-        return len(self.ledger.deals_between(start, end))
+        return len(self.ledger.deals_between(date_from, date_to))
 
     @api
-    def history_deals_get(self, *args: Any, **kwargs: Any) -> tuple[TradeDeal, ...]:
+    def history_deals_get(
+        self,
+        *span: int,
+        group: str | None = None,
+        ticket: int | None = None,
+        position: int | None = None,
+    ) -> tuple[TradeDeal, ...]:
         """Deals by dates and group, or of an order (``ticket``), or of a position."""
-        span, group, ticket, position = read_history(args, kwargs)
         self._enter("history_deals_get")
-        found = self.ledger.deals if span is None else self.ledger.deals_between(*span)
+        found = self.ledger.deals_between(*span) if span else self.ledger.deals
         return tuple(
             deal
             for deal in found

@@ -15,10 +15,8 @@ from support.present import present
 
 from execution.api import constants as mt5
 from execution.api.structs import RATES_DTYPE, TICKS_DTYPE
-from execution.paper import metatrader5
 from execution.paper.server.faults import Faults
-from execution.paper.server.requests import group_matches
-from execution.paper.server.terminal import PaperTerminal
+from execution.paper.server.masks import group_matches
 
 GOOD: dict[str, Any] = {"action": 1, "symbol": "EURUSD", "volume": 0.1, "type": 0}
 
@@ -53,7 +51,6 @@ def test_another_login_is_refused() -> None:
         ("sl", 0),
         ("price", np.float32(1.1)),
         ("type", np.int64(0)),
-        ("magic", -1),
         ("expiration", datetime(2030, 1, 1, tzinfo=UTC)),
         ("comment", "x" * 30),
         ("comment", None),
@@ -87,23 +84,81 @@ def test_requests_are_read_before_the_connection_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    "call",
+    ("call", "text"),
     [
-        lambda t: t.copy_rates_from_pos("EURUSD", 1, 0),
-        lambda t: t.copy_rates_from_pos("EURUSD", 1, 0, "5"),
-        lambda t: t.symbol_info(5),
-        lambda t: t.copy_ticks_from("EURUSD", "today", 5, -1),
-        lambda t: t.copy_rates_from("EURUSD", 1, 2**31, 5),
-        lambda t: t.history_deals_get(0),
-        lambda t: t.history_deals_get(0, 1, ticket=5),
-        lambda t: t.history_deals_get(ticket=5, position=5),
-        lambda t: t.symbols_get("*", group="*"),
+        (lambda t: t.copy_rates_from_pos("EURUSD", 1, 0), "arguments"),
+        (lambda t: t.symbol_info(5), "arguments"),
+        (lambda t: t.copy_ticks_from("EURUSD", "today", 5, -1), "arguments"),
+        (lambda t: t.history_deals_get(0), "arguments"),
+        (lambda t: t.history_deals_get(date_from=0, date_to=1), "arguments"),
+        (lambda t: t.history_deals_get(0, 1, group=None), '"group" argument'),
+        (lambda t: t.positions_get(ticket=None), '"ticket" argument'),
+        (lambda t: t.positions_get(symbol=None), '"symbol" argument'),
+        (lambda t: t.orders_get(group=None), '"group" argument'),
     ],
 )
-def test_wrong_arguments_give_none_and_minus_two(call: Any) -> None:
+def test_wrong_arguments_give_none_and_minus_two(call: Any, text: str) -> None:
     desk = Desk()
+    desk.deal("buy")
     assert call(desk.mt5) is None
-    assert _error(desk) == (-2, "Invalid arguments")
+    assert _error(desk) == (-2, f"Invalid {text}")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: t.initialize(login=None),
+        lambda t: t.initialize(timeout=1.5),
+        lambda t: t.initialize(path=None),
+        lambda t: t.login(1, password=None),
+        lambda t: t.symbols_get("*", "*"),
+    ],
+)
+def test_functions_that_answer_false_do_so_for_wrong_arguments_too(call: Any) -> None:
+    desk = Desk()
+    assert call(desk.mt5) is False
+    assert _error(desk)[0] == -2
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (lambda t: t.copy_rates_from_pos("EURUSD", 1, 0, "5"), -2),
+        (lambda t: t.copy_rates_from_pos("EURUSD", 1, 0, 5.0), -2),
+        (lambda t: t.positions_get(ticket=-1), -2),
+        (lambda t: t.order_send({**GOOD, "magic": -1}), -2),
+        (lambda t: t.copy_rates_from("EURUSD", 1, 2**31, 5), 1),
+    ],
+)
+def test_numbers_of_a_wrong_kind_or_range_raise(call: Any, code: int) -> None:
+    desk = Desk()
+    with pytest.raises(SystemError, match="returned a result with an exception set"):
+        call(desk.mt5)
+    assert _error(desk)[0] == code
+    assert desk.positions() == ()
+
+
+def test_what_the_package_takes_is_taken() -> None:
+    desk = Desk({"EURUSD": [(each, 1.1, 1.1001) for each in range(0, 300, 10)]})
+    desk.at(299)
+    paper = desk.mt5
+    bars = paper.copy_rates_from_pos("EURUSD", np.int64(1), np.int32(0), np.int64(3))
+    assert bars is not None
+    assert len(bars) == 3
+    first, second = desk.deal("buy").order, desk.deal("buy").order
+    far = datetime(2050, 1, 1, tzinfo=UTC)
+    assert len(paper.history_deals_get(0, far) or ()) == 3, "the deposit and both"
+    (deal,) = paper.history_deals_get(ticket=first, position=second, group="NO*") or ()
+    assert deal.order == first, "the ticket counts, the group belongs to dates"
+    assert len(paper.history_deals_get(0, 2**31 - 1, ticket=first) or ()) == 3, "dates count"
+    masked = paper.symbols_get("EUR*", group="*JPY")
+    assert masked is not None
+    assert {info.name for info in masked} == {n for n in paper.tapes if n.endswith("JPY")}
+    assert paper.symbols_get(symbol="EURUSD") is not None
+    assert paper.initialize(foo=1, portable=None) is True
+    empty = paper.order_send({})
+    assert empty is not None
+    assert empty.retcode == mt5.TRADE_RETCODE_INVALID
 
 
 def test_positional_only_and_keyword_only_calls() -> None:
@@ -275,24 +330,3 @@ def test_a_hung_terminal_answers_only_when_it_is_let_go() -> None:
     let_go.set()
     assert answers.get(timeout=10) == ()
     caller.join(10)
-
-
-def test_the_drop_in_module_has_all_names_and_trades() -> None:
-    desk = Desk()
-    metatrader5.use(desk.mt5)
-    try:
-        assert metatrader5.TIMEFRAME_H4 == 16388
-        assert set(metatrader5.FUNCTIONS) <= {
-            name for name in dir(PaperTerminal) if not name.startswith("_")
-        }
-        bought = metatrader5.Buy("EURUSD", 0.1)
-        assert bought is not None
-        assert bought.retcode == metatrader5.TRADE_RETCODE_DONE
-        assert metatrader5.positions_total() == 1
-        assert metatrader5.Close("EURUSD") is True
-        assert metatrader5.Close("EURUSD") is False
-        assert metatrader5.positions_get() == ()
-        with pytest.raises(AttributeError):
-            metatrader5.no_such_name  # noqa: B018
-    finally:
-        metatrader5.use(None)

@@ -186,3 +186,40 @@ def test_lowering_the_margin_needs_no_free_money() -> None:
     desk.at(6)
     assert desk.deal("buy", 0.1).retcode == mt5.TRADE_RETCODE_NO_MONEY
     assert desk.deal("sell", 0.9).retcode == mt5.TRADE_RETCODE_DONE
+
+
+_REQUEST, _INSTANT, _BY_MARKET, _EXCHANGE = range(4)
+_FOK, _IOC, _RETURN, _BOC = range(4)
+
+
+@pytest.mark.parametrize(
+    ("execution", "mask", "taken"),
+    [
+        (_REQUEST, 0, {_FOK, _RETURN}),
+        (_INSTANT, 0, {_FOK, _RETURN}),
+        (_INSTANT, 2, {_FOK, _IOC, _RETURN}),
+        (_BY_MARKET, 0, set()),
+        (_BY_MARKET, 1, {_FOK}),
+        (_BY_MARKET, 2, {_IOC}),
+        (_BY_MARKET, 7, {_FOK, _IOC}),
+        (_EXCHANGE, 0, {_RETURN}),
+        (_EXCHANGE, 3, {_FOK, _IOC, _RETURN}),
+    ],
+)
+def test_the_execution_mode_says_which_filling_a_market_order_takes(
+    execution: int, mask: int, taken: set[int]
+) -> None:
+    spec = replace(EUR, exemode=execution, filling_mode=mask)
+    for policy in (_FOK, _IOC, _RETURN, _BOC):
+        retcode = _retcode(Desk(specs=[spec]), type_filling=policy, price=1.1001)
+        wanted = mt5.TRADE_RETCODE_DONE if policy in taken else mt5.TRADE_RETCODE_INVALID_FILL
+        assert retcode == wanted, policy
+
+
+@pytest.mark.parametrize("policy", [_FOK, _RETURN])
+@pytest.mark.parametrize("execution", [_REQUEST, _INSTANT])
+def test_instant_and_request_execution_fill_whole(execution: int, policy: int) -> None:
+    desk = Desk(specs=[replace(EUR, exemode=execution)], faults=Faults(partial=0.5))
+    done = desk.deal("buy", 0.4, type_filling=policy, price=1.1001)
+    assert (done.retcode, done.volume) == (mt5.TRADE_RETCODE_DONE, 0.4)
+    assert desk.mt5.orders_total() == 0
