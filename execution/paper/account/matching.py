@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import inf
 
 from ...api import constants as mt5
-from ..market.model import Chunk
+from ..market.model import Chunk, Ticks
 from ..market.tape import DAY_MS, Tape
 from .fills import close, fill
 from .ledger import Holdings, Ledger, Order, Position
@@ -111,6 +111,7 @@ class Engine:
         self.over = False
         self.done_ms = begin_ms - 1
         self._load = load
+        self._live: dict[str, Tape] = {}
         self._loaded_ms = begin_ms
         self._offset_ms = offset_ms
         self._midnight = (begin_ms // DAY_MS + 1) * DAY_MS
@@ -166,7 +167,13 @@ class Engine:
         self._loaded_ms = chunk.end_ms + self._offset_ms
         for symbol, ticks in chunk.ticks.items():
             if symbol in self.tapes:
-                self.tapes[symbol].load(ticks)
+                self.quote(symbol, ticks)
+
+    def quote(self, symbol: str, ticks: Ticks) -> None:
+        """The next stretch of a symbol's ticks; what lies before now has happened."""
+        tape = self._live[symbol] = self.tapes[symbol]
+        tape.load(ticks)
+        tape.take(tape.until(self.done_ms))
 
     def _run(self, end_ms: int) -> None:
         ledger = self.ledger
@@ -183,7 +190,7 @@ class Engine:
                     earlier = next_stop_out(ledger, stop)
                     if earlier is not None and earlier < stop:
                         stop, hit = earlier, None
-            for symbol, tape in self.tapes.items():
+            for symbol, tape in self._live.items():
                 if hit is not None and symbol == hit[0]:
                     tape.take(hit[1] + 1)
                 else:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ...api.structs import TradeDeal, TradeOrder
-from ..market.calibration import DRIVERS
+from ..market.calibration import DRIVERS, FOLLOWERS
 from ..market.model import MarketError
 from ..market.symbols import Spec
 from .ledger import AccountConfig, Ledger, Order, Position
@@ -25,7 +25,7 @@ VERSION = 1
 
 class Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of the file. ``server_ms`` is server time; ``levels`` mid prices of the
-    drivers; ``market`` names the market that the account belongs to."""
+    drivers and their followers; ``market`` names the market that the account belongs to."""
 
     version: int
     market: str
@@ -48,9 +48,9 @@ def take(ledger: Ledger, market: str, server_ms: int) -> Saved:
     """What is to be kept of this account."""
     levels = {}
     for tape in ledger.tapes.values():
-        pair = tape.spec.base + tape.spec.profit
-        if pair in DRIVERS and tape.quote_ms:
-            levels[pair] = (tape.quote_bid + tape.quote_ask) / 2
+        name = tape.spec.price_name
+        if (name in DRIVERS or name in FOLLOWERS) and tape.quote_ms:
+            levels[name] = (tape.quote_bid + tape.quote_ask) / 2
     config = ledger.config
     return Saved(
         version=VERSION,

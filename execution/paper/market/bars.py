@@ -4,7 +4,8 @@ older, coarser layers. Closed bars are built once; a read rebuilds only the form
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import numpy as np
 
@@ -26,6 +27,8 @@ SECONDS: dict[int, int] = {
     mt5.TIMEFRAME_D1: _D, mt5.TIMEFRAME_W1: 7 * _D, mt5.TIMEFRAME_MN1: 31 * _D,
 }  # fmt: skip
 """Length of each timeframe in seconds; that of a month is its longest."""
+
+Layers: TypeAlias = Iterable[Layer] | Callable[[], Iterable[Layer]]
 
 _SUNDAY = 3 * _D  # 1970-01-04 was a Sunday
 _EMPTY = np.empty(0, dtype=RATES_DTYPE)
@@ -104,25 +107,39 @@ class _Column:
 
 class BarStore:
     """All bars of one symbol. ``layers`` are older bars, of which only those before
-    ``before`` (server seconds) are taken."""
+    ``before`` (server seconds) are taken; a function that returns them is called when the first
+    bars are wanted."""
 
-    def __init__(self, layers: Iterable[Layer], before: int) -> None:
+    def __init__(self, layers: Layers, before: int) -> None:
+        self._source: Layers | None = layers
+        self._before = before
         self._layers: list[Layer] = []
         self._drawn_until = 0
+        self._minutes = _Column(_EMPTY)
+        self._closed: dict[int, tuple[_Column, Array, int]] = {}
+
+    def _older(self) -> None:
+        """Put the older layers under what has come since."""
+        if self._source is None:
+            return
+        found, self._source = self._source, None
         minutes = _EMPTY
-        for layer in sorted(layers, key=lambda each: -each.seconds):
-            bars = layer.bars[layer.bars["time"] + layer.seconds <= before]
+        for layer in sorted(found() if callable(found) else found, key=lambda each: -each.seconds):
+            bars = layer.bars[layer.bars["time"] + layer.seconds <= self._before]
             if layer.seconds == 60:
                 minutes = bars
                 if layer.drawn and len(bars):
-                    self._drawn_until = before
+                    self._drawn_until = self._before
             elif len(bars):
                 self._layers.append(Layer(layer.seconds, bars))
-        self._minutes = _Column(minutes)
-        self._closed: dict[int, tuple[_Column, Array, int]] = {}
+        if not self._minutes.size:
+            self._minutes = _Column(minutes)
+        elif len(minutes):
+            self._minutes = _Column(np.concatenate((minutes, self._minutes.bars)))
 
     def copy(self) -> BarStore:
         """The same bars, to be gone on with apart."""
+        self._older()
         other = BarStore((), 0)
         other._layers, other._drawn_until = self._layers, self._drawn_until
         other._minutes = _Column(self.minutes)
@@ -130,7 +147,18 @@ class BarStore:
 
     @property
     def minutes(self) -> Array:
+        self._older()
         return self._minutes.bars
+
+    @property
+    def last_minute(self) -> np.void | None:
+        """The newest minute bar that came since the store was made."""
+        return self._minutes.bars[-1] if self._minutes.size else None
+
+    def layer(self, seconds: int) -> Array:
+        """The older bars of this length."""
+        self._older()
+        return next((each.bars for each in self._layers if each.seconds == seconds), _EMPTY)
 
     def add(self, bars: Array) -> None:
         """Take newer minute bars; the first may be the last one's newer state."""
@@ -142,7 +170,7 @@ class BarStore:
 
     def rates(self, timeframe: int, limit: int | None = None) -> Array:
         """Bars of ``timeframe`` oldest first, the last one forming; the last ``limit`` only."""
-        minutes = self._minutes.bars
+        minutes = self.minutes
         if timeframe == mt5.TIMEFRAME_M1:
             return minutes if limit is None else minutes[max(0, minutes.size - limit) :]
         closed, lead, used = self._closed.get(timeframe) or self._first(timeframe)

@@ -8,16 +8,20 @@ Start prices are round figures, not quotes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from .sessions import Session
+
 DRIVERS: Final = (
     "EURUSD", "GBPUSD", "USDJPY", "USDCHF", "AUDUSD", "USDCAD", "XAUUSD", "BTCUSD",
 )  # fmt: skip
-"""Prices that are simulated; every other symbol is a product of their powers."""
+"""Prices that are simulated with the measured correlations. Every other price follows them, or is
+a product of their powers."""
 
 START: Final = {
     "EURUSD": 1.1650, "GBPUSD": 1.3350, "USDJPY": 148.00, "USDCHF": 0.8000,
@@ -45,6 +49,72 @@ M1_VOL_BP: Final = {
     "USDCHF": 25.04 / 240**0.5, "AUDUSD": 25.71 / 240**0.5, "USDCAD": 19.08 / 240**0.5,
     "XAUUSD": 19.22 / 60**0.5, "BTCUSD": 13.66,
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """A price that moves partly with the drivers: ``loads`` are the weights of their standardised
+    returns, the rest is its own. Day shape, wild minutes and regimes are those of ``like``;
+    ``vol_bp`` is the root mean square of an M1 return. All of it is assumed, not measured."""
+
+    start: float
+    vol_bp: float
+    loads: Mapping[str, float] = field(default_factory=dict)
+    like: str = "EURUSD"
+    session: Session = "fx"
+
+
+_BTC_VOL = M1_VOL_BP["BTCUSD"]
+_INDEX_LOADS = {"AUDUSD": 0.35, "USDJPY": 0.25}
+_OIL_LOADS = {"USDCAD": -0.35, "AUDUSD": 0.15}
+
+FOLLOWERS: Final = {
+    "NZDUSD": Follower(0.5950, M1_VOL_BP["AUDUSD"], {"AUDUSD": 0.85}, "AUDUSD"),
+    "XAGUSD": Follower(38.50, M1_VOL_BP["XAUUSD"] * 1.8, {"XAUUSD": 0.78}, "XAUUSD", "metal"),
+    "XPTUSD": Follower(1350.0, M1_VOL_BP["XAUUSD"] * 1.5, {"XAUUSD": 0.6}, "XAUUSD", "metal"),
+    "XPDUSD": Follower(1150.0, M1_VOL_BP["XAUUSD"] * 2.0, {"XAUUSD": 0.4}, "XAUUSD", "metal"),
+    "ETHUSD": Follower(3400.0, _BTC_VOL * 1.35, {"BTCUSD": 0.8}, "BTCUSD", "crypto"),
+    "LTCUSD": Follower(95.0, _BTC_VOL * 1.5, {"BTCUSD": 0.7}, "BTCUSD", "crypto"),
+    "XRPUSD": Follower(2.40, _BTC_VOL * 1.6, {"BTCUSD": 0.65}, "BTCUSD", "crypto"),
+    "SOLUSD": Follower(160.0, _BTC_VOL * 1.7, {"BTCUSD": 0.7}, "BTCUSD", "crypto"),
+    "BCHUSD": Follower(480.0, _BTC_VOL * 1.6, {"BTCUSD": 0.65}, "BTCUSD", "crypto"),
+    "US500": Follower(6200.0, 2.5, _INDEX_LOADS, "GBPUSD", "metal"),
+    "US30": Follower(44_500.0, 2.4, _INDEX_LOADS, "GBPUSD", "metal"),
+    "USTEC": Follower(22_500.0, 3.2, _INDEX_LOADS, "GBPUSD", "metal"),
+    "GER40": Follower(24_000.0, 2.7, _INDEX_LOADS, "EURUSD", "metal"),
+    "UK100": Follower(8900.0, 2.1, _INDEX_LOADS, "GBPUSD", "metal"),
+    "JP225": Follower(39_500.0, 3.0, _INDEX_LOADS, "USDJPY", "metal"),
+    "XTIUSD": Follower(67.00, 5.9, _OIL_LOADS, "USDCAD", "metal"),
+    "XBRUSD": Follower(70.00, 5.7, _OIL_LOADS, "USDCAD", "metal"),
+    "XNGUSD": Follower(3.20, 9.0, {}, "USDCAD", "metal"),
+    "USDSEK": Follower(9.60, 1.7, {"EURUSD": -0.75}),
+    "USDNOK": Follower(10.10, 1.8, {"EURUSD": -0.65}),
+    "USDDKK": Follower(6.40, 1.25, {"EURUSD": -0.98}),
+    "USDPLN": Follower(3.65, 1.7, {"EURUSD": -0.75}),
+    "USDHUF": Follower(342.0, 1.9, {"EURUSD": -0.7}),
+    "USDCZK": Follower(21.10, 1.6, {"EURUSD": -0.75}),
+    "USDMXN": Follower(18.70, 1.9, {"AUDUSD": -0.4}, "USDCAD"),
+    "USDZAR": Follower(17.80, 2.3, {"AUDUSD": -0.45}, "GBPUSD"),
+    "USDTRY": Follower(40.50, 1.0, {"EURUSD": -0.2}),
+    "USDSGD": Follower(1.2850, 0.8, {"EURUSD": -0.5, "AUDUSD": -0.25}),
+    "USDHKD": Follower(7.8400, 0.12),
+    "USDCNH": Follower(7.1800, 0.7, {"AUDUSD": -0.4}, "AUDUSD"),
+}  # fmt: skip
+"""Prices that follow the drivers, with a start price as round as theirs."""
+
+ALIASES: Final = {
+    "US500": ("US500", "SPX500", "SP500", "USA500", "SPX"),
+    "US30": ("US30", "DJ30", "WS30", "DJI30", "USA30"),
+    "USTEC": ("USTEC", "NAS100", "US100", "NDX100", "USTECH100", "NASDAQ"),
+    "GER40": ("GER40", "DE40", "DAX40", "GER30", "DE30", "DAX"),
+    "UK100": ("UK100", "FTSE100", "FTSE"),
+    "JP225": ("JP225", "JPN225", "NIKKEI225", "NI225"),
+    "XTIUSD": ("XTIUSD", "USOIL", "WTI", "CRUDOIL"),
+    "XBRUSD": ("XBRUSD", "UKOIL", "BRENT"),
+    "XNGUSD": ("XNGUSD", "NATGAS", "NGAS"),
+}
+"""What brokers call a price that is not a pair of currencies."""
+
 
 _EUR = (0.445, 0.347, 0.347, 0.292, 0.293, 0.386, 0.727, 1.078, 0.831, 0.89, 0.886, 1.114,
         2.328, 1.055, 1.44, 0.973, 0.675, 0.668, 0.507, 0.363, 0.394, 0.382, 0.306, 0.25)  # fmt: skip
@@ -93,8 +163,8 @@ def _scaled(spread: tuple[float, ...], factor: float) -> tuple[float, ...]:
     return tuple(s * factor for s in spread)
 
 
-# Spreads of USDCHF, AUDUSD, USDCAD and the crosses are assumed as multiples of measured ones;
-# BTCUSD's is a broker's (about 12 USD), wider than the exchange's top of book.
+# Spreads of USDCHF, AUDUSD, USDCAD, the crosses and the followers are assumed, some as multiples of
+# measured ones; BTCUSD's is a broker's (about 12 USD), wider than the exchange's top of book.
 QUOTING: Final = {
     "EURUSD": Quoting(_EUR_TICKS, _EUR_SPREAD, 6),
     "GBPUSD": Quoting(_EUR_TICKS, _GBP_SPREAD, 3),
@@ -106,5 +176,11 @@ QUOTING: Final = {
     "GBPJPY": Quoting(_EUR_TICKS, _scaled(_EUR_SPREAD, 1.8), 12),
     "XAUUSD": Quoting(_XAU_TICKS, _XAU_SPREAD, 15, noise=0.6),
     "BTCUSD": Quoting(_FLAT_TICKS, (1200.0,) * 24, 800),
+    "NZDUSD": Quoting(_EUR_TICKS, _scaled(_EUR_SPREAD, 1.3), 9),
+    "EURGBP": Quoting(_EUR_TICKS, _scaled(_EUR_SPREAD, 1.2), 8),
+    "XAGUSD": Quoting(_XAU_TICKS, _scaled(_XAU_SPREAD, 0.8), 12, noise=0.6),
+    "ETHUSD": Quoting(_FLAT_TICKS, (160.0,) * 24, 100),
+    "US500": Quoting(_EUR_TICKS, (50.0,) * 24, 30),
+    "XTIUSD": Quoting(_XAU_TICKS, (30.0,) * 24, 20),
 }
 OTHER: Final = Quoting(_EUR_TICKS, _scaled(_EUR_SPREAD, 1.5), 8)

@@ -1,14 +1,18 @@
 """A seeded market: correlated, fat-tailed, with the day's rhythm of volatility, spread and
 tick rate, and crosses that leave no arbitrage.
 
-Old bars are drawn backwards from the start price as whole arrays; ticks come an hour at a time.
-The same seed, start and symbols give the same prices, bit for bit.
+Old bars are drawn backwards from the start price: two weeks of minutes, some years of hours
+before them, ten years of days before those; minutes and ticks of earlier days are drawn into them when
+they are asked for. Ticks come an hour at a time. The same seed and start give a symbol the same prices,
+bit for bit, whatever else is in the market.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,26 +20,54 @@ import numpy as np
 from ...api.structs import RATES_DTYPE
 from ...api.terminal import Array
 from . import calibration
-from .model import Bools, Chunk, Floats, Ints, Layer, MarketError, Tell, Ticks, nobody
+from .calibration import DRIVERS, FOLLOWERS, Follower
+from .drawn import MINUTES, minutes_of_hours, ticks_of_minutes
+from .drivers import (
+    COUNT,
+    DAY,
+    HOUR,
+    Draws,
+    code,
+    drawn_back,
+    follower_of,
+    jumps_of,
+    lead,
+    minute_sigma,
+    mixed,
+    next_regime,
+    normals,
+    opened,
+    regimes,
+    reverting,
+    sigma_of,
+    tails,
+    units_of,
+)
+from .model import Bools, Chunk, Floats, Ints, Layer, MarketError, Past, Tell, Ticks, nobody
 from .sessions import is_open, open_mask
 from .symbols import SPECS, Spec, legs
 
-HOUR = 3600
-_MINUTE_DAYS = 60
-_HOUR_DAYS = 800
-_NU = 4.0
-_SLOW = (0.97, 0.35)
-"""Hourly log volatility: persistence and standard deviation of its AR(1)."""
-_KERNEL = 160
+MINUTE_DAYS = 14
+HOUR_DAYS = 800
+DAY_DAYS = 2860
+"""Days before the hours: ten years with them."""
+
+_RETURN_DAYS = 390.0
+"""Half life of the return of daily prices to the start's, backwards."""
+
 _CLUSTER = 4.0
 """Ticks of one burst, on average."""
 
-_N = len(calibration.DRIVERS)
+_CATCH_UP_H = 72
+"""Hours that are drawn for a symbol that is quoted later than others, at most."""
+
+_NOISE_DAYS = 40
 
 
 class GeneratedMarket:
-    """Prices from a seed. ``levels`` are the drivers' mid prices at the start, where they are
-    not the calibrated ones (a restored market)."""
+    """Prices from a seed. ``levels`` are mid prices at the start, by price, where they are not the
+    calibrated ones (a restored market); ``quoted`` names the symbols that have ticks from the
+    start, None all of them."""
 
     def __init__(
         self,
@@ -44,186 +76,290 @@ class GeneratedMarket:
         specs: Iterable[Spec] | None = None,
         levels: Mapping[str, float] | None = None,
         tell: Tell = nobody,
+        quoted: Collection[str] | None = None,
     ) -> None:
-        self._tell = tell
-        self._drawn = 0
         self.specs = {spec.name: spec for spec in (SPECS.values() if specs is None else specs)}
+        self.lazy = True
         self.start = start
         self.end_ms: int | None = None
         self.text = f"generated, seed {seed}"
         self._seed = seed
-        self._legs: dict[str, dict[int, int]] = {}
-        for spec in self.specs.values():
-            parts = legs(spec)
-            if parts is None:
-                known = ", ".join(SPECS)
-                raise MarketError(
-                    f"no way to generate {spec.name}", do=f"Choose from {known} and their crosses"
-                )
-            self._legs[spec.name] = {
-                calibration.DRIVERS.index(driver): power for driver, power in parts.items()
-            }
+        self._legs = self._find_legs()
+        self._followers: dict[str, Follower | None] = {}
+        self._levels: dict[str, float] = {}
+        for name in {name for parts in self._legs.values() for name in parts}:
+            self._follow(name, levels or {})
         # At least one hour of ticks stands before the start.
-        self._hour = int(start) // HOUR - 1
+        self._hour = self._first_hour = int(start) // HOUR - 1
         self.begin_ms = self._hour * HOUR * 1000
-        prices = {**calibration.START, **(levels or {})}
-        self._price = np.log(np.array([prices[name] for name in calibration.DRIVERS]))
-        self._mix = np.linalg.cholesky(calibration.H4_CORRELATION)
-        self._sigma = _minute_sigma()
-        self._slow = np.zeros(_N)
-        self._closed_before: Bools = np.zeros(_N, dtype=np.bool_)
-        rng = np.random.default_rng([seed, 1])
-        slow = self._draw_slow(rng, _HOUR_DAYS * 24 + _MINUTE_DAYS * 24)
-        self._slow = slow[-1]
-        # The given prices are those at the start, so the first tick's lie a lead-in before.
-        self._price -= self._lead_in(start)
-        self._layers = self._draw_history(rng, slow)
+        tell("drawing the market", 0, 1)
+        self._minutes, self._hours, self._days, slow = self._draw_grids()
+        self._slow = self._first_slow = slow
+        self._begin: dict[str, float] = {}
+        self._price: dict[str, float] = {}
+        self._noise: OrderedDict[int, Floats] = OrderedDict()
+        self._quoted = set(self.specs if quoted is None else quoted)
 
-    def history(self, symbol: str) -> list[Layer]:
-        return self._layers.pop(symbol)
+    def _find_legs(self) -> dict[str, dict[str, int]]:
+        """The prices that each symbol's is a product of. A pair of a currency that is known
+        only from another pair of this market follows that one."""
+        own = {spec.price_name for spec in self.specs.values() if spec.reference > 0}
+        known = {*DRIVERS, *FOLLOWERS} | {
+            name for name in own if len(name) == 6 and "USD" in (name[:3], name[3:])
+        }
+        return {spec.name: legs(spec, known) for spec in self.specs.values()}
+
+    def _follow(self, name: str, levels: Mapping[str, float]) -> None:
+        """Find out what a price is like and where it starts."""
+        reference = next(
+            (
+                spec.reference
+                for spec in self.specs.values()
+                if spec.reference > 0 and self._legs[spec.name] == {name: 1}
+            ),
+            0.0,
+        )
+        follower = FOLLOWERS.get(name)
+        usual = calibration.START.get(name) or (follower.start if follower else 0.0)
+        level = levels.get(name) or reference or usual
+        if not level:
+            raise MarketError(
+                f"no way to generate {name}",
+                do=f"Choose from {', '.join(SPECS)} and their crosses, or give a profile with "
+                "its price (paper.like)",
+            )
+        if name not in DRIVERS and follower is None:
+            follower = follower_of(name, level)
+        self._followers[name] = follower
+        self._levels[name] = float(np.log(level))
 
     def is_open(self, spec: Spec, utc_ms: int, quoted_ms: int) -> bool:
         return is_open(spec.session, utc_ms / 1000)
 
     # Old bars
 
-    def _draw_history(self, rng: np.random.Generator, slow: Floats) -> dict[str, list[Layer]]:
-        end = self._hour * HOUR
-        minutes = np.arange(end - _MINUTE_DAYS * 86_400, end, 60, dtype=np.int64)
-        hours = np.arange(int(minutes[0]) - _HOUR_DAYS * 86_400, int(minutes[0]), HOUR)
-        fine, level = self._draw_bars(rng, minutes, 60, slow[len(hours) :], self._price)
-        coarse, _ = self._draw_bars(rng, hours, HOUR, slow[: len(hours)], level)
-        return {name: [Layer(HOUR, coarse[name]), Layer(60, fine[name])] for name in self.specs}
+    def _draw_grids(self) -> tuple[Draws, Draws, Draws, Floats]:
+        """The drivers' numbers for old minutes, hours and days, and the regime they end in."""
+        end = self._first_hour * HOUR
+        minutes = np.arange(end - MINUTE_DAYS * DAY, end, 60, dtype=np.int64)
+        first = int(minutes[0]) - HOUR_DAYS * DAY
+        first -= first % DAY
+        hours = np.arange(first, int(minutes[0]), HOUR, dtype=np.int64)
+        # The day at which the hours begin is there as well: a server's day begins elsewhere.
+        days = np.arange(first - DAY_DAYS * DAY, first + 1, DAY, dtype=np.int64)
+        rng = np.random.default_rng([self._seed, 1])
+        slow = regimes(rng, len(hours) + MINUTE_DAYS * 24)
 
-    def _draw_slow(self, rng: np.random.Generator, hours: int) -> Floats:
-        """Hourly log volatility of each driver, half of it shared, variance taken out."""
-        keep, deviation = _SLOW
-        kernel = keep ** np.arange(_KERNEL) * math.sqrt(1 - keep**2) * deviation
-        noise = rng.standard_normal((hours + _KERNEL, _N + 1))
-        noise = (noise[:, :_N] + noise[:, _N:]) / math.sqrt(2)
-        size = hours + 2 * _KERNEL
-        spectrum = np.fft.rfft(noise, n=size, axis=0) * np.fft.rfft(kernel, n=size)[:, None]
-        path: Floats = np.fft.irfft(spectrum, n=size, axis=0)[_KERNEL : _KERNEL + hours]
-        return path
-
-    def _draw_bars(
-        self, rng: np.random.Generator, times: Ints, step: int, slow: Floats, last: Floats
-    ) -> tuple[dict[str, Array], Floats]:
-        """Bars of ``step`` seconds that end at the log prices ``last``, and where they begin."""
-        opened = _open_drivers(times)
-        hour = times // HOUR % 24
-        slow = np.repeat(slow, HOUR // step, axis=0) if step < HOUR else slow
-        sigma = self._sigma[hour] * math.sqrt(step / 60) * np.exp(slow - _SLOW[1] ** 2)
-        sigma *= opened
-        if step < HOUR:
-            sigma *= _tails(rng, len(times))
-        gaps = opened & ~np.roll(opened, 1, axis=0)
-        moves = (rng.standard_normal((len(times), _N)) @ self._mix.T) * sigma
-        moves += rng.standard_normal((len(times), _N)) * gaps * sigma * math.sqrt(1200 / step)
-        path = np.cumsum(moves, axis=0)
-        close = path + (last - path[-1])
-        before = close - moves
-        out: dict[str, Array] = {}
-        for name, spec in self.specs.items():
-            self._tell(f"drawing old bars of {name}", self._drawn, 2 * len(self.specs))
-            self._drawn += 1
-            parts = self._legs[name]
-            at, powers = list(parts), np.array(list(parts.values()), dtype=np.float64)
-            variance = (sigma[:, at] ** 2) @ powers**2
-            is_open = open_mask(spec.session, times)
-            out[name] = _bars(
-                rng,
-                spec,
-                times[is_open],
-                before[:, at][is_open] @ powers,
-                close[:, at][is_open] @ powers,
-                variance[is_open],
+        def grid(times: Ints, step: int, regime: Floats, wild: bool, stream: int) -> Draws:
+            count = len(times)
+            ones = np.ones((1, COUNT)).repeat(count, axis=0)
+            return Draws(
+                times,
                 step,
+                normals(rng, count),
+                regime,
+                tails(rng, count) if wild else ones,
+                normals(rng, count),
+                (self._seed, stream),
             )
-        return out, before[0]
+
+        by_minute = slow[len(hours) :].repeat(MINUTES, axis=0)
+        return (
+            grid(minutes, 60, by_minute, True, 6),
+            grid(hours, HOUR, slow[: len(hours)], False, 7),
+            grid(days, DAY, np.zeros((len(days), COUNT)), True, 8),
+            slow[-1],
+        )
+
+    def history(self, symbol: str) -> list[Layer]:
+        """Days, hours and minutes before the first tick. Costs some ten milliseconds."""
+        spec = self.specs[symbol]
+        parts = self._legs[symbol]
+        layers = []
+        ends = {name: self._begin_level(name) for name in parts}
+        for draws in (self._minutes, self._hours, self._days):
+            before, after, variance = (np.zeros(len(draws.times)) for _ in range(3))
+            for name, power in parts.items():
+                follower = self._followers[name]
+                sigma = sigma_of(draws, name, follower)
+                moves = units_of(draws, name, follower) * sigma
+                moves += jumps_of(draws, name, follower, sigma)
+                if draws.step == DAY:
+                    opens, closes = reverting(moves, ends[name], _RETURN_DAYS)
+                else:
+                    opens, closes = drawn_back(moves, ends[name])
+                ends[name] = float(opens[0])
+                before += power * opens
+                after += power * closes
+                variance += (power * sigma) ** 2
+            kept = opened(spec.session, draws.times, draws.step)
+            rng = np.random.default_rng([*draws.stream, code(spec.price_name), 1])
+            bars = _bars(rng, spec, draws.times, before, after, variance, draws.step)
+            layers.append(Layer(draws.step, bars[kept]))
+        return layers[::-1]
+
+    def _begin_level(self, name: str) -> float:
+        """Log price at the first tick: the given one is that at the start, a lead-in later."""
+        known = self._begin.get(name)
+        if known is None:
+            first = self._draw_hour(self._first_hour, self._first_slow)
+            second = self._draw_hour(self._first_hour + 1, first.slow)
+            moved = self._path(first, name).points[-1]
+            moved += self._path(second, name).points[int(self.start) % HOUR]
+            known = self._begin[name] = self._levels[name] - float(moved)
+        return known
+
+    def past(self, symbol: str) -> Past:
+        """What is drawn of earlier days when it is asked for."""
+        return _GeneratedPast(self._seed, self.specs[symbol], partial(self._day_noise, symbol))
+
+    def _day_noise(self, symbol: str, day: int) -> Floats:
+        """Standard normals of a symbol's minutes on a day (since 1970), shape (24, 60)."""
+        base = self._noise.get(day)
+        if base is None:
+            rng = np.random.default_rng([self._seed, 9, day])
+            base = self._noise[day] = normals(rng, 24 * MINUTES)
+            while len(self._noise) > _NOISE_DAYS:
+                self._noise.popitem(last=False)
+        total, size = np.zeros(24 * MINUTES), 0.0
+        for name, power in self._legs[symbol].items():
+            follower = self._followers[name]
+            if follower is None:
+                unit = base[:, DRIVERS.index(name)]
+            else:
+                own = np.random.default_rng([self._seed, 9, day, code(name)])
+                unit = mixed(base, own.standard_normal(len(base)), follower)
+            weight = float(np.sqrt(np.mean(minute_sigma(name, follower) ** 2)))
+            total += power * weight * unit
+            size += weight**2
+        out: Floats = (total / np.sqrt(size)).reshape(24, MINUTES)
+        return out
 
     # Ticks
 
     def chunk(self) -> Chunk:
         """One more hour of ticks."""
-        hour = self._hour
-        drawn = self._draw_hour(hour)
-        minutes = hour * HOUR + np.arange(0, HOUR, 60, dtype=np.int64)
-        path = drawn.path + self._price
-        self._hour, self._price = hour + 1, path[-1]
-        self._slow, self._closed_before = drawn.slow, drawn.closed
+        drawn = self._draw_hour(self._hour, self._slow)
+        self._hour, self._slow = self._hour + 1, drawn.slow
         ticks: dict[str, Ticks] = {}
-        for name, spec in self.specs.items():
-            is_open = open_mask(spec.session, minutes)
-            parts = self._legs[name]
-            at, powers = list(parts), np.array(list(parts.values()), dtype=np.float64)
-            if is_open.any():
-                activity = np.clip(drawn.tails[:, at].mean(axis=1), 0.4, 5.0)
-                ticks[name] = _ticks(drawn.rng, spec, hour, path[:, at] @ powers, activity, is_open)
+        paths: dict[str, _Path] = {}
+        for symbol in self.specs:
+            if symbol in self._quoted:
+                made = self._ticks_of(symbol, drawn, paths, self._price)
+                if made is not None:
+                    ticks[symbol] = made
+        for name, path in paths.items():
+            self._price[name] += float(path.points[-1])
         return Chunk(self._hour * HOUR * 1000, ticks)
 
-    def _draw_hour(self, hour: int, after: _Hour | None = None) -> _Hour:
-        """An hour's path of the drivers, a point a second, beginning at 0."""
-        slow, closed = (after.slow, after.closed) if after else (self._slow, self._closed_before)
-        rng = np.random.default_rng([self._seed, 2, hour])
-        keep, deviation = _SLOW
-        shock = (rng.standard_normal(_N) + rng.standard_normal()) / math.sqrt(2)
-        slow = keep * slow + math.sqrt(1 - keep**2) * deviation * shock
-        opened = _open_drivers(hour * HOUR + np.arange(0, HOUR, 60, dtype=np.int64))
-        tails = _tails(rng, 60)
-        sigma = self._sigma[hour % 24] * np.exp(slow - deviation**2) * tails * opened
-        gaps = opened & np.vstack((closed, ~opened[:-1]))
-        by_second = np.repeat(sigma / math.sqrt(60), 60, axis=0)
-        moves = (rng.standard_normal((HOUR, _N)) @ self._mix.T) * by_second
-        moves[::60] += rng.standard_normal((60, _N)) * gaps * sigma * math.sqrt(20)
-        path = np.vstack((np.zeros(_N), np.cumsum(moves, axis=0)))
-        return _Hour(path, tails, slow, ~opened[-1], rng)
+    def quote(self, symbol: str) -> list[Ticks]:
+        """Let a symbol have ticks from now on. Those of the hours that it missed come back, the
+        present one last: they are drawn again from the start, some milliseconds an hour."""
+        if symbol in self._quoted:
+            return []
+        self._quoted.add(symbol)
+        price: dict[str, float] = {}
+        out, slow = [], self._first_slow
+        for hour in range(self._first_hour, self._hour):
+            drawn = self._draw_hour(hour, slow)
+            slow = drawn.slow
+            paths: dict[str, _Path] = {}
+            made = self._ticks_of(symbol, drawn, paths, price)
+            if made is not None and hour >= self._hour - _CATCH_UP_H:
+                out.append(made)
+            for name, path in paths.items():
+                price[name] += float(path.points[-1])
+        for name, level in price.items():
+            self._price.setdefault(name, level)
+        return out
 
-    def _lead_in(self, start: float) -> Floats:
-        """How far the log prices move from the first tick to ``start``."""
-        first = self._draw_hour(self._hour)
-        second = self._draw_hour(self._hour + 1, first)
-        move: Floats = first.path[-1] + second.path[int(start) % HOUR]
-        return move
+    def _ticks_of(
+        self, symbol: str, drawn: _Hour, paths: dict[str, _Path], price: dict[str, float]
+    ) -> Ticks | None:
+        """A symbol's ticks in a drawn hour; ``paths`` keeps the hour's paths, ``price`` has the log
+        prices before it."""
+        spec, parts = self.specs[symbol], self._legs[symbol]
+        whole, activity = np.zeros(HOUR + 1), np.zeros(60)
+        for name, power in parts.items():
+            path = paths.get(name)
+            if path is None:
+                path = paths[name] = self._path(drawn, name)
+                if name not in price:
+                    price[name] = self._begin_level(name)
+            whole += power * (price[name] + path.points)
+            activity += path.wild / len(parts)
+        minutes = drawn.hour * HOUR + np.arange(0, HOUR, 60, dtype=np.int64)
+        mask = open_mask(spec.session, minutes)
+        if not mask.any():
+            return None
+        rng = np.random.default_rng([self._seed, 3, drawn.hour, code(spec.price_name)])
+        return _ticks(rng, spec, drawn.hour, whole, np.clip(activity, 0.4, 5.0), mask)
+
+    def _draw_hour(self, hour: int, slow: Floats) -> _Hour:
+        """The drivers' numbers of an hour, after one whose regime was ``slow``."""
+        rng = np.random.default_rng([self._seed, 2, hour])
+        after = next_regime(rng, slow)
+        return _Hour(hour, after, tails(rng, 60), normals(rng, HOUR), normals(rng, 60))
+
+    def _path(self, drawn: _Hour, name: str) -> _Path:
+        """A price's path through a drawn hour."""
+        follower = self._followers[name]
+        minutes = drawn.hour * HOUR + np.arange(0, HOUR, 60, dtype=np.int64)
+        slow = drawn.slow[None, :].repeat(60, axis=0)
+        draws = Draws(
+            minutes, 60, drawn.units, slow, drawn.tails, drawn.gaps, (self._seed, 2, drawn.hour)
+        )
+        sigma = sigma_of(draws, name, follower)
+        moves = units_of(draws, name, follower) * np.repeat(sigma / np.sqrt(60), 60)
+        moves[::60] += jumps_of(draws, name, follower, sigma)
+        at = DRIVERS.index(name) if follower is None else lead(follower)
+        return _Path(np.concatenate(([0.0], np.cumsum(moves))), drawn.tails[:, at])
 
 
 class _Hour(NamedTuple):
-    """One drawn hour; ``rng`` goes on to the ticks."""
+    """The drivers' numbers of one hour: the regime, wild minutes, normals by the second, and for
+    jumps by the minute."""
 
-    path: Floats
-    tails: Floats
+    hour: int
     slow: Floats
-    closed: Bools
-    rng: np.random.Generator
+    tails: Floats
+    units: Floats
+    gaps: Floats
 
 
-def _minute_sigma() -> Floats:
-    """Standard deviation of a minute's log return, by UTC hour and driver."""
-    columns = []
-    for name in calibration.DRIVERS:
-        shape = np.array(calibration.HOUR_SHAPE[name])
-        columns.append(shape / np.sqrt(np.mean(shape**2)) * calibration.M1_VOL_BP[name] * 1e-4)
-    return np.column_stack(columns)
+class _Path(NamedTuple):
+    """One price through an hour: log moves since its begin, a point a second from 0 on, and how
+    wild each minute is."""
+
+    points: Floats
+    wild: Floats
 
 
-def _open_drivers(times: Ints) -> Bools:
-    sessions = {session: open_mask(session, times) for session in ("fx", "metal", "crypto")}
-    return np.column_stack([sessions[SPECS[name].session] for name in calibration.DRIVERS])
+class _GeneratedPast:
+    """Earlier days of one symbol, drawn into its hours when they are asked for."""
 
+    def __init__(self, seed: int, spec: Spec, noise: Callable[[int], Floats]) -> None:
+        self._seed = seed
+        self._spec = spec
+        self._noise = noise
 
-def _tails(rng: np.random.Generator, count: int) -> Floats:
-    """Multipliers of volatility that make returns Student-like; half shared by all drivers, so
-    that wild minutes come together. Mean square 1."""
-    chi = rng.chisquare(_NU, size=(count, _N + 1))
-    scale = (_NU - 2) / chi
-    # E[sqrt(X)] of X = (nu - 2) / chi2(nu); both factors are independent.
-    mean = math.sqrt((_NU - 2) / 2) * math.gamma((_NU - 1) / 2) / math.gamma(_NU / 2)
-    square: Floats = np.sqrt(scale[:, :_N] * scale[:, _N:]) / mean**2
-    return np.sqrt(square)
+    def minutes(self, day: int, hours: Array) -> Array:
+        noise = self._noise(day)[hours["time"] // HOUR % 24]
+        return minutes_of_hours(hours, noise, self._spec)
+
+    def ticks(self, day: int, minutes: Array) -> Ticks:
+        rng = np.random.default_rng([self._seed, 10, day, code(self._spec.price_name)])
+        return ticks_of_minutes(minutes, rng, self._spec)
 
 
 def _quoting(spec: Spec) -> calibration.Quoting:
-    return calibration.QUOTING.get((spec.base + spec.profit), calibration.OTHER)
+    """How a symbol is quoted; a profile's spread stands for the calibrated one."""
+    quoting = calibration.QUOTING.get(spec.price_name, calibration.OTHER)
+    if not spec.spread:
+        return quoting
+    usual = float(np.median(quoting.spread))
+    spread = tuple(spec.spread * each / usual for each in quoting.spread)
+    return replace(quoting, spread=spread, floor=max(int(spec.spread // 2), 1))
 
 
 def _bars(
@@ -253,9 +389,11 @@ def _bars(
         ("low", opens + (move - reach[1]) / 2),
         ("close", closes),
     ):
-        bars[field] = np.round(np.exp(log_price) - half, spec.digits)
-    rate = np.array(quoting.ticks)[hour] * step / 60
-    bars["tick_volume"] = np.maximum(rng.poisson(rate * rng.gamma(3.0, 1 / 3, count)), 1)
+        bars[field] = spec.on_grid(np.exp(log_price) - half)
+    pace = np.array(quoting.ticks)
+    rate = (pace[hour] if step < DAY else np.full(count, pace.mean())) * step / 60
+    ticks = rng.poisson(rate * rng.gamma(3.0, 1 / 3, count))
+    bars["tick_volume"] = np.maximum(ticks, step // 60)  # no minute without a tick
     bars["spread"] = points
     return bars
 
@@ -289,8 +427,8 @@ def _ticks(
     half = points * spec.point / 2
     mid = np.exp(np.interp(seconds, np.arange(HOUR + 1), path))
     mid += rng.standard_normal(len(seconds)) * half * quoting.noise
-    bid = np.round(mid - half, spec.digits)
-    ask = np.round(bid + points * spec.point, spec.digits)
+    bid = spec.on_grid(mid - half)
+    ask = np.maximum(spec.on_grid(bid + points * spec.point), spec.on_grid(bid + spec.tick))
     fresh = np.ones(len(bid), dtype=np.bool_)
     fresh[1:] = (np.diff(bid) != 0) | (np.diff(ask) != 0)
     time_ms = hour * HOUR * 1000 + (seconds[fresh] * 1000).astype(np.int64)

@@ -74,13 +74,29 @@ class Chunk:
     ticks: Mapping[str, Ticks]
 
 
+class Past(Protocol):
+    """Days of one symbol before the bars and ticks that the market gives by itself, on demand.
+    Days are counted from 1970-01-01 UTC, times are UTC."""
+
+    def minutes(self, day: int, hours: Array) -> Array:
+        """Minute bars of a day. ``hours`` are its hour bars, as far as there are any."""
+        ...
+
+    def ticks(self, day: int, minutes: Array) -> Ticks:
+        """Ticks of a day. ``minutes`` are its minute bars."""
+        ...
+
+
 class Market(Protocol):
     """A source of prices. ``chunk()`` returns the next stretch of time, None when the market
     has come to its end; ``begin_ms`` is where the first chunk begins. ``history`` is asked for
-    once for each symbol: the market need not keep what it gave."""
+    once for each symbol, when the market is opened, or when its bars are needed if the market is
+    ``lazy``; ``past`` for what lies before them. ``quote`` lets a symbol have ticks that had none, and
+    returns those up to the end of the present chunk."""
 
     start: float
     begin_ms: int
+    lazy: bool
 
     @property
     def text(self) -> str: ...
@@ -89,5 +105,7 @@ class Market(Protocol):
     @property
     def end_ms(self) -> int | None: ...
     def history(self, symbol: str) -> list[Layer]: ...
+    def past(self, symbol: str) -> Past | None: ...
+    def quote(self, symbol: str) -> list[Ticks]: ...
     def chunk(self) -> Chunk | None: ...
     def is_open(self, spec: Spec, utc_ms: int, quoted_ms: int) -> bool: ...

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ...api.structs import RATES_DTYPE
+from ...api.terminal import Array
 from .discovery import Found, Quotes, discover
-from .model import Chunk, Layer, MarketError, Tell, nobody
-from .streams import DAY_MS
+from .model import Chunk, Layer, MarketError, Past, Tell, Ticks, nobody
+from .streams import DAY_MS, Stream
 from .symbols import Spec, spec_for
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class ReplayMarket:
                 do=f"Quotes end on {_day_words(days[-1])}: choose an earlier start",
             )
         self.begin_ms = self._first_day * DAY_MS
+        self.lazy = False
         self.last_s = (self._days[-1] + 1) * 86_400
         """The end of the last day with quotes, UTC seconds: as late as it can get."""
         self.end_ms: int | None = None
@@ -107,6 +110,14 @@ class ReplayMarket:
             layers.append(Layer(60, np.concatenate(minutes), drawn=seconds > 60))
         return layers
 
+    def past(self, symbol: str) -> Past:
+        """Earlier days of the recording, read when they are asked for."""
+        return _RecordedPast(self._found[symbol].stream, self._history_days)
+
+    def quote(self, symbol: str) -> list[Ticks]:
+        """Every recorded symbol has its ticks."""
+        return []
+
     def chunk(self) -> Chunk | None:
         """The next day with quotes; the market ends with its last tick, or before a day whose
         file is broken, which the market's text then tells."""
@@ -141,6 +152,24 @@ class ReplayMarket:
         # A symbol whose quotes begin much later joins when they do.
         latest = min(min(moments) + (last - first) / 2, last - 3600)
         return max((each for each in moments if each <= latest), default=first + 3600.0)
+
+
+class _RecordedPast:
+    """Earlier days of one recorded symbol."""
+
+    def __init__(self, stream: Stream, days: list[int]) -> None:
+        self._stream = stream
+        self._days = frozenset(days) & frozenset(stream.days())
+
+    def minutes(self, day: int, hours: Array) -> Array:
+        if day not in self._days or self._stream.own_seconds() > 60:
+            return np.zeros(0, dtype=RATES_DTYPE)
+        return self._stream.minutes(day)
+
+    def ticks(self, day: int, minutes: Array) -> Ticks:
+        if day not in self._days:
+            return Ticks(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
+        return self._stream.ticks(day)
 
 
 def _warm(found: Found, days: list[int]) -> float:

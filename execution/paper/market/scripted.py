@@ -31,6 +31,7 @@ class ScriptedMarket:
         ends: bool = False,
     ) -> None:
         self.specs = {spec.name: spec for spec in specs}
+        self.lazy = False
         self.start = start
         self.end_ms: int | None = None
         self._layers = dict(layers or {})
@@ -50,6 +51,12 @@ class ScriptedMarket:
 
     def history(self, symbol: str) -> list[Layer]:
         return self._layers.get(symbol, [])
+
+    def past(self, symbol: str) -> None:
+        """There is nothing but what was given."""
+
+    def quote(self, symbol: str) -> list[Ticks]:
+        return []
 
     def chunk(self) -> Chunk | None:
         if self._given:

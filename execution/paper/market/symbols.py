@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from ...api import constants as mt5
-from .calibration import DRIVERS
 from .sessions import Session
 
 FILL_FOK, FILL_IOC, FILL_BOC = 1, 2, 4
@@ -16,7 +18,12 @@ FILL_FOK, FILL_IOC, FILL_BOC = 1, 2, 4
 @dataclass(frozen=True, slots=True)
 class Spec:
     """One symbol. Levels in points, volumes in lots, swaps by ``swap_mode``, ``margin_rate``
-    multiplies the margin formula; ``margin_hedged`` in units of the contract."""
+    multiplies the margin formula; ``margin_hedged`` in units of the contract.
+
+    For a generated market: ``price`` is what it follows where that is not the pair of its
+    currencies, ``reference`` the price it starts at (0: the calibrated one), ``spread`` its usual
+    spread in points (0: the calibrated one).
+    """
 
     name: str
     base: str
@@ -56,6 +63,14 @@ class Spec:
     swap_3days: int = mt5.DAY_OF_WEEK_WEDNESDAY
     commissioned: bool = True
     stops_on_open: bool = True
+    price: str = ""
+    reference: float = 0.0
+    spread: float = 0.0
+
+    @property
+    def price_name(self) -> str:
+        """What its price is called in a generated market."""
+        return self.price or self.base + self.profit
 
     @property
     def point(self) -> float:
@@ -68,6 +83,12 @@ class Spec:
 
     def round(self, price: float) -> float:
         return round(price, self.digits)
+
+    def on_grid(self, prices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Prices as the symbol quotes them: multiples of its tick, with its digits."""
+        if self.tick_size and abs(self.tick_size - self.point) > self.point * 1e-6:
+            prices = np.rint(prices / self.tick_size) * self.tick_size
+        return np.round(prices, self.digits)
 
 
 def _forex(pair: str, description: str, swap_long: float, swap_short: float) -> Spec:
@@ -97,6 +118,8 @@ SPECS: dict[str, Spec] = {
         _forex("USDCAD", "US Dollar vs Canadian Dollar", 2.2, -6.7),
         _forex("EURJPY", "Euro vs Japanese Yen", 4.6, -12.8),
         _forex("GBPJPY", "Great Britain Pound vs Japanese Yen", 11.2, -24.0),
+        _forex("NZDUSD", "New Zealand Dollar vs US Dollar", -1.9, -0.6),
+        _forex("EURGBP", "Euro vs Great Britain Pound", -6.4, 2.2),
         Spec(
             name="XAUUSD",
             base="XAU",
@@ -111,6 +134,21 @@ SPECS: dict[str, Spec] = {
             margin_hedged=100.0,
             swap_long=-58.0,
             swap_short=24.0,
+        ),
+        Spec(
+            name="XAGUSD",
+            base="XAG",
+            profit="USD",
+            margin="USD",
+            digits=3,
+            contract=5000.0,
+            description="Silver vs US Dollar",
+            path="Metals\\XAGUSD",
+            session="metal",
+            calc_mode=mt5.SYMBOL_CALC_MODE_CFDLEVERAGE,
+            margin_hedged=5000.0,
+            swap_long=-7.5,
+            swap_short=3.0,
         ),
         Spec(
             name="BTCUSD",
@@ -130,6 +168,62 @@ SPECS: dict[str, Spec] = {
             swap_long=-18.0,
             swap_short=-8.0,
             swap_3days=mt5.DAY_OF_WEEK_FRIDAY,
+            commissioned=False,
+        ),
+        Spec(
+            name="ETHUSD",
+            base="ETH",
+            profit="USD",
+            margin="USD",
+            digits=2,
+            contract=1.0,
+            description="Ethereum vs US Dollar",
+            path="Crypto\\ETHUSD",
+            session="crypto",
+            calc_mode=mt5.SYMBOL_CALC_MODE_CFDLEVERAGE,
+            margin_rate=10.0,
+            margin_hedged=1.0,
+            swap_mode=mt5.SYMBOL_SWAP_MODE_INTEREST_CURRENT,
+            swap_long=-18.0,
+            swap_short=-8.0,
+            swap_3days=mt5.DAY_OF_WEEK_FRIDAY,
+            commissioned=False,
+        ),
+        Spec(
+            name="US500",
+            base="USD",
+            profit="USD",
+            margin="USD",
+            digits=2,
+            contract=1.0,
+            description="US 500 Index",
+            path="Indices\\US500",
+            session="metal",
+            calc_mode=mt5.SYMBOL_CALC_MODE_CFDLEVERAGE,
+            margin_hedged=1.0,
+            volume_min=0.1,
+            volume_step=0.1,
+            swap_mode=mt5.SYMBOL_SWAP_MODE_INTEREST_CURRENT,
+            swap_long=-6.5,
+            swap_short=1.0,
+            swap_3days=mt5.DAY_OF_WEEK_FRIDAY,
+            commissioned=False,
+            price="US500",
+        ),
+        Spec(
+            name="XTIUSD",
+            base="XTI",
+            profit="USD",
+            margin="USD",
+            digits=3,
+            contract=1000.0,
+            description="Crude Oil (WTI) vs US Dollar",
+            path="Energies\\XTIUSD",
+            session="metal",
+            calc_mode=mt5.SYMBOL_CALC_MODE_CFDLEVERAGE,
+            margin_hedged=1000.0,
+            swap_long=-20.0,
+            swap_short=-6.0,
             commissioned=False,
         ),
     )
@@ -168,19 +262,23 @@ def with_suffix(specs: Iterable[Spec], suffix: str) -> list[Spec]:
     return [replace(spec, name=spec.name + suffix) for spec in specs]
 
 
-def legs(spec: Spec) -> dict[str, int] | None:
-    """The drivers whose powers multiply to this symbol's price, or None when it has none.
+def legs(spec: Spec, known: Container[str]) -> dict[str, int]:
+    """The prices whose powers multiply to this symbol's, of those that are ``known``.
 
-    EURJPY = EURUSD * USDJPY and EURGBP = EURUSD / GBPUSD: crosses leave no arbitrage.
+    EURJPY = EURUSD * USDJPY and EURGBP = EURUSD / GBPUSD: crosses leave no arbitrage. A symbol
+    whose currencies are not all known is a price of its own.
     """
+    own = {spec.price_name: 1}
+    if spec.price or spec.base == spec.profit:
+        return own
     out: dict[str, int] = {}
     for currency, sign in ((spec.base, 1), (spec.profit, -1)):
         if currency == "USD":
             continue
-        if currency + "USD" in DRIVERS:
-            out[currency + "USD"] = out.get(currency + "USD", 0) + sign
-        elif "USD" + currency in DRIVERS:
-            out["USD" + currency] = out.get("USD" + currency, 0) - sign
+        for pair, direction in ((currency + "USD", sign), ("USD" + currency, -sign)):
+            if pair in known:
+                out[pair] = out.get(pair, 0) + direction
+                break
         else:
-            return None
-    return {driver: power for driver, power in out.items() if power} or None
+            return own
+    return {name: power for name, power in out.items() if power} or own

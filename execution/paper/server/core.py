@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from math import ceil, inf
 from typing import Any, TypeVar, overload
 
@@ -24,14 +25,14 @@ from ..account.state import Saved, StateFile, give, take
 from ..account.trading import Desk
 from ..market.clock import Clock
 from ..market.model import Market
-from ..market.tape import DAY_MS, Tape
+from ..market.tape import DAY_MS, Shelf, Tape
 from .faults import Faults
 from .info import account_info, symbol_info, terminal_info
 from .masks import group_matches
 
 R = TypeVar("R")
 
-MAX_BARS = 100_000
+MAX_BARS = 1_000_000
 BUILD = 5640
 _SUCCESS = (mt5.RES_S_OK, "Success")
 _KEEP_S = 2.0
@@ -113,10 +114,11 @@ class Core:
         self._initialized = False
         self._error: tuple[int, str] = (0, "")
         before = market.begin_ms // 1000 + offset_s
-        self.tapes = {
-            name: Tape(spec, market.history(name), before, offset_s)
-            for name, spec in market.specs.items()
-        }
+        shelf = Shelf()
+        self.tapes = {}
+        for name, spec in market.specs.items():
+            layers = partial(market.history, name) if market.lazy else market.history(name)
+            self.tapes[name] = Tape(spec, layers, before, offset_s, market.past(name), shelf)
         config = account or AccountConfig()
         converter = Converter(self.tapes.values(), config.currency)
         self.ledger = Ledger(config, self.tapes, converter)
@@ -341,6 +343,9 @@ class Core:
         if not enable and symbol in self.ledger.on:
             raise Failed(mt5.RES_E_FAIL, "Terminal: Call failed")
         tape.selected = enable
+        if enable:
+            for ticks in self.market.quote(symbol):
+                self.engine.quote(symbol, ticks)
         return True
 
     # Depth of market: the paper market has none

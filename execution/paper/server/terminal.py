@@ -53,9 +53,13 @@ class PaperTerminal(Core):
         tape = self._rates_of(symbol, timeframe, "copy_rates_from")
         if count <= 0:
             raise Failed(*INVALID)
-        bars = tape.bars(timeframe, MAX_BARS)
+        bars = tape.rates(timeframe, since=date_from)
         end = int(np.searchsorted(bars["time"], date_from, side="right"))
-        return bars[max(0, end - count) : end].copy()
+        if end < count:
+            bars = tape.rates(timeframe, count=len(bars) - end + count)
+            end = int(np.searchsorted(bars["time"], date_from, side="right"))
+        start = max(0, end - count, len(bars) - MAX_BARS)
+        return bars[start : max(start, end)].copy()
 
     @api
     def copy_rates_from_pos(self, symbol: str, timeframe: int, start_pos: int, count: int) -> Array:
@@ -63,7 +67,7 @@ class PaperTerminal(Core):
         tape = self._rates_of(symbol, timeframe, "copy_rates_from_pos")
         if start_pos < 0 or count <= 0:
             raise Failed(*INVALID)
-        bars = tape.bars(timeframe, min(start_pos + count, MAX_BARS))
+        bars = tape.rates(timeframe, count=min(start_pos + count, MAX_BARS))
         end = len(bars) - start_pos
         return bars[max(0, end - count) : max(0, end)].copy()
 
@@ -71,7 +75,7 @@ class PaperTerminal(Core):
     def copy_rates_range(self, symbol: str, timeframe: int, date_from: int, date_to: int) -> Array:
         """Bars with ``date_from <= time <= date_to``."""
         tape = self._rates_of(symbol, timeframe, "copy_rates_range")
-        bars = tape.bars(timeframe, MAX_BARS)
+        bars = tape.rates(timeframe, since=date_from)[-MAX_BARS:]
         times = bars["time"]
         return bars[
             int(np.searchsorted(times, date_from)) : int(
@@ -85,7 +89,7 @@ class PaperTerminal(Core):
         self._enter("copy_ticks_from")
         if count <= 0:
             raise Failed(*INVALID)
-        ticks = self.selected(symbol).ticks_between(date_from * 1000, None)
+        ticks = self.selected(symbol).ticks_between(date_from * 1000, None, count)
         return _flagged(ticks, flags)[:count].copy()
 
     @api

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from execution.api import constants as mt5
+from execution.api.terminal import Array
 from execution.paper import MarketError, open_paper
 from execution.paper.market import calibration
 from execution.paper.market.clock import SteppedClock
@@ -19,6 +20,11 @@ from execution.paper.server.terminal import PaperTerminal
 from execution.settings import PaperSettings
 
 MONDAY = datetime(2025, 6, 2, 12, 30, tzinfo=UTC).timestamp()
+
+
+def layer(market: GeneratedMarket, symbol: str, seconds: int) -> Array:
+    """The old bars of this length."""
+    return next(each.bars for each in market.history(symbol) if each.seconds == seconds)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +51,11 @@ def test_the_same_seed_gives_the_same_market_and_another_another() -> None:
 def test_the_market_stands_at_its_start_price_at_its_start() -> None:
     paper = PaperTerminal(GeneratedMarket(3, MONDAY), SteppedClock(MONDAY))
     paper.initialize()
-    for symbol, price in calibration.START.items():
+    starts = calibration.START | {
+        name: each.start for name, each in calibration.FOLLOWERS.items() if name in SPECS
+    }
+    assert len(starts) > len(calibration.START)
+    for symbol, price in starts.items():
         tick = paper.symbol_info_tick(symbol)
         assert tick is not None
         assert (tick.bid + tick.ask) / 2 == pytest.approx(price, rel=8e-4)
@@ -56,10 +66,14 @@ def test_old_bars_and_ticks_join_without_a_jump() -> None:
     market = GeneratedMarket(3, MONDAY)
     ticks = market.chunk().ticks
     for symbol in SPECS:
-        hours, minutes = (layer.bars for layer in market.history(symbol))
+        days, hours, minutes = (layer(market, symbol, each) for each in (86_400, 3600, 60))
         assert minutes["close"][-1] == pytest.approx(ticks[symbol].bid[0], rel=2e-3)
         assert hours["close"][-1] == pytest.approx(minutes["open"][0], rel=2e-2)
         assert hours["time"][-1] + 3600 <= minutes["time"][0]
+        first = hours["time"][0]
+        before = days[days["time"] < first]
+        assert before["close"][-1] == pytest.approx(hours["open"][0], rel=8e-2)
+        assert first - days["time"][0] > 7 * 365 * 86_400
 
 
 def test_the_first_scan_has_five_hundred_bars_of_each_timeframe() -> None:
@@ -86,7 +100,7 @@ def test_crosses_leave_no_arbitrage(week: tuple[GeneratedMarket, dict[str, Ticks
         time_ms, bid, ask = (column[index] for column in ticks[symbol])
         return moments - time_ms < 500, bid, ask
 
-    for cross, base in (("EURJPY", "EURUSD"), ("GBPJPY", "GBPUSD")):
+    for cross, base in (("EURJPY", "EURUSD"), ("GBPJPY", "GBPUSD")):  # by USDJPY
         moments, bid, ask = ticks[cross]
         base_fresh, base_bid, base_ask = latest(base, moments)
         yen_fresh, yen_bid, yen_ask = latest("USDJPY", moments)
@@ -109,7 +123,10 @@ def test_quotes_are_sane(week: tuple[GeneratedMarket, dict[str, Ticks]]) -> None
 
 def test_volatility_spread_and_pace_are_the_calibrated_ones() -> None:
     market = GeneratedMarket(11, MONDAY)
-    bars = market.history("EURUSD")[1].bars
+    paper = PaperTerminal(GeneratedMarket(11, MONDAY), SteppedClock(MONDAY))
+    paper.initialize()
+    bars = paper.copy_rates_from_pos("EURUSD", mt5.TIMEFRAME_M1, 0, 14 * 1440)
+    assert bars is not None
     moves = np.diff(np.log(bars["close"]))
     level = np.sqrt(np.mean(moves**2)) * 1e4
     assert level == pytest.approx(calibration.M1_VOL_BP["EURUSD"], rel=0.35)
@@ -129,7 +146,7 @@ def test_returns_are_correlated_as_measured() -> None:
     market = GeneratedMarket(2, MONDAY)
     closes = {}
     for symbol in ("EURUSD", "GBPUSD", "USDCHF"):
-        bars = market.history(symbol)[0].bars
+        bars = layer(market, symbol, 3600)
         closes[symbol] = np.diff(np.log(bars["close"]))
     found = np.corrcoef([closes["EURUSD"], closes["GBPUSD"], closes["USDCHF"]])
     assert found[0, 1] == pytest.approx(0.54, abs=0.15)
@@ -215,8 +232,8 @@ def test_a_start_that_is_no_moment_says_how_to_write_it() -> None:
 
 
 def test_a_symbol_without_a_driver_cannot_be_generated() -> None:
-    with pytest.raises(MarketError, match="no way to generate XAGUSD"):
-        GeneratedMarket(1, MONDAY, [spec_for("XAGUSD")])
+    with pytest.raises(MarketError, match="no way to generate XYZUSD"):
+        GeneratedMarket(1, MONDAY, [spec_for("XYZUSD")])
 
 
 def test_crosses_that_are_not_listed_can_be_made() -> None:
