@@ -9,6 +9,11 @@ One file, standard library and numpy, Python 3.8 or newer: copy it to where the 
 It listens on 127.0.0.1 and asks for a token, which it makes at its first start and shows.
 From another machine use an SSH tunnel: ssh -L 18812:127.0.0.1:18812 user@vps
 
+    python agent.py --save-profile broker.json
+
+writes how the broker sets up this account and its symbols, without name, money or password, so that
+mt5dash's paper terminal can be like it (paper.like).
+
 Wire: a frame is a length (4 bytes, big-endian), the length of its header (4 bytes), the header
 (JSON) and the bytes of arrays. The agent speaks first: {"agent": 1, "nonce": hex, ...}; the
 answer is {"proof": HMAC-SHA256(token, nonce)}. Then {"id": n, "calls": [[name, args, kwargs]]}
@@ -63,6 +68,24 @@ INTEGERS = (
 )  # fmt: skip
 
 FAILED, INVALID, UNSUPPORTED = -1, -2, -7
+
+PROFILE_VERSION = 1
+PROFILE_ACCOUNT = (
+    "login", "server", "company", "currency", "currency_digits", "leverage", "margin_mode",
+    "margin_so_mode", "margin_so_call", "margin_so_so", "limit_orders", "fifo_close",
+)  # fmt: skip
+PROFILE_TERMINAL = ("build", "maxbars")
+PROFILE_SYMBOL = (
+    "name", "path", "description", "visible", "digits", "point", "bid", "ask", "spread",
+    "chart_mode", "trade_calc_mode", "trade_mode", "trade_exemode", "filling_mode",
+    "expiration_mode", "order_mode", "order_gtc_mode", "trade_stops_level", "trade_freeze_level",
+    "trade_contract_size", "trade_tick_size", "trade_tick_value", "trade_face_value",
+    "trade_liquidity_rate", "volume_min", "volume_max", "volume_step", "volume_limit",
+    "margin_initial", "margin_maintenance", "margin_hedged", "margin_hedged_use_leg", "swap_mode",
+    "swap_long", "swap_short", "swap_rollover3days", "currency_base", "currency_profit",
+    "currency_margin",
+)  # fmt: skip
+"""What a profile holds of ``account_info``, ``terminal_info`` and ``symbols_get``."""
 
 Call = Tuple[str, Sequence[Any], Dict[str, Any]]
 Outcome = Tuple[Any, int, str, bool]
@@ -342,6 +365,64 @@ def exactly(peer: socket.socket) -> Read:
     return read
 
 
+# -- profile --------------------------------------------------------------------------------
+
+
+def profile_of(account: Any, terminal: Any, symbols: Sequence[Any]) -> Dict[str, Any]:
+    """How a broker sets up an account and its symbols, for a paper terminal that is to be alike.
+
+    Args:
+        account: ``account_info()``.
+        terminal: ``terminal_info()``.
+        symbols: ``symbols_get()``.
+    """
+
+    def fields(value: Any, names: Sequence[str]) -> Dict[str, Any]:
+        return {name: getattr(value, name) for name in names}
+
+    return {
+        "profile": PROFILE_VERSION,
+        "about": f"{account.company}, {account.server}",
+        "account": fields(account, PROFILE_ACCOUNT),
+        "terminal": fields(terminal, PROFILE_TERMINAL),
+        "symbols": [fields(symbol, PROFILE_SYMBOL) for symbol in symbols],
+    }
+
+
+def save_profile(profile: Dict[str, Any], path: str) -> None:
+    """Write a profile, a symbol a line; the file is whole or not there."""
+    symbols = ",\n".join("  " + json.dumps(symbol) for symbol in profile["symbols"])
+    head = json.dumps({**profile, "symbols": []}, indent=1)
+    text = head[: head.rindex("[]")] + "[\n" + symbols + "\n ]\n}\n"
+    fresh = path + ".new"
+    with open(fresh, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(fresh, path)
+
+
+def write_profile(module: Any, path: str) -> int:
+    """Read the terminal that is running and write its profile; the exit code."""
+    if not module.initialize():
+        say(f"no terminal answers: {module.last_error()}. Start MetaTrader 5 and log in")
+        return 1
+    account, terminal, symbols = (
+        module.account_info(),
+        module.terminal_info(),
+        module.symbols_get(),
+    )
+    if account is None or terminal is None or not symbols:
+        say(f"the terminal cannot be read: {module.last_error()}. Is an account logged in?")
+        return 1
+    try:
+        save_profile(profile_of(account, terminal, symbols), path)
+    except OSError as error:
+        say(f"{path} cannot be written: {error}")
+        return 1
+    module.shutdown()
+    print(f"{path}: {len(symbols)} symbols of {account.server}", flush=True)
+    return 0
+
+
 # -- command line ---------------------------------------------------------------------------
 
 
@@ -380,6 +461,11 @@ def main(argv: Optional[List[str]] = None) -> int:
         action="store_true",
         help="allow an address that other machines reach; traffic is not encrypted",
     )
+    parser.add_argument(
+        "--save-profile",
+        metavar="FILE",
+        help="write the broker's profile for a paper terminal, and end",
+    )
     options = parser.parse_args(argv)
     try:
         module = importlib.import_module(options.module)
@@ -389,6 +475,8 @@ def main(argv: Optional[List[str]] = None) -> int:
             "Wine): python -m pip install MetaTrader5"
         )
         return 3
+    if options.save_profile:
+        return write_profile(module, options.save_profile)
     if options.pipe:
         serve_pipe(module)
         return 0

@@ -21,9 +21,11 @@ from typing import Literal
 
 from streamer.protocol.messages import Event, RiskAlert
 
+from . import agent
 from .account.shapes import MARGIN_MODES
 from .account.symbols import Symbols
 from .api import constants as c
+from .api.oddity import oddity
 from .api.structs import Tick
 from .api.terminal import TerminalError
 from .orders.intents import Intents, IntentsError
@@ -51,9 +53,20 @@ class Check:
 
 
 async def examine(
-    terminal: TerminalSettings, paper: PaperSettings, *, intents: Path | None = None
+    terminal: TerminalSettings,
+    paper: PaperSettings,
+    *,
+    intents: Path | None = None,
+    profile: Path | None = None,
 ) -> AsyncIterator[Check]:
-    """All checks of the execution floor, each as soon as it is known."""
+    """All checks of the execution floor, each as soon as it is known.
+
+    Args:
+        terminal: The terminal that is looked at.
+        paper: Its market and account when it is the paper one.
+        intents: The file of intents; None: the settings'.
+        profile: Where the broker's profile is written to, if it is wanted.
+    """
     yield python()
     yield package(terminal)
     yield await intents_file(intents or terminal.intents)
@@ -67,6 +80,8 @@ async def examine(
     try:
         async for check in connected(client, terminal):
             yield check
+        if profile is not None:
+            yield await save_profile(client, profile)
     finally:
         await client.close()
 
@@ -135,6 +150,27 @@ async def connected(client: TerminalClient, terminal: TerminalSettings) -> Async
         yield await history(client)
     except TerminalError as error:
         yield Check("terminal", "failed", str(error), "the connection broke while looking: again")
+
+
+async def save_profile(client: TerminalClient, path: Path) -> Check:
+    """Write how the broker sets up the account and its symbols, for ``paper.like``."""
+    if client.connections == 0:
+        return Check("profile", "skipped", "no terminal answers")
+    try:
+        account, info = await client.account_info(), await client.terminal_info()
+        symbols = await client.symbols_get()
+        made = agent.profile_of(account, info, symbols)
+        await asyncio.to_thread(agent.save_profile, made, str(path))
+    except TerminalError as error:
+        return Check("profile", "failed", str(error), "the connection broke while reading: again")
+    except OSError as error:
+        return Check("profile", "failed", f"{path}: {error.strerror}", "choose another file")
+    odd = [f"{each.name} ({reason})" for each in symbols if (reason := oddity(each)) is not None]
+    text = f"{path}: {len(symbols)} symbols of {account.server}"
+    if odd:
+        some = ", ".join(odd[:3]) + (" ..." if len(odd) > 3 else "")
+        return Check("profile", "ok", f"{text}; left out when it is used: {some}")
+    return Check("profile", "ok", text)
 
 
 async def responsive(client: TerminalClient) -> Check:

@@ -62,6 +62,25 @@ class PaperSettings(BaseModel):
         description="Server time minus the market's own time (UTC for generated and Lean quotes), "
         "in hours.",
     )
+    like: str | None = Field(
+        None,
+        max_length=4096,
+        description="Profile of a broker whose symbols and account the paper terminal has: a file "
+        "that `mt5dash doctor --save-profile` wrote, or a shipped one (retail-ecn, netting-exchange, "
+        "cent, prop-firm, metaquotes-demo).",
+    )
+    login: int | None = Field(
+        None, ge=1, description="Login of the paper account, as your bot gives it to initialize()."
+    )
+    password: SecretStr | None = Field(
+        None, description="Password that a login to the paper account needs; none: any is right."
+    )
+    server: str | None = Field(
+        None,
+        max_length=253,
+        description="Server name of the paper account; none: the profile's, and a login may "
+        "name any.",
+    )
     suffix: str = Field(
         "",
         max_length=12,

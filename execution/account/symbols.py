@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from streamer.protocol.messages import Event, RiskAlert
 
+from ..api.oddity import oddity
 from ..api.structs import SymbolInfo
 from ..api.terminal import TerminalError
 from ..transport.backend import Call
@@ -46,6 +47,7 @@ class Symbols:
             everything = self._client.backend.traits.watches_all
             found = await self._client.symbols_get()
             infos = [info for info in found if everything or info.select]
+        infos = [info for info in infos if self._usable(info)]
         self._take(infos)
         self.names = [info.name for info in infos]
         calls: list[Call] = [
@@ -60,7 +62,23 @@ class Symbols:
         missing = sorted({name for name in names if name and name not in self.digits})
         if missing:
             answers = await self._client.batch([("symbol_info", (name,), {}) for name in missing])
-            self._take([answer for answer in answers if isinstance(answer, SymbolInfo)])
+            infos = [answer for answer in answers if isinstance(answer, SymbolInfo)]
+            self._take([info for info in infos if oddity(info) is None])
+
+    def _usable(self, info: SymbolInfo) -> bool:
+        """Can the symbol be computed with? One that cannot is reported once and left out."""
+        reason = oddity(info)
+        if reason is not None and info.name not in self._told:
+            self._told.add(info.name)
+            self._publish(
+                RiskAlert(
+                    code="SYMBOL_ODD",
+                    level="warning",
+                    text=f"{info.name} is left out: its {reason}; remove it from Market Watch, or ask "
+                    "the broker",
+                )
+            )
+        return reason is None
 
     def _take(self, infos: Iterable[SymbolInfo]) -> None:
         for info in infos:

@@ -10,6 +10,7 @@ import pytest
 from support.fake_terminal import FakeTerminal, symbol
 
 from execution import doctor
+from execution.paper import open_paper
 from execution.settings import PaperSettings, TerminalSettings
 from execution.transport.client import TerminalClient
 
@@ -94,3 +95,43 @@ async def test_intents_that_cannot_be_written_are_a_failure(tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     check = await doctor.intents_file(tmp_path / "file" / "intents.db")
     assert (check.result, bool(check.todo)) == ("failed", True)
+
+
+async def test_it_saves_the_brokers_profile_for_a_paper_terminal_that_is_alike(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "broker.json"
+    found = doctor.examine(
+        TerminalSettings(), PaperSettings(like="prop-firm", login=77), profile=file
+    )
+    checks = {check.name: check async for check in found}
+    assert checks["profile"].result == "ok"
+    assert "22 symbols of PropFirm-Demo" in checks["profile"].text
+    alike = open_paper(PaperSettings(like=str(file)))
+    assert alike.initialize(login=77)
+    assert len(alike.tapes) == 22
+
+
+async def test_a_profile_that_cannot_be_written_or_has_no_terminal_is_said(
+    tmp_path: Path,
+) -> None:
+    nowhere = tmp_path / "no" / "broker.json"
+    found = doctor.examine(TerminalSettings(), PaperSettings(), profile=nowhere)
+    checks = {check.name: check async for check in found}
+    assert checks["profile"].result == "failed"
+    assert str(nowhere) in checks["profile"].text
+    gone = TerminalSettings.model_validate(
+        {"backend": "agent", "token": "x" * 20, "address": "127.0.0.1:1", "connect_s": 1}
+    )
+    found = doctor.examine(gone, PaperSettings(), profile=tmp_path / "p.json")
+    checks = {check.name: check async for check in found}
+    assert checks["profile"].result == "skipped"
+
+
+async def test_odd_symbols_of_a_profile_are_named_when_it_is_saved(
+    connect: Connect, tmp_path: Path
+) -> None:
+    client = await connect(FakeTerminal(symbol("EURUSD"), symbol("ODD", volume_max=0.0)))
+    check = await doctor.save_profile(client, tmp_path / "p.json")
+    assert check.result == "ok"
+    assert "ODD (volume_max is 0)" in check.text

@@ -45,6 +45,7 @@ def symbol(name: str = "EURUSD", bid: float = 1.1, ask: float = 1.1001, **more: 
         "trade_contract_size": 100_000.0, "trade_stops_level": 10, "filling_mode": 1,
         "trade_exemode": c.SYMBOL_TRADE_EXECUTION_MARKET, "select": True, "visible": True,
         "trade_mode": c.SYMBOL_TRADE_MODE_FULL, "path": f"Forex\\{name}",
+        "currency_base": "EUR", "currency_profit": "USD", "currency_margin": "EUR",
     }  # fmt: skip
     info: SymbolInfo = blank(SymbolInfo, **(values | more))
     return info

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 from execution.doctor import Check, examine
@@ -111,8 +112,8 @@ async def backbone_check(settings: Settings) -> Check:
     return Check("backbone", "ok", f"{store.where}: {text} of run {found.epoch}")
 
 
-async def checks(loaded: Loaded) -> AsyncIterator[Check]:
-    """All checks, each as soon as it is known."""
+async def checks(loaded: Loaded, profile: Path | None = None) -> AsyncIterator[Check]:
+    """All checks, each as soon as it is known; ``profile`` is where the broker's is written."""
     settings = loaded.settings
     yield settings_check(loaded)
     yield imports_check([os.getcwd(), *sys.path])
@@ -121,15 +122,17 @@ async def checks(loaded: Loaded) -> AsyncIterator[Check]:
     yield await journal_check(settings)
     if settings.backbone.url.get_secret_value():
         yield await backbone_check(settings)
-    async for check in examine(settings.terminal, settings.paper, intents=intents_path(settings)):
+    async for check in examine(
+        settings.terminal, settings.paper, intents=intents_path(settings), profile=profile
+    ):
         yield check
 
 
-async def run_doctor(loaded: Loaded, *, as_json: bool) -> int:
+async def run_doctor(loaded: Loaded, *, as_json: bool, profile: Path | None = None) -> int:
     """Print the checks. Returns the exit code."""
     rows: list[dict[str, Any]] = []
     failed = False
-    async for check in checks(loaded):
+    async for check in checks(loaded, profile):
         failed = failed or check.result == "failed"
         if as_json:
             rows.append(

@@ -30,6 +30,28 @@ _FUTURES = frozenset(
 _BONDS = frozenset({mt5.SYMBOL_CALC_MODE_EXCH_BONDS, mt5.SYMBOL_CALC_MODE_EXCH_BONDS_MOEX})
 
 
+_KNOWN = (
+    _PRICE_MODES
+    | _FUTURES
+    | _BONDS
+    | {
+        mt5.SYMBOL_CALC_MODE_FOREX,
+        mt5.SYMBOL_CALC_MODE_FOREX_NO_LEVERAGE,
+        mt5.SYMBOL_CALC_MODE_CFDINDEX,
+        mt5.SYMBOL_CALC_MODE_CFDLEVERAGE,
+        mt5.SYMBOL_CALC_MODE_SERV_COLLATERAL,
+    }
+)
+
+CENTS = {"USC": "USD", "EUC": "EUR", "GBX": "GBP"}
+"""Currencies of cent accounts: a hundred of one are one of the other."""
+
+
+def calculable(spec: Spec) -> bool:
+    """Is there a formula for this symbol's margin and profit?"""
+    return spec.calc_mode in _KNOWN
+
+
 class Quote(Protocol):
     """A symbol's present prices; 0.0 when there is none."""
 
@@ -43,7 +65,10 @@ class Converter:
     over the dollar. A missing quote gives None, never a made-up rate."""
 
     def __init__(self, quotes: Iterable[Quote], currency: str) -> None:
-        self.currency = currency
+        self.deposit = currency
+        self.currency = CENTS.get(currency, currency)
+        """What quotes convert to; the deposit's is a hundredth of it on a cent account."""
+        self.unit = 100.0 if currency in CENTS else 1.0
         self._pairs: dict[tuple[str, str], Quote] = {}
         for quote in quotes:
             spec = quote.spec
@@ -51,7 +76,7 @@ class Converter:
                 self._pairs.setdefault((spec.base, spec.profit), quote)
 
     def symbols(self, currency: str) -> list[Quote]:
-        """The quotes that converting ``currency`` to the deposit currency depends on, in turn."""
+        """The quotes that converting ``currency`` to ``self.currency`` depends on, in turn."""
         if currency == self.currency:
             return []
         direct = self._pair(currency, self.currency)
@@ -71,7 +96,9 @@ class Converter:
     def rate(self, source: str, *, buying: bool) -> float | None:
         """Deposit currency for one unit of ``source``. ``buying`` the source costs the ask of a
         direct pair; selling it brings the bid."""
-        rate, currency = 1.0, source
+        if source == self.deposit:
+            return 1.0
+        rate, currency = self.unit, source
         for quote in self.symbols(source):
             if quote.spec.base == currency:
                 rate *= quote.quote_ask if buying else quote.quote_bid
@@ -87,10 +114,12 @@ class Converter:
         Where the symbol itself joins the two, the closing price converts; else a profit is sold
         and a loss is bought, each at its worse side.
         """
-        if spec.profit == self.currency:
+        if spec.profit == self.deposit:
             return amount
+        if spec.profit == self.currency:
+            return amount * self.unit
         if spec.base == self.currency and price_close:
-            return amount / price_close
+            return amount / price_close * self.unit
         rate = self.rate(spec.profit, buying=amount < 0)
         return None if rate is None else amount * rate
 

@@ -101,12 +101,13 @@ def _rates(
     ledger: Ledger, tape: Tape, low: float, high: float, until_ms: int
 ) -> tuple[float, float]:
     """Lowest and highest rate at which the symbol's profit can convert until then."""
-    spec, deposit = tape.spec, ledger.config.currency
-    if spec.profit == deposit:
+    spec, converter = tape.spec, ledger.converter
+    if spec.profit == converter.deposit:
         return 1.0, 1.0
-    if spec.base == deposit and low:
-        return 1 / high, 1 / low
-    rate_low = rate_high = 1.0
+    unit = converter.unit
+    if spec.base == converter.currency and low:
+        return unit / high, unit / low
+    rate_low = rate_high = unit
     currency = spec.profit
     for quote in ledger.converter.symbols(currency):
         low, high = _reach(ledger.tapes[quote.spec.name], until_ms)

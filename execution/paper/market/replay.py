@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -69,6 +71,17 @@ class ReplayMarket:
         }
         self.left_out = [*dropped, *ignored]
         self._assumed = [name for name, each in self._found.items() if each.stream.note]
+
+    def use_specs(self, specs: Iterable[Spec]) -> None:
+        """Take the specifications of a broker for recorded symbols of the same price; names and
+        digits stay the recording's."""
+        known = {spec.price_name: spec for spec in specs}
+        for symbol, own in self.specs.items():
+            found = known.get(own.price_name) or known.get(symbol)
+            if found is not None:
+                self.specs[symbol] = replace(
+                    found, name=symbol, digits=own.digits, tick_size=own.tick_size
+                )
 
     @property
     def text(self) -> str:

@@ -111,6 +111,10 @@ class Core:
         self._offset_s = offset_s
         self.lock = threading.RLock()
         """Held from the start of a call to its end."""
+        self.build = BUILD
+        self.max_bars = MAX_BARS
+        self.left_out: list[str] = []
+        """Symbols of a profile that have no row, each with the reason."""
         self._initialized = False
         self._error: tuple[int, str] = (0, "")
         before = market.begin_ms // 1000 + offset_s
@@ -293,12 +297,12 @@ class Core:
     @api
     def version(self) -> tuple[int, int, str]:
         self._enter("version")
-        return 500, BUILD, "14 Nov 2025"
+        return 500, self.build, "14 Nov 2025"
 
     @api
     def terminal_info(self) -> TerminalInfo:
         self._enter("terminal_info")
-        return terminal_info(self.faults, self.market_text, BUILD, MAX_BARS)
+        return terminal_info(self.faults, self.market_text, self.build, self.max_bars)
 
     @api
     def account_info(self) -> AccountInfo:

@@ -81,8 +81,10 @@ def symbol_info(ledger: Ledger, tape: Tape) -> SymbolInfo:
     """All 96 fields; prices of the day are those of the forming D1 bar."""
     spec = tape.spec
     bid, ask = tape.quote_bid, tape.quote_ask
-    days = tape.bars(mt5.TIMEFRAME_D1, 2)
-    today = days[-1] if len(days) else None
+    # A symbol without a quote has no day; its old bars need not be drawn for it.
+    days = tape.bars(mt5.TIMEFRAME_D1, 2) if tape.quote_ms else None
+    today = None if days is None or not len(days) else days[-1]
+    yesterday = None if days is None or len(days) < 2 else days[-2]
     ask_high, ask_low = tape.day_asks()
     in_profit, in_loss = tick_values(spec, ledger.converter)
     values: dict[str, object] = {**_UNUSED, **dict.fromkeys(_TEXTS, "")}
@@ -149,7 +151,7 @@ def symbol_info(ledger: Ledger, tape: Tape) -> SymbolInfo:
         "margin_initial": spec.margin_initial,
         "margin_maintenance": spec.margin_maintenance,
         "session_open": float(today["open"]) if today is not None else 0.0,
-        "session_close": float(days[-2]["close"]) if len(days) > 1 else 0.0,
+        "session_close": float(yesterday["close"]) if yesterday is not None else 0.0,
         "margin_hedged": spec.margin_hedged,
         "currency_base": spec.base,
         "currency_profit": spec.profit,
@@ -158,7 +160,7 @@ def symbol_info(ledger: Ledger, tape: Tape) -> SymbolInfo:
         "name": spec.name,
         "path": spec.path,
     }
-    if len(days) > 1 and days[-2]["close"]:
-        before = float(days[-2]["close"])
+    if yesterday is not None and yesterday["close"]:
+        before = float(yesterday["close"])
         values["price_change"] = round((bid - before) / before * 100, 4)
     return SymbolInfo(**values)  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ from ..account.ledger import BUYS
 from ..account.money import raw_profit
 from ..market.bars import SECONDS
 from ..market.tape import Tape
-from .core import INVALID, MAX_BARS, Core, Failed, api
+from .core import INVALID, Core, Failed, api
 from .masks import group_matches
 
 _FLAGS = {
@@ -58,7 +58,7 @@ class PaperTerminal(Core):
         if end < count:
             bars = tape.rates(timeframe, count=len(bars) - end + count)
             end = int(np.searchsorted(bars["time"], date_from, side="right"))
-        start = max(0, end - count, len(bars) - MAX_BARS)
+        start = max(0, end - count, len(bars) - self.max_bars)
         return bars[start : max(start, end)].copy()
 
     @api
@@ -67,7 +67,7 @@ class PaperTerminal(Core):
         tape = self._rates_of(symbol, timeframe, "copy_rates_from_pos")
         if start_pos < 0 or count <= 0:
             raise Failed(*INVALID)
-        bars = tape.rates(timeframe, count=min(start_pos + count, MAX_BARS))
+        bars = tape.rates(timeframe, count=min(start_pos + count, self.max_bars))
         end = len(bars) - start_pos
         return bars[max(0, end - count) : max(0, end)].copy()
 
@@ -75,7 +75,7 @@ class PaperTerminal(Core):
     def copy_rates_range(self, symbol: str, timeframe: int, date_from: int, date_to: int) -> Array:
         """Bars with ``date_from <= time <= date_to``."""
         tape = self._rates_of(symbol, timeframe, "copy_rates_range")
-        bars = tape.rates(timeframe, since=date_from)[-MAX_BARS:]
+        bars = tape.rates(timeframe, since=date_from)[-self.max_bars :]
         times = bars["time"]
         return bars[
             int(np.searchsorted(times, date_from)) : int(

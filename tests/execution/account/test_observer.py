@@ -367,6 +367,30 @@ async def test_symbols_asked_for_are_selected_and_an_unknown_one_is_told_with_wh
     assert "EURUSD.m" in alert.text
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"volume_max": 0.0}, "volume_max is 0"),
+        ({"volume_step": 0.0}, "volume_step is 0"),
+        ({"point": 0.0}, "point is 0"),
+        ({"currency_profit": ""}, "currency_profit is empty"),
+    ],
+)
+@pytest.mark.parametrize("asked", [[], ["ODD", "EURUSD"]])
+async def test_a_symbol_that_cannot_be_computed_with_costs_only_its_own_row_in_words(
+    begin: Begin, connect: Connect, told: Told, change: Any, words: str, asked: list[str]
+) -> None:
+    terminal = FakeTerminal(symbol("ODD", **change), symbol("EURUSD"))
+    client = await connect(terminal)
+    observer = await begin(client=client, symbols=asked)
+    assert observer.symbols == ["EURUSD"]
+    (alert,) = told.of("RISK_ALERT")
+    assert alert.code == "SYMBOL_ODD"
+    assert f"ODD is left out: its {words}" in alert.text
+    await observer.refresh()
+    assert len(told.of("RISK_ALERT")) == 1, "reported once"
+
+
 async def test_another_account_is_a_new_beginning(
     begin: Begin, terminal: FakeTerminal, told: Told
 ) -> None:
