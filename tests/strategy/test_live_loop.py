@@ -9,6 +9,7 @@ from typing import Any
 from execution.account.observer import Observer
 from execution.orders.orders import Orders
 from execution.paper import open_paper
+from execution.paper.market.symbols import SPECS
 from execution.settings import PaperSettings, TerminalSettings
 from execution.transport.backend import InProcess
 from execution.transport.client import TerminalClient
@@ -77,7 +78,7 @@ async def test_it_scans_at_the_first_sight_of_the_terminal_and_tells_the_next_sc
         status = await until(lambda: [s for s in live.told("BotStatus") if s.gates], 5.0)
         assert status[-1].next_scan_at is not None
         summary = live.told("ScanSummary")[-1]
-        assert sum(status[-1].gates.values()) + summary.candidates == summary.count == 10
+        assert sum(status[-1].gates.values()) + summary.candidates == summary.count == len(SPECS)
         assert live.told("BotStatus")[0].state == "starting"
 
 

@@ -11,6 +11,7 @@ import pytest
 from support.present import present
 
 from execution.api import constants as c
+from execution.paper.market.symbols import SPECS
 from strategy.base import Setup
 from strategy.institutional.strategy import InstitutionalStrategy
 from strategy.scan.gates import GATES
@@ -98,7 +99,7 @@ async def test_every_symbol_has_a_row_with_reason_and_numbers_in_every_scan(benc
     summaries = b.told("ScanSummary")
     assert len(summaries) == len(b.told("ScanStart")) == 12
     for summary in summaries:
-        assert summary.count == len(summary.symbols) == len(summary.details) == 10
+        assert summary.count == len(summary.symbols) == len(summary.details) == len(SPECS)
         assert set(summary.symbols) == set(b.observer.symbols)
         assert sum(d.code == "CANDIDATE" for d in summary.details.values()) == summary.candidates
         for symbol, detail in summary.details.items():
@@ -111,7 +112,7 @@ async def test_every_symbol_has_a_row_with_reason_and_numbers_in_every_scan(benc
             for number in (detail.score, detail.spread, detail.atr, detail.r, detail.age_s):
                 assert number is None or math.isfinite(number)
     b.worker.publish_status()
-    assert sum(b.told("BotStatus")[-1].gates.values()) == 10
+    assert sum(b.told("BotStatus")[-1].gates.values()) == len(SPECS)
 
 
 async def test_it_never_holds_more_than_it_may(bench: Any) -> None:
@@ -215,7 +216,7 @@ async def test_a_gate_that_stops_all_says_so_and_opens_nothing(
     b.worker.publish_status()
     status = b.told("BotStatus")[-1]
     assert (status.state, status.reason.code) == (state, code)
-    assert status.gates == {gate: 10}
+    assert status.gates == {gate: len(SPECS)}
     assert b.terminal.positions_get() == ()
     assert all(d.score is not None for d in b.told("ScanSummary")[-1].details.values())
 

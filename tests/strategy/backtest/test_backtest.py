@@ -68,7 +68,7 @@ async def test_the_figures_add_up(busy: Busy) -> None:
     assert present(account).balance == pytest.approx(
         report.start_balance + realised + parts, abs=0.01
     )
-    assert sum(report.stopped.values()) == report.scans * 10
+    assert sum(report.stopped.values()) == report.scans * len(terminal.tapes)
     for trade in report.trades:
         assert trade.opened < trade.closed
         assert trade.mae_r <= trade.mfe_r
