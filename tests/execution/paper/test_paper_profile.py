@@ -158,7 +158,7 @@ def test_an_odd_symbol_costs_only_its_own_row_in_words(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "No such file"),
+        (None, "p.json: is no profile: "),
         ("", "is no profile"),
         ("[]", "is no profile"),
         ('{"profile": 9, "symbols": []}', "version 9"),
