@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from support.paths import ROOT
 from support.serving import TOKEN, reachable
 
-LAUNCHER = os.environ.get("MT5DASH_WINDOWS_PYTHON", "")
+LAUNCHER = os.environ.get("WINDOWS_PYTHON", "")
 """What runs a script in it; empty: there is none."""
 
 
@@ -24,7 +25,8 @@ def seen(path: Path) -> str:
 
 def environment(**more: str) -> dict[str, str]:
     """The environment of a program in there: it imports this tree."""
-    return os.environ | {"PYTHONPATH": f"{seen(ROOT)};{seen(ROOT / 'tests')}"} | more
+    keep = {name: value for name, value in os.environ.items() if not name.startswith("MT5DASH_")}
+    return keep | {"PYTHONPATH": f"{seen(ROOT)};{seen(ROOT / 'tests')}"} | more
 
 
 def run(*args: str, timeout: float = 240, **env: str) -> str:
@@ -53,9 +55,11 @@ def served(pattern: str, *args: str, **env: str) -> Iterator[int]:
         else:
             raise AssertionError("".join(said))
         port = int(found.group(1))
+        # What else it prints is read on, or it would wait for a full pipe.
+        threading.Thread(target=process.stdout.read, daemon=True).start()
         reachable(port)
         yield port
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
