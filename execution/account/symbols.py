@@ -68,8 +68,8 @@ class Symbols:
     def _usable(self, info: SymbolInfo) -> bool:
         """Can the symbol be computed with? One that cannot is reported once and left out."""
         reason = oddity(info)
-        if reason is not None and info.name not in self._told:
-            self._told.add(info.name)
+        if reason is not None and info.name not in self._reported:
+            self._reported.add(info.name)
             self._publish(
                 RiskAlert(
                     code="SYMBOL_ODD",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,14 @@ async def test_a_whole_set_up_is_well(tmp_path: Path) -> None:
             "terminal",
             "start agent.py there",
         ),
-        ({"backend": "native"}, "package", 'pip install "mt5dash[mt5]"'),
+        pytest.param(
+            {"backend": "native"},
+            "package",
+            'pip install "mt5dash[mt5]"',
+            marks=pytest.mark.skipif(
+                importlib.util.find_spec("MetaTrader5") is not None, reason="it is installed"
+            ),
+        ),
     ],
 )
 async def test_a_terminal_that_cannot_be_reached_is_named_with_what_to_do(
