@@ -5,9 +5,9 @@ only ever called through :class:`execution.transport.client.TerminalClient`, nev
 
 Conventions of the real module, kept by every implementation: a call that fails returns
 ``None`` (``False`` for initialize, login, symbol_select) and leaves the cause in
-``last_error()``; an empty result is ``()``, not ``None``. What raises instead is told by
-:mod:`execution.api.call_forms`: a wrong form of a call ``TypeError``, a number of a wrong kind or
-range ``SystemError``.
+``last_error()``; an empty result is ``()``, not ``None``. A wrong form of a call
+raises ``TypeError``, a number of a wrong kind or range ``SystemError``
+(:mod:`execution.api.call_forms`).
 """
 
 from __future__ import annotations

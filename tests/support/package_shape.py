@@ -55,7 +55,7 @@ def shape(mt5: Any) -> dict[str, Any]:
         "functions": sorted(n for n, v in names.items() if _is_builtin(v)),
         "helpers": sorted(n for n, v in names.items() if n in ("Buy", "Sell", "Close", "_RawOrder")
                           and isinstance(v, types.FunctionType)),
-        "structs": {n: list(v.__match_args__) for n, v in names.items()
+        "structs": {n: list(vars(v)["__match_args__"]) for n, v in names.items()
                     if isinstance(v, type) and issubclass(v, tuple)},
         "star": sorted(n for n in star if not n.startswith("__")),
         "probes": {text: probe(mt5, text) for text in PROBES},

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,26 +23,26 @@ def seen(path: Path) -> str:
     return "Z:" + str(path).replace("/", "\\")
 
 
-def environment(**more: str) -> dict[str, str]:
+def environment(more: Mapping[str, str]) -> dict[str, str]:
     """The environment of a program in there: it imports this tree."""
     keep = {name: value for name, value in os.environ.items() if not name.startswith("MT5DASH_")}
-    return keep | {"PYTHONPATH": f"{seen(ROOT)};{seen(ROOT / 'tests')}"} | more
+    return keep | {"PYTHONPATH": f"{seen(ROOT)};{seen(ROOT / 'tests')}"} | dict(more)
 
 
-def run(*args: str, timeout: float = 240, **env: str) -> str:
+def run(*args: str, timeout: float = 240, env: Mapping[str, str] | None = None) -> str:
     """Run it with ``args``; what it printed, on both outputs."""
     done = subprocess.run(
-        [LAUNCHER, *args], env=environment(**env), timeout=timeout, check=False,
+        [LAUNCHER, *args], env=environment(env or {}), timeout=timeout, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     return done.stdout
 
 
 @contextmanager
-def served(pattern: str, *args: str, **env: str) -> Iterator[int]:
+def served(pattern: str, *args: str) -> Iterator[int]:
     """Run it until the end of the context; the port that a line of its output matches."""
     process = subprocess.Popen(
-        [LAUNCHER, *args], env=environment(MT5DASH_AGENT_TOKEN=TOKEN, **env), text=True,
+        [LAUNCHER, *args], env=environment({"MT5DASH_AGENT_TOKEN": TOKEN}), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     try:

@@ -15,20 +15,20 @@ from streamer import FeedClient
 pytestmark = [pytest.mark.windows, pytest.mark.timeout(300)]
 
 
-def doctor(**env: str) -> dict[str, dict[str, str]]:
-    output = windows.run("-m", "tui", "doctor", "--json", **env)
+def doctor(env: dict[str, str]) -> dict[str, dict[str, str]]:
+    output = windows.run("-m", "tui", "doctor", "--json", env=env)
     rows = json.loads(output[output.index("[") :])
     return {row["name"]: row for row in rows}
 
 
 def test_the_doctor_finds_a_paper_set_up_well(tmp_path: Path) -> None:
-    checks = doctor(MT5DASH_JOURNAL__PATH=windows.seen(tmp_path / "j.db"))
+    checks = doctor({"MT5DASH_JOURNAL__PATH": windows.seen(tmp_path / "j.db")})
     assert {name: row for name, row in checks.items() if row["result"] != "ok"} == {}
     assert "on Windows AMD64, 64 bit" in checks["python"]["text"]
 
 
 def test_the_doctor_finds_the_package_and_says_that_there_is_no_terminal() -> None:
-    checks = doctor(MT5DASH_TERMINAL__BACKEND="native", MT5DASH_TERMINAL__CONNECT_S="5")
+    checks = doctor({"MT5DASH_TERMINAL__BACKEND": "native", "MT5DASH_TERMINAL__CONNECT_S": "5"})
     assert checks["package"]["text"].startswith("MetaTrader5 5.")
     assert checks["terminal"]["result"] == "failed"
     assert "MetaTrader 5 x64 not found" in checks["terminal"]["todo"]

@@ -56,7 +56,7 @@ server.start()
 """
 
 
-def judge(replies: list[tuple[Any, int, str, bool]]) -> None:
+def judge(replies: list[list[Any]]) -> None:
     """What the real package answers to ``CALLS`` without a terminal."""
     check, send, fields, magic, ticket, count, form, masks, account = replies
     for reply in (check, send, fields, account):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.present import present
 
 from execution.api import constants as mt5
 from execution.api.terminal import Array
@@ -147,10 +148,13 @@ def test_the_seed_decides_what_is_drawn_and_nothing_else_does() -> None:
     together, another = open_terminal(), open_terminal(seed=4)
     since = NOW - 60 * DAY
     bars = [
-        each.copy_rates_range("ETHUSD", mt5.TIMEFRAME_M1, since, NOW)
+        present(each.copy_rates_range("ETHUSD", mt5.TIMEFRAME_M1, since, NOW))
         for each in (alone, together, another)
     ]
-    ticks = [each.copy_ticks_range("ETHUSD", NOW - 2 * DAY, NOW, -1) for each in (alone, together)]
+    ticks = [
+        present(each.copy_ticks_range("ETHUSD", NOW - 2 * DAY, NOW, -1))
+        for each in (alone, together)
+    ]
     assert np.array_equal(bars[0], bars[1])
     assert not np.array_equal(bars[0], bars[2])
     assert np.array_equal(ticks[0], ticks[1])

@@ -164,9 +164,9 @@ def test_what_the_package_takes_is_taken() -> None:
 def test_positional_only_and_keyword_only_calls() -> None:
     desk = Desk()
     with pytest.raises(TypeError):
-        desk.mt5.copy_rates_from_pos(symbol="EURUSD", timeframe=1, start_pos=0, count=1)  # type: ignore[call-arg]
+        desk.mt5.copy_rates_from_pos(symbol="EURUSD", timeframe=1, start_pos=0, count=1)
     with pytest.raises(TypeError):
-        desk.mt5.symbol_info(symbol="EURUSD")  # type: ignore[call-arg]
+        desk.mt5.symbol_info(symbol="EURUSD")
     assert desk.mt5.positions_get("EURUSD") is None
     assert _error(desk) == (-2, "Unnamed arguments not allowed")
 

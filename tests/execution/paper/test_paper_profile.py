@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.paper_desk import Desk
+from support.present import present
 
 from execution import agent
 from execution.api import constants as mt5
@@ -150,9 +151,8 @@ def test_an_odd_symbol_costs_only_its_own_row_in_words(
     (text,) = paper.left_out
     assert words in text
     assert words in paper.market_text
-    assert paper.order_send({
-        "action": 1, "symbol": "EURUSD.x", "type": 0, "volume": 0.1, "type_filling": 0,
-    }).retcode == mt5.TRADE_RETCODE_DONE  # type: ignore[union-attr]  # fmt: skip
+    request = {"action": 1, "symbol": "EURUSD.x", "type": 0, "volume": 0.1, "type_filling": 0}
+    assert present(paper.order_send(request)).retcode == mt5.TRADE_RETCODE_DONE
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_the_agent_saves_what_a_profile_reads() -> None:
         (agent.PROFILE_SYMBOL, profile.SymbolProfile, structs.SymbolInfo),
     ):
         assert set(names) == set(kind.__struct_fields__) - by_hand
-        assert set(names) <= set(source._fields)  # type: ignore[attr-defined]
+        assert set(names) <= set(source._fields)
     assert agent.PROFILE_VERSION == profile.VERSION
 
 
