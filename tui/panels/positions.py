@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
+
+import msgspec
 
 from streamer.protocol.messages import PendingOrder, Position, PositionClosed
 from streamer.words.sentences import close_reason
@@ -24,8 +25,7 @@ CLOSED: RowKind = "closed"
 PENDING_KIND = {"limit": "LIMIT", "stop": "STOP", "stop_limit": "ST-LIM"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PositionRow:
+class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A position, a pending order, or a position that was closed seconds ago.
 
     Prices in quote currency (0.0: no stop, no target), money in account currency, volume in

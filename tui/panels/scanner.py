@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
+
+import msgspec
 
 from streamer.protocol.messages import Quote, ScanDetail
 from streamer.words.stages import STAGES, nearness, stage_of
@@ -14,7 +15,6 @@ from streamer.words.table import Stage
 from ..render import format as f
 from ..render.chart import PriceLevel
 from ..render.lines import Line, Part, width
-from ..session.session import NO_QUOTE
 from ..session.view import View, word
 from .columns import Column
 from .symbol_chart import CHART_ROWS, chart
@@ -26,15 +26,14 @@ GRADE_S = 60.0
 NO_DETAIL = ScanDetail(code=None)
 
 
-@dataclass(frozen=True, slots=True)
-class ScanRow:
+class ScanRow(msgspec.Struct, frozen=True, gc=False):
     """A symbol of the last scan: its sentence, its numbers, its quote now."""
 
     symbol: str
     text: str
     stage: Stage
-    detail: ScanDetail = NO_DETAIL
-    quote: Quote = NO_QUOTE
+    detail: ScanDetail
+    quote: Quote
 
     @property
     def ready(self) -> bool:

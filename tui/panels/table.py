@@ -140,6 +140,8 @@ class TablePanel(Panel, Generic[R]):
 
     @property
     def cursor_index(self) -> int | None:
+        if self.cursor is None:
+            return None
         for i, row in enumerate(self.rows):
             if self.key(row) == self.cursor:
                 return i

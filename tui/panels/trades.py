@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
+
+import msgspec
 
 from streamer.protocol.messages import Event, Position, PositionClosed
 from streamer.state.trades import Trade
@@ -18,8 +19,7 @@ from .columns import Column
 from .table import TablePanel
 
 
-@dataclass(frozen=True, slots=True)
-class TradeRow:
+class TradeRow(msgspec.Struct, frozen=True, gc=False):
     """One trade. ``closed`` is its end, or ``None`` while it is open."""
 
     ticket: int | None
