@@ -93,24 +93,29 @@ def place(columns: Sequence[Column[R]], natural: dict[str, int], room: int) -> l
     return placed
 
 
-Cells = list[dict[str, Line]]
-"""For each row its cells by column, as far as they do not depend on a width."""
+Cells = dict[str, tuple[Line, int]]
+"""The cells of one row by column, each with its width; without those that depend on a width."""
 
 
 def measure(
     columns: Sequence[Column[R]], rows: Sequence[R], view: View, natural: dict[str, int]
-) -> Cells:
-    """Make the cells, and let ``natural`` grow to the widest of each column.
+) -> list[Cells]:
+    """Make the cells of each row, and let ``natural`` grow to the widest of each column.
 
     It never shrinks here: columns that jump while numbers change cannot be read.
     """
-    fixed = [c for c in columns if c.most is None]
-    cells = [{c.key: c.cell(row, view, 0) for c in fixed} for row in rows]
-    for column in fixed:
-        key = column.key
-        widest = max((line_width(row[key]) for row in cells), default=0)
+    fixed = [(c.key, c.cell) for c in columns if c.most is None]
+    made: list[Cells] = []
+    for row in rows:
+        cells: Cells = {}
+        for key, cell in fixed:
+            line = cell(row, view, 0)
+            cells[key] = line, line_width(line)
+        made.append(cells)
+    for key, _ in fixed:
+        widest = max((cells[key][1] for cells in made), default=0)
         natural[key] = max(widest, natural.get(key, 0))
-    return cells
+    return made
 
 
 def heading(placed: Sequence[Placed[R]], sort: str | None, falling: bool) -> Line:
@@ -131,14 +136,18 @@ def heading(placed: Sequence[Placed[R]], sort: str | None, falling: bool) -> Lin
     return line
 
 
-def row_line(placed: Sequence[Placed[R]], row: R, view: View, cells: dict[str, Line]) -> Line:
+def row_line(placed: Sequence[Placed[R]], row: R, view: View, cells: Cells) -> Line:
     """The cells of one row, each in its place."""
     line: Line = []
     x = 0
     for p in placed:
         column, width = p.column, p.width
-        cell = cells.get(column.key) or column.cell(row, view, width)
-        used = line_width(cell)
+        known = cells.get(column.key)
+        if known is None:
+            cell = column.cell(row, view, width)
+            used = line_width(cell)
+        else:
+            cell, used = known
         pad = p.x - x
         if used > width:
             cell, used = fit_line(cell, width), width

@@ -360,7 +360,8 @@ class PositionsPanel(TablePanel[PositionRow]):
     def _sorted(self, rows: list[PositionRow], view: View) -> list[PositionRow]:
         rows = super()._sorted(rows, view)
         # Orders have no profit to be sorted by: they stay below what is open.
-        return sorted(rows, key=lambda r: r.kind == PENDING)
+        orders = [row for row in rows if row.kind == PENDING]
+        return [*(row for row in rows if row.kind != PENDING), *orders] if orders else rows
 
     def key(self, row: PositionRow) -> Hashable:
         return row.kind == PENDING, str(row.ticket)
@@ -413,13 +414,13 @@ class PositionsPanel(TablePanel[PositionRow]):
         positions = view.session.state.typed.positions
         if not positions:
             return ()
-        bare = [p for p in positions if without_stop(p)]
-        stopped = [p for p in positions if not without_stop(p)]
         net = total([p.profit for p in positions])
         size = total([p.volume for p in positions])
-        worst = total([p.risk for p in stopped]) if stopped else None
-        owned = sum(1 for p in positions if p.owner == "bot")
-        by_hand = sum(1 for p in positions if p.owner == "manual")
+        risks = [p.risk for p in positions if not without_stop(p)]
+        worst = total(risks) if risks else None
+        bare = len(positions) - len(risks)
+        owners = [p.owner for p in positions]
+        owned, by_hand = owners.count("bot"), owners.count("manual")
         balance = view.session.account.balance
         share = worst / balance * 100 if worst is not None and balance else None
         worst_piece = view.gain(worst, show_arrow=False)
@@ -439,8 +440,8 @@ class PositionsPanel(TablePanel[PositionRow]):
             Part((stops, short), 0),
         ]
         if bare:
-            text = f"{len(bare)} without a stop"
-            parts.append(Part(([(text, "warn")], [(f"{len(bare)} no SL!", "warn")]), 0))
+            text = f"{bare} without a stop"
+            parts.append(Part(([(text, "warn")], [(f"{bare} no SL!", "warn")]), 0))
         parts.append(
             Part(
                 (

@@ -321,7 +321,7 @@ class Session:
         self._note_extremes()
 
     def _note_extremes(self) -> None:
-        extremes = {}
+        extremes: dict[int, tuple[float, float]] = {}
         for position in self.state.typed.positions:
             ticket, profit = position.ticket, position.profit
             if ticket is not None and profit is not None:
