@@ -58,11 +58,11 @@ async def bench(
         trading_day(source)
     how.setdefault("owns_bot", True)
     app = DashApp(source, clock=time.clock, **how)
-    app.prompt = False
+    app.draws_on_events = False
     app.system_copy = leave_alone
     async with app.run_test(size=size) as pilot:
         # The timer must not draw between a test's steps.
-        assert app._timer is not None
-        app._timer.pause()
+        assert app._frame_timer is not None
+        app._frame_timer.pause()
         await pilot.pause()
         yield Bench(app, pilot, source, time)

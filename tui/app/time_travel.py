@@ -1,153 +1,142 @@
-"""Going back in time: the screen turns to what was recorded, while the live feed goes on."""
+"""Going back in time: the screen shows a recording while the live feed goes on."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from streamer.journal.replay import SPEEDS, Replay
-from streamer.journal.writer import JournalError
+from streamer.journal.schema import JournalError
 
 from ..options import Clock
-from ..screens.jump import JumpDialog
 from ..session.session import Session
-from .row_actions import Doing
+from .tabs import Tabs
 
-ELSEWHERE = "The recording is where the bot runs: use `mt5dash replay` there"
+NO_RECORDING = "The recording is where the bot runs: use `mt5dash replay` there"
 
 
-class Past(Doing):
-    """Part of the app: one session more, whose source is a ``Replay``."""
+class ReplayScreen(Protocol):
+    """The screen that shows the replay."""
 
-    if TYPE_CHECKING:
-        sessions: list[Session]
-        front: int
+    def show_message(self, text: str, *, error: bool = False) -> None: ...
 
-        def news(self) -> None: ...
-        def refresh_rows(self) -> None: ...
+    def replay_opened(self) -> None:
+        """A replay has come to the front."""
+        ...
 
-    _leads_back: int | None = None
-    """Which session was left for the past; ``None`` while none was."""
+    def replay_moved(self) -> None:
+        """The replay shows another moment, or none any more."""
+        ...
 
-    @property
-    def _past_at(self) -> int | None:
-        """Which of the sessions is the past of a live one."""
-        return len(self.sessions) - 1 if self._leads_back is not None else None
+
+class TimeTravel:
+    """Opens the recording of the feed in front as one more tab, and moves it.
+
+    Reading the journal takes time: each step is a task, and the screen is redrawn after it.
+    """
+
+    def __init__(self, tabs: Tabs, screen: ReplayScreen) -> None:
+        self._tabs = tabs
+        self._screen = screen
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def replay(self) -> Replay | None:
-        """What is shown of the past."""
-        source = self.session.source
+        """The replay in front; ``None`` while a live feed is."""
+        source = self._tabs.session.source
         return source if isinstance(source, Replay) else None
 
-    def action_past(self, events: int) -> None:
-        """Go so many log events back or forward; from the live screen, back only."""
+    def step(self, events: int) -> None:
+        """Go so many log events back (negative) or forward; from a live feed only back."""
         replay = self.replay
         if replay is not None:
-            self._do(replay.step(events))
+            self._run_task(replay.step(events))
         elif events < 0:
-            self._do(self._leave_now(events))
+            self._run_task(self._step_back_from_live(events))
         else:
-            self.tell("This is live; [ goes back")
+            self._screen.show_message("This is live; [ goes back")
 
-    def action_past_jump(self) -> None:
-        """Ask for a moment and go there."""
-        replay = self.replay
-        shown = self.clock.wall() if replay is None else replay.position
+    def jump(self, at: float) -> None:
+        """Go to a moment, UTC epoch seconds."""
+        self._run_task(self._jump(at))
 
-        def answered(at: Any) -> None:
-            if isinstance(at, float | int):
-                self._do(self._go(float(at)))
-
-        self.push_screen(JumpDialog(shown if replay is None else replay.last, shown), answered)
-
-    def action_past_speed(self, step: int) -> None:
-        """Faster or slower."""
+    def change_speed(self, step: int) -> None:
+        """Replay faster or slower."""
         replay = self.replay
         if replay is None:
-            self.tell("Only a replay has a speed; [ goes back")
+            self._screen.show_message("Only a replay has a speed; [ goes back")
             return
         rates = sorted({*SPEEDS, replay.speed})
         at = min(len(rates) - 1, max(0, rates.index(replay.speed) + step))
         replay.set_speed(rates[at])
-        self.draw_past()
+        self._screen.replay_moved()
 
-    def past_play(self) -> None:
-        """Play, or hold."""
+    def play_or_pause(self) -> None:
+        """Play, or pause; at the end of the recording play from its begin."""
         replay = self.replay
-        if replay is not None:
-            if replay.playing:
-                replay.pause()
-            elif replay.ended:
-                self._do(self._again(replay))
-            else:
-                replay.play()
-            self.draw_past()
+        if replay is None:
+            return
+        if replay.playing:
+            replay.pause()
+        elif replay.ended:
+            self._run_task(self._play_again(replay))
+        else:
+            replay.play()
+        self._screen.replay_moved()
 
-    async def _again(self, replay: Replay) -> None:
+    def back_to_live(self) -> bool:
+        """Return to the tab that the replay was opened from; whether a replay was in front."""
+        replay = self.replay
+        if self._tabs.replayed is None or replay is None:
+            return False
+        self._tabs.leave_replay()
+        self._run_task(replay.close())
+        self._screen.replay_moved()
+        return True
+
+    async def _play_again(self, replay: Replay) -> None:
         await replay.seek(replay.first)
         replay.play()
 
-    def back_to_now(self) -> bool:
-        """Leave the past for the session it was entered from; whether there was one."""
-        if self._leads_back is None or self.replay is None:
-            return False
-        session, replay = self.session, self.replay
-        self.sessions.remove(session)
-        self.front, self._leads_back = self._leads_back, None
-        session.close()
-        self._do(replay.close())
-        self.refresh_rows()
-        return True
-
-    async def _go(self, at: float) -> None:
+    async def _jump(self, at: float) -> None:
         replay = self.replay or await self._open(at)
         if replay is not None:
             await replay.seek(at)
 
-    async def _leave_now(self, events: int) -> None:
+    async def _step_back_from_live(self, events: int) -> None:
         replay = await self._open(None)
         if replay is not None:
             await replay.step(events)
 
     async def _open(self, at: float | None) -> Replay | None:
-        """Turn to the recording of the feed in front, at its end unless told where."""
-        live, front = self.session, self.front
-        path = live.source.capabilities.journal_path
+        """Open the recording of the feed in front at a moment, at its end unless one is given;
+        ``None`` when there is none here."""
+        path = self._tabs.session.source.capabilities.journal_path
         if path is None:
-            self.tell(ELSEWHERE, wrong=True)
+            self._screen.show_message(NO_RECORDING, error=True)
             return None
-        if self._leads_back is not None:
-            self.tell("One recording at a time: esc in the other one first", wrong=True)
+        if self._tabs.replayed is not None:
+            self._screen.show_message(
+                "One recording at a time: press esc in the other one first", error=True
+            )
             return None
         replay = Replay(path)
         await replay.open()
         await replay.seek(replay.last if at is None else at)
         session = Session(replay, Clock(replay.now, replay.now), name="replay")
-        session.on_event = self.news
-        session.open()
-        self._leads_back = front
-        self.sessions.append(session)
-        self.front = len(self.sessions) - 1
-        self.main.frozen_at = None
+        self._tabs.enter_replay(session)
+        self._screen.replay_opened()
         return replay
 
-    def draw_past(self) -> None:
-        """Show where the replay is now."""
-        if self.main.is_mounted:
-            self.refresh_rows()
-
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        async def carefully() -> None:
+    def _run_task(self, work: Coroutine[Any, Any, None]) -> None:
+        async def run() -> None:
             try:
                 await work
             except JournalError as error:
-                self.tell(str(error), wrong=True)
-            self.draw_past()
+                self._screen.show_message(str(error), error=True)
+            self._screen.replay_moved()
 
-        task = asyncio.create_task(carefully(), name="replay step")
-        self._working.add(task)
-        task.add_done_callback(self._working.discard)
-
-    _working: set[asyncio.Task[None]] = set()  # noqa: RUF012 - held until they are done
+        task = asyncio.create_task(run(), name="replay step")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -99,12 +99,12 @@ def key_line(actions: Sequence[Action], cells: int, hidden: str = "") -> Line:
 
 def message_line(view: View, cells: int) -> Line | None:
     """What the program has to say just now; it stands over the keys, never over numbers."""
-    if view.said is None:
+    if view.message is None:
         return None
-    text, wrong = view.said
-    style = "crit" if wrong else "ok"
+    text, error = view.message
+    style = "crit" if error else "ok"
     return fit_line(
-        [(" ✕ " if wrong else " ● ", style), (text, "crit" if wrong else "bold")], cells
+        [(" ✕ " if error else " ● ", style), (text, "crit" if error else "bold")], cells
     )
 
 

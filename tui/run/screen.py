@@ -181,7 +181,7 @@ async def run_attached(loaded: Loaded, urls: Sequence[str], token: str | None) -
     ]
     app = await _make_app(loaded, clients, owns_bot=False, values=loaded.values)
     for client in clients:
-        watch_return(client, partial(app.call_later, app.tell))
+        watch_return(client, partial(app.call_later, app.show_message))
         await client.start()
     _detach_on_signal(app)
     code = await _run_app(app)

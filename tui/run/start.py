@@ -50,7 +50,7 @@ class BotStart:
 
     def _step_changed(self) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._app.news)
+            self._loop.call_soon_threadsafe(self._app.request_draw)
         except RuntimeError:
             pass  # the loop has ended, and the screen with it
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from textual import events
 from textual.app import ComposeResult
@@ -19,22 +19,22 @@ from ..render import format as f
 from ..render.lines import Line, clip, fit_line, line_width
 from ..render.theme import STYLE_CLASSES
 from ..session.view import View
-
-if TYPE_CHECKING:
-    from ..app.app import DashApp
+from .dash import Dash
 
 
-class Looking(Screen[Any]):
-    """A screen that the app shows the feed to, a few times a second while it is in front."""
+class FeedScreen(Screen[Any]):
+    """A screen that draws a feed; the app calls ``refresh_view`` on each redraw while it is in
+    front."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = STYLE_CLASSES
 
     @property
-    def dash(self) -> DashApp:
-        return cast("DashApp", self.app)
+    def dash(self) -> Dash:
+        """The app."""
+        return cast(Dash, self.app)
 
-    def look(self, view: View) -> None:
-        """Draw what the feed says now."""
+    def refresh_view(self, view: View) -> None:
+        """Draw the feed as it is now."""
         raise NotImplementedError
 
 
@@ -121,7 +121,7 @@ class SheetView(LineView, can_focus=True):
         self.action_scroll(-3)
 
 
-class Sheet(Looking):
+class Sheet(FeedScreen):
     """A full-screen page of lines. Escape goes back."""
 
     heading = ""
@@ -138,11 +138,11 @@ class Sheet(Looking):
         """All lines of the page in this width; ``rows`` of them are seen at once."""
         raise NotImplementedError
 
-    def look(self, view: View) -> None:
+    def refresh_view(self, view: View) -> None:
         self.query_one(SheetView).draw(view)
 
     def on_mount(self) -> None:
-        self.look(self.dash.view())
+        self.refresh_view(self.dash.view())
 
     def action_back(self) -> None:
         self.dismiss()
@@ -168,7 +168,7 @@ FRAME = 6
 """Cells that the frame of a question and the room within it take from its width."""
 
 
-class Dialog(Looking, ModalScreen[Any]):
+class Dialog(FeedScreen, ModalScreen[Any]):
     """A question in the middle of the screen: what it is about, fields, and the keys."""
 
     heading = ""
@@ -201,7 +201,7 @@ class Dialog(Looking, ModalScreen[Any]):
         """The keys that answer it."""
         return [[("esc", "key"), (" back", "dim")]]
 
-    def look(self, view: View) -> None:
+    def refresh_view(self, view: View) -> None:
         cells = min(self.WIDTH, self.app.size.width * 96 // 100) - FRAME
         for part in self.query(DialogView):
             part.show(view, max(4, cells))
@@ -209,4 +209,4 @@ class Dialog(Looking, ModalScreen[Any]):
     def on_mount(self) -> None:
         for box in self.query(Input):
             box.cursor_blink = not self.dash.calm
-        self.look(self.dash.view())
+        self.refresh_view(self.dash.view())

@@ -89,7 +89,7 @@ class PaletteDialog(Dialog):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.found, self.at = matching(event.value), 0
-        self.look(self.dash.view())
+        self.refresh_view(self.dash.view())
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(self.found[self.at] if self.found else None)
@@ -97,7 +97,7 @@ class PaletteDialog(Dialog):
     def action_step(self, step: int) -> None:
         if self.found:
             self.at = (self.at + step) % len(self.found)
-            self.look(self.dash.view())
+            self.refresh_view(self.dash.view())
 
 
 class ColumnsDialog(Dialog):
@@ -146,12 +146,12 @@ class ColumnsDialog(Dialog):
 
     def _changed(self) -> None:
         self.panel.recollect()
-        self.dash.remember()
-        self.look(self.dash.view())
+        self.dash.save_layout()
+        self.refresh_view(self.dash.view())
 
     def action_step(self, step: int) -> None:
         self.at = (self.at + step) % len(self.panel.order)
-        self.look(self.dash.view())
+        self.refresh_view(self.dash.view())
 
     def action_shift(self, step: int) -> None:
         order = list(self.panel.order)

@@ -14,7 +14,6 @@ from ..panels.positions import (
     OPEN,
     PENDING,
     PositionRow,
-    RowKind,
     row_now,
     side_of,
     total,
@@ -357,11 +356,6 @@ def with_fields(plan: Plan, texts: Texts) -> tuple[dict[str, Any], str]:
     if plan.name == "modify_position" and args == dict(plan.args):
         return {}, "Nothing was changed"
     return args, ""
-
-
-def rows_of(kind: RowKind, row: PositionRow | None) -> PositionRow | None:
-    """The row when it is of this kind; only such a row can be acted on."""
-    return row if row is not None and row.kind == kind else None
 
 
 __all__ = ["OPEN", "PENDING", "Plan"]

@@ -78,14 +78,14 @@ class ConfirmDialog(Dialog):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.answer = ""
-        self.look(self.dash.view())
+        self.refresh_view(self.dash.view())
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.action_go()
 
     def _refuse(self, why: str) -> None:
         self.answer = why
-        self.look(self.dash.view())
+        self.refresh_view(self.dash.view())
 
     def action_go(self) -> None:
         """Send the command, if all is as it must be."""
@@ -103,11 +103,11 @@ class ConfirmDialog(Dialog):
             self._refuse(wrong)
             return
         self.sending = True
-        self.look(self.dash.view())
+        self.refresh_view(self.dash.view())
         self.run_worker(self._send(args), exit_on_error=False)
 
     async def _send(self, args: dict[str, Any]) -> None:
-        error = await self.dash.command(self.plan.name, args)
+        error = await self.dash.send_command(self.plan.name, args)
         self.sending = False
         if error is None:
             self.dismiss(True)

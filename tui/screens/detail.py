@@ -89,7 +89,7 @@ class ChartSheet(Sheet):
     def action_timeframe(self, step: int) -> None:
         at = (TIMEFRAMES.index(self.timeframe) + step) % len(TIMEFRAMES)
         self.timeframe = TIMEFRAMES[at]
-        self.look(self.dash.view())
+        self.refresh_view(self.dash.view())
 
     def chart(self, view: View, cells: int, rows: int, levels: Sequence[PriceLevel]) -> list[Line]:
         return chart(view, self.symbol, self.timeframe, cells, rows, levels)

@@ -47,4 +47,4 @@ class JumpDialog(Dialog):
             self.dismiss(parse_moment(event.value, self._now, self._shown))
         except (ValueError, OverflowError):
             self._wrong = f"Not a time; {HINT}"
-            self.look(self.dash.view())
+            self.refresh_view(self.dash.view())

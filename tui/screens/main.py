@@ -22,13 +22,13 @@ from ..panels.timebar import TimeBar
 from ..panels.tiny import TinyView
 from ..render import format as f
 from ..session.view import View
-from .base import Looking
+from .base import FeedScreen
 
 AGAIN_S = 2.0
 """A panel's key hides the panel when it is pressed again within this time."""
 
 
-class MainScreen(Looking):
+class MainScreen(FeedScreen):
     """What is open all day."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -80,21 +80,21 @@ class MainScreen(Looking):
         yield self.keys
 
     def on_mount(self) -> None:
-        self.dash.recall(self)
+        self.dash.restore_layout(self)
         self.query_one("#filter", Input).cursor_blink = not self.dash.calm
         self.set_focus(self.panels[0])
         self.fit_window()
 
     # -- drawing ---------------------------------------------------------------------------
 
-    def look(self, view: View) -> None:
+    def refresh_view(self, view: View) -> None:
         if self.has_class("-tiny"):
             self.tiny.draw(view)
             return
         self.header.frozen = self._frozen_words(view)
         self.header.tabs = self.dash.tab_line()
         self.header.draw(view)
-        self.set_class(self.dash.replay is not None, "-past")
+        self.set_class(self.dash.in_replay, "-past")
         self.time.draw(view)
         self.alert.draw(view)
         self.keys.hidden = " ".join(str(n) for n in sorted(self.hidden))
@@ -154,7 +154,7 @@ class MainScreen(Looking):
         focused = self.focused
         if isinstance(focused, Panel) and not focused.display:
             self.set_focus(shown[0] if self.maximised is None and not narrow else shown[-1])
-        self.look(self.dash.view())
+        self.refresh_view(self.dash.view())
 
     def _panel(self, number: int) -> TablePanel[Any]:
         return self.panels[number - 1]
@@ -181,7 +181,7 @@ class MainScreen(Looking):
         self.show_panel(message.number)
 
     def on_panel_opened(self, message: Panel.Opened) -> None:
-        self.dash.action_open()
+        self.dash.open_row()
 
     def on_alert_bar_pressed(self, message: AlertBar.Pressed) -> None:
         self.action_acknowledge(False)
@@ -209,7 +209,7 @@ class MainScreen(Looking):
             self.hidden.add(number)
             self.fit_window()
         else:
-            self.dash.tell(f"The last panel stays; {KEYS} show the others again")
+            self.dash.show_message(f"The last panel stays; {KEYS} show the others again")
 
     def action_next_panel(self, step: int) -> None:
         there = [p.number for p in self.panels if p.number not in self.hidden]
@@ -231,7 +231,7 @@ class MainScreen(Looking):
         elif self.panel.FOLLOWS and not self.panel.follow:
             self.panel.set_follow(True)
         else:
-            self.dash.back_to_now()
+            self.dash.back_to_live()
 
     def action_move(self, steps: int) -> None:
         self.panel.move(steps)
@@ -272,29 +272,29 @@ class MainScreen(Looking):
 
     def action_sort(self) -> None:
         self.panel.next_sort()
-        self.dash.remember()
+        self.dash.save_layout()
 
     def action_reverse(self) -> None:
         self.panel.reverse_sort()
-        self.dash.remember()
+        self.dash.save_layout()
 
     def action_freeze(self) -> None:
         session = self.dash.session
-        if self.dash.replay is not None:
-            self.dash.past_play()
+        if self.dash.in_replay:
+            self.dash.play_or_pause()
             return
         if self.frozen_at is None:
             self.frozen_at, self._frozen_at_event = session.clock.mono(), session.received
         else:
             self.frozen_at = None
-        self.look(self.dash.view())
+        self.refresh_view(self.dash.view())
 
     def action_follow(self) -> None:
         panel = self.query_one(EventsPanel)
         panel.set_follow(not panel.follow)
 
     def action_level(self) -> None:
-        self.dash.tell(f"Events from level {self.query_one(EventsPanel).next_level()} on")
+        self.dash.show_message(f"Events from level {self.query_one(EventsPanel).next_level()} on")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         # While a filter is typed, its keys are text.
@@ -304,4 +304,4 @@ class MainScreen(Looking):
 
     def action_acknowledge(self, everything: bool) -> None:
         self.dash.session.acknowledge(all_of_them=everything)
-        self.look(self.dash.view())
+        self.refresh_view(self.dash.view())

@@ -26,7 +26,7 @@ class QuitDialog(Dialog):
     ]
 
     def content(self, view: View, cells: int) -> Sequence[Line]:
-        session = self.dash.own
+        session = self.dash.own_session
         view = View.of(session, unit=view.unit, mask=view.mask, calm=view.calm)
         positions = session.state.typed.positions
         clients = session.source.link.clients

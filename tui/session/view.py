@@ -27,8 +27,8 @@ class View:
     """The terminal's data is too old to be taken for now."""
     calm: bool = False
     """No colour for prices that just moved."""
-    said: tuple[str, bool] | None = None
-    """A short message of the program, and whether it tells of something that went wrong."""
+    message: tuple[str, bool] | None = None
+    """A short message of the program, and whether it reports an error."""
 
     @classmethod
     def of(

@@ -349,7 +349,7 @@ async def test_the_mouse_focuses_moves_sorts_scrolls_opens_and_changes_tabs() ->
 
 async def test_a_change_is_drawn_soon_without_waiting_for_the_rhythm() -> None:
     async with bench(settings=Defaults(hz=0.1)) as b:
-        b.app.prompt = True
+        b.app.draws_on_events = True
         b.app._drawn_at = -1e9
         b.source.publish("ACCOUNT_UPDATE", account=account(equity=10_555.5))
         await b.pilot.pause(0.3)

@@ -46,10 +46,10 @@ def state(b: Bench) -> State:
         "mask": app.mask,
         "hz": app.hz,
         "theme": app.theme,
-        "front": app.front,
+        "front": app.tabs.front,
         "clipboard": app.clipboard,
         "alerts": len(app.session.open_alerts()),
-        "said": app.said[0] if app.said else "",
+        "said": app.message[0] if app.message else "",
         "commands": list(b.source.commands),
     }
 
@@ -145,7 +145,7 @@ async def fresh(b: Bench) -> None:
     for panel in main.panels:
         panel.cursor, panel.sort, panel.follow, panel.top = None, panel.SORT, panel.FOLLOWS, 0
     main.panels[2].least = 1
-    app.unit, app.mask, app.theme, app.said = "money", False, "mt5dash-dark", None
+    app.unit, app.mask, app.theme, app.message = "money", False, "mt5dash-dark", None
     app.hz, app._clipboard = 4.0, ""
     app.session.alerts.clear()
     for text in ("daily loss 2.9%", "margin 120%"):
@@ -193,11 +193,11 @@ async def with_two_accounts(do: Callable[[Bench], Awaitable[None]]) -> None:
 async def test_the_keys_for_accounts_go_round_between_two(key: str) -> None:
     async def look(b: Bench) -> None:
         text = await b.press(key)
-        assert b.app.front == 1
+        assert b.app.tabs.front == 1
         # The same login seen through two feeds: the port tells them apart.
         assert "5012345:8765" in text.splitlines()[0]
         await b.press(key)
-        assert b.app.front == 0
+        assert b.app.tabs.front == 0
 
     await with_two_accounts(look)
 

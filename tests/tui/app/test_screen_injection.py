@@ -49,7 +49,7 @@ async def main():
             source.publish("RISK_ALERT", code=bad, level="critical", text=bad)
             source.publish("POSITION_CLOSED", ticket=7, symbol=bad, close_reason=bad, direction=bad)
             source.publish(bad, field=bad)
-            app.tell(bad)
+            app.show_message(bad)
             await asyncio.sleep(0.15)
         for name in ("open", "funnel", "health", "help", "flatten", "close_position", "columns"):
             app.call_later(app.run_action, name + "()" , app)

@@ -80,7 +80,7 @@ async def test_brackets_step_through_the_past_and_escape_returns_to_now(live: Li
         await pilot.pause()
         assert "1,059.00" in text_of(app)
         await pilot.press("left_square_bracket")
-        await until(lambda: app.replay is not None and app.session.state.seq == 59)
+        await until(lambda: app.time_travel.replay is not None and app.session.state.seq == 59)
         await pilot.pause(0.3)
         text = text_of(app)
         assert "REPLAY" in text
@@ -111,12 +111,14 @@ async def test_at_jumps_to_a_moment_and_space_plays_from_there(live: Live) -> No
         assert "Not a time" in text_of(app)
         app.screen.query_one("Input", Input).value = str(int(at))
         await pilot.press("enter")
-        await until(lambda: app.replay is not None and app.replay.position == at)
+        await until(
+            lambda: app.time_travel.replay is not None and app.time_travel.replay.position == at
+        )
         await pilot.pause(0.3)
         text = text_of(app)
         assert "1,020.00" in text
         assert datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S") in text
-        replay = app.replay
+        replay = app.time_travel.replay
         assert replay is not None
         replay.set_speed(3000.0)
         await pilot.press("space")
@@ -136,7 +138,7 @@ async def test_a_command_in_the_past_does_nothing_and_says_why(live: Live) -> No
     live.feed.set_commander(commander)
     async with app.run_test(size=(140, 40)) as pilot:
         await pilot.press("left_square_bracket")
-        await until(lambda: app.replay is not None and app.session.state.seq == 59)
+        await until(lambda: app.time_travel.replay is not None and app.session.state.seq == 59)
         await pilot.press("R", "y")
         await pilot.pause(0.3)
         assert "recording" in text_of(app)

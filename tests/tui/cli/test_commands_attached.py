@@ -39,7 +39,7 @@ async def test_everything_is_closed_after_the_typed_word_and_a_close_says_what_w
     client = FeedClient(feed.url, token=token, confirm=_already_confirmed)
     await client.start()
     app = DashApp(client, owns_bot=False)
-    app.prompt = False
+    app.draws_on_events = False
     try:
         async with asyncio.timeout(30), app.run_test(size=(120, 36)) as pilot:
             while not client.state.positions or client.role != "control":

@@ -74,9 +74,9 @@ async def test_commands_go_to_the_bot_in_front() -> None:
     async with bench() as b:
         two_bots(b)
         await b.now()
-        assert await b.app.command("pause", {}) is None
+        assert await b.app.send_command("pause", {}) is None
         await b.app.run_action("feed(1)")
-        assert await b.app.command("pause", {}) is None
+        assert await b.app.send_command("pause", {}) is None
         assert b.source.asked == ["main", "beta"]
 
 

@@ -67,7 +67,7 @@ def test_over_ssh_this_machines_clipboard_is_left_alone(desktop: Path) -> None:
 async def test_the_toast_says_which_way_it_went() -> None:
     async with bench() as b:
         told: list[str] = []
-        b.app.tell = lambda text, **_: told.append(text)  # type: ignore[method-assign]
+        b.app.show_message = lambda text, **_: told.append(text)  # type: ignore[method-assign]
         b.app.copy("12345")
         await b.app.workers.wait_for_complete()
 
