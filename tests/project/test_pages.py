@@ -104,3 +104,13 @@ def test_every_link_leads_somewhere(name: str) -> None:
         if not target.exists() or (anchor and anchor not in headings(target)):
             wrong.append(link)
     assert not wrong
+
+
+def test_the_page_of_the_strategy_has_the_gates_in_their_order() -> None:
+    from strategy.scan.gates import GATES
+
+    text = " ".join((ROOT / "docs/strategy.md").read_text(encoding="utf-8").split())
+    listed = re.search(r"in this order: ([^.]+)\.", text)
+    assert listed is not None
+    names = [gate.__name__.replace("_", " ") for gate in GATES]
+    assert [name.lower() for name in listed[1].split(", ")] == names
