@@ -278,7 +278,7 @@ class Worker:
     async def _release(self, actor: str) -> dict[str, Any]:
         now = await self.client.server_now()
         self.risk_limits.release(math.inf if now is None else now)
-        self.alert("RELEASED", f"kill switch off, limits counted anew ({actor})")
+        self.alert("RELEASED", f"kill switch off, limits counted from now on ({actor})")
         self.wake()
         return {"halted": False}
 

@@ -18,7 +18,7 @@ class BackboneSettings(BaseModel):
     url: SecretStr = Field(
         default=SecretStr(""),
         description="redis://HOST:PORT/DB, rediss:// (TLS) or sqlite:PATH; empty: none. A "
-        "password may stand in it, and it is never shown or logged.",
+        "password may be in it, and it is never shown or logged.",
     )
     stream: str = Field(
         default="mt5dash",

@@ -223,7 +223,7 @@ class Upstream:
             async for frame in frames:
                 if client.legacy:
                     raise UpstreamRefused(
-                        "it uses the old protocol, without numbers: a relay cannot tell which "
+                        "it uses the old protocol, without numbers: a relay cannot know which "
                         "events it has published already; watch it with --connect instead"
                     )
                 kind = frame["type"]

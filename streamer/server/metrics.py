@@ -44,7 +44,7 @@ class Metrics(Collector):
             "connections": ("Open connections.", len(self._connections)),
             "seq": ("Number of the last log event.", core.state.seq),
             "journal_waiting": ("Log events not on disk yet.", core.waiting),
-            "loop_lag_seconds": ("How late timers were of late.", self._lag.ms / 1000),
+            "loop_lag_seconds": ("How late timers were recently.", self._lag.ms / 1000),
         }
         for name, (text, value) in gauges.items():
             yield GaugeMetricFamily(f"mt5dash_{name}", text, value)

@@ -350,7 +350,7 @@ class Routes:
         since = query.get("since", [""])[-1]
         epoch, _, number = since.rpartition(":")
         if epoch and epoch != state.epoch:
-            return error(410, "EPOCH", f"the numbers began anew; the epoch is {state.epoch}")
+            return error(410, "EPOCH", f"the numbers begin again; the epoch is {state.epoch}")
         if since:
             if not (number.isascii() and number.isdigit() and len(number) <= 18):
                 raise BadQuery("`since` is EPOCH:SEQ or SEQ")

@@ -253,7 +253,7 @@ export class Control {
     const tell = () => {
       const at = Number(stop.querySelector('input')?.value);
       const loss = stopMoney(p, at);
-      setText(means, at === 0 ? 'Without a stop the loss has no bound.' : loss === null ? 'What this stop costs cannot be told from here.' : `If this stop is hit: about ${money(loss, true)}.`);
+      setText(means, at === 0 ? 'Without a stop the loss has no bound.' : loss === null ? 'What this stop costs is not known here.' : `If this stop is hit: about ${money(loss, true)}.`);
     };
     stop.addEventListener('input', tell);
     tell();

@@ -230,7 +230,7 @@ def words(
             yield f"  {_t(found.get('status')).upper():<8} {_t(check, 16)}: {_t(found.get('text'), 200)}"
     when = f.parse_time(state.get("server_time"))
     age = f.known(_dict(checks.get("data")).get("age_s", bot.get("data_age_s")))
-    heard = "no account seen yet" if age is None else f"account told {f.whole_age(age)} ago"
+    heard = "no account seen yet" if age is None else f"account seen {f.whole_age(age)} ago"
     speed = f.speed(state.get("speed"))
     yield f"Server   {f.stamp(when, '%Y-%m-%d %H:%M:%S')}{f' {speed}' if speed else ''}  {heard}"
     currency = "" if account.get("currency") is None else f" {_t(account['currency'], 6)}"

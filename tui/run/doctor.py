@@ -71,7 +71,10 @@ def access_check(settings: Settings) -> Check:
         tokens = store.list()
     except AccessError as error:
         return Check("access", "failed", str(error), "correct the settings or the token file")
-    roles = ", ".join(sorted({t.role for t in tokens})) or "none: nobody can control over the feed"
+    roles = (
+        ", ".join(sorted({t.role for t in tokens}))
+        or "none: no client can control the bot over the feed"
+    )
     return Check("access", "ok", f"{len(tokens)} tokens ({roles})")
 
 

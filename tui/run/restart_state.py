@@ -67,7 +67,7 @@ def _renamed(newest_first: Iterable[Mapping[str, Any]]) -> str | None:
     for name, events in by_bot.items():
         reason = halted(events)
         if reason is not None:
-            return f"{reason} (said by {name}, before this bot had its name)"
+            return f"{reason} (by {name}, before this bot had its name)"
     return None
 
 

@@ -144,7 +144,7 @@ def _level(
         return [[(f"A {name} of this position must lie {side} the price now.", "warn")]]
     money = stop_money(now, price)
     if money is None:
-        return [[(f"What the new {name} means in money cannot be told from here.", "dim")]]
+        return [[(f"What the new {name} means in money is not known here.", "dim")]]
     return [[(f"If the new {name} is hit: about ", "dim"), view.gain(money)]]
 
 
@@ -292,7 +292,7 @@ def halt_or_release(view: View) -> Plan:
     if bot is not None and bot.state == "halted":
         reason = None if bot.reason is None else bot.reason.text
         return Plan("release", {}, "Release the kill switch", lambda view, _: [
-            [("New trades are possible again, and the limits are counted anew.", "text")],
+            [("New trades are possible again, and the limits are counted from now on.", "text")],
             [(f"It was set because: {word(reason, 200)}", "dim")],
             *_room(view)], {"release": {}})  # fmt: skip
 

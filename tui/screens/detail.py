@@ -123,7 +123,7 @@ class PositionSheet(ChartSheet):
         r = row.r_multiple
         lines: list[Line] = []
         if gone:
-            lines.append([("No longer open: the last values seen stand here.", "warn")])
+            lines.append([("No longer open: these are the last values seen.", "warn")])
         lines.append(
             pair("Side", (f"{f.side(row.direction)} {f.lots(row.volume)} lots", "bold"),
                  note=f"by {word(row.owner, 12)}, magic {word(row.magic, 12)}")

@@ -48,7 +48,7 @@ class QuitDialog(Dialog):
             )
             more = f" and {len(positions) - 3} more" if len(positions) > 3 else ""
             lines.append([(f"  {symbols}{more}", "dim")])
-            after = "They stay open at the broker; nobody trails or closes them."
+            after = "They stay open at the broker; nothing trails or closes them."
             if mode(view) == "paper":
                 after = "The paper account ends with this process."
             lines.append([(f"  {after}", "dim")])

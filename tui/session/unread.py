@@ -35,7 +35,7 @@ class LastSeen:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            log.warning("%s: not read (%s); what happened meanwhile is not told", self.path, error)
+            log.warning("%s: not read (%s); what happened meanwhile is not shown", self.path, error)
             return {}
         return found if isinstance(found, dict) else {}
 

@@ -97,7 +97,7 @@ class StateFile:
         Raises:
             MarketError: it cannot be read, or belongs to another market or kind of account.
         """
-        do = "Choose another state file, or remove this one to begin anew"
+        do = "Choose another state file, or remove this one to start fresh"
         try:
             saved = msgspec.json.decode(self.path.read_bytes(), type=Saved)
         except FileNotFoundError:

@@ -247,7 +247,7 @@ def _bar_seconds(table: Table) -> int:
     steps = np.diff(times)
     steps = steps[steps > 0]
     if not steps.size:
-        raise MarketError("has too few bars to tell their length", file=table.path)
+        raise MarketError("has too few bars to know their length", file=table.path)
     return int(steps.min()) // 1000
 
 

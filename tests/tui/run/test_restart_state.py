@@ -109,7 +109,7 @@ async def test_a_bot_that_gets_another_name_stays_halted(tmp_path: Path) -> None
     while feed.waiting:
         await asyncio.sleep(0.01)
     why, known = await recall(journal, "renamed")
-    assert why == "enough (said by main, before this bot had its name)"
+    assert why == "enough (by main, before this bot had its name)"
     assert known == memory
     await feed.close()
 
