@@ -7,11 +7,23 @@ Pure: events and states go in, alerts come out; ``delivery`` sends them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..protocol.lenient import typed_event
+from ..protocol.messages import (
+    EVENT_TYPES,
+    Account,
+    AccountUpdate,
+    BotStatus,
+    Limit,
+    OrderUpdate,
+    PositionClosed,
+    RiskAlert,
+    TerminalStatus,
+    TradeExecution,
+)
 from ..protocol.sanitise import clean
 from ..words import events
 from ..words.limits import limit_words
@@ -23,6 +35,9 @@ Kind = Literal["trade", "limit", "stale", "halted", "error", "test", "summary"]
 TEXT_MAX = 500
 REARM = 0.9
 """A limit is "near" again only after its use has fallen below this share of the threshold."""
+
+_ALERTED = (AccountUpdate, BotStatus, TradeExecution, PositionClosed, RiskAlert, OrderUpdate)
+"""The events that can become an alert; the others are not looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +64,30 @@ class AlertRules:
 
     def on_event(self, event: Mapping[str, Any]) -> list[Alert]:
         """The alerts of one event; usually none."""
-        kind = event.get("type")
-        if kind == "ACCOUNT_UPDATE":
-            return self._limits(event)
-        if kind == "BOT_STATUS":
-            return self._status(event)
-        settings = self.settings
-        if settings.trades and kind in ("TRADE_EXECUTION", "POSITION_CLOSED"):
-            return [self._trade(event, opened=kind == "TRADE_EXECUTION")]
-        if not settings.errors:
+        kind, settings = event.get("type"), self.settings
+        if not isinstance(kind, str) or EVENT_TYPES.get(kind) not in _ALERTED:
             return []
-        if kind == "RISK_ALERT":
-            return self._risk(event)
-        if kind == "ORDER_UPDATE" and event.get("status") in ("rejected", "unknown"):
-            return [self._order(event)]
+        match typed_event(event):
+            case AccountUpdate(account=Account(limits=dict() as limits)):
+                return self._limits(limits, event)
+            case BotStatus() as status:
+                return self._status(status, event)
+            case TradeExecution() as trade if settings.trades:
+                deal = trade.deal or trade.ticket or trade.seq
+                return [Alert("trade", "info", f"trade:opened:{deal}", self._text(event), event)]
+            case PositionClosed() as closed if settings.trades:
+                ticket = closed.ticket or closed.seq
+                return [Alert("trade", "info", f"trade:closed:{ticket}", self._text(event), event)]
+            case RiskAlert() as alert if settings.errors:
+                return self._risk(alert, event)
+            case OrderUpdate() as order if settings.errors:
+                return self._order(order, event)
         return []
 
     # -- events ---------------------------------------------------------------------------
 
-    def _trade(self, event: Mapping[str, Any], *, opened: bool) -> Alert:
-        ticket = event.get("deal") or event.get("ticket")
-        return Alert("trade", "info", f"trade:{opened}:{ticket}", self._text(event), event)
-
-    def _status(self, event: Mapping[str, Any]) -> list[Alert]:
-        state = str(event.get("state"))
+    def _status(self, status: BotStatus, event: Mapping[str, Any]) -> list[Alert]:
+        state = status.state or "?"
         if state == self._bot or state in ("starting", "stopped"):
             return []
         before, self._bot = self._bot, state
@@ -81,42 +96,38 @@ class AlertRules:
         if state == "error" and self.settings.errors:
             return [Alert("error", "critical", "bot:error", self._text(event), event)]
         if before == "halted" and self.settings.halted:
-            return [Alert("halted", "warning", "bot:on", f"no longer halted: {state}", event)]
+            text = f"no longer halted: {_word(state)}"
+            return [Alert("halted", "warning", "bot:on", text, event)]
         return []
 
-    def _risk(self, event: Mapping[str, Any]) -> list[Alert]:
-        level, code = event.get("level"), str(event.get("code"))
-        if level not in ("warning", "critical") or code.startswith("ALERT_"):
+    def _risk(self, alert: RiskAlert, event: Mapping[str, Any]) -> list[Alert]:
+        code = alert.code or "?"
+        if alert.level not in ("warning", "critical") or code.startswith("ALERT_"):
             return []
-        grade: Level = "critical" if level == "critical" else "warning"
-        return [Alert("error", grade, code, self._text(event), event)]
+        return [Alert("error", alert.level, code, self._text(event), event)]
 
-    def _order(self, event: Mapping[str, Any]) -> Alert:
-        status = str(event.get("status"))
-        key = f"order:{status}:{event.get('symbol')}:{event.get('reason')}"
-        grade: Level = "critical" if status == "unknown" else "warning"
-        return Alert("error", grade, key, self._text(event), event)
+    def _order(self, order: OrderUpdate, event: Mapping[str, Any]) -> list[Alert]:
+        if order.status not in ("rejected", "unknown"):
+            return []
+        key = f"order:{order.status}:{order.symbol}:{order.reason}"
+        grade: Level = "critical" if order.status == "unknown" else "warning"
+        return [Alert("error", grade, key, self._text(event), event)]
 
-    def _limits(self, event: Mapping[str, Any]) -> list[Alert]:
+    def _limits(self, limits: Mapping[str, Limit], event: Mapping[str, Any]) -> list[Alert]:
         near = self.settings.limit_near_pct
-        account = event.get("account")
-        limits = account.get("limits") if isinstance(account, Mapping) else None
-        if near is None or not isinstance(limits, Mapping):
-            return []
         found = []
         for name, limit in limits.items():
-            if not isinstance(limit, Mapping) or limit.get("unit") == "positions":
-                continue  # as many positions as allowed is nothing to wake up for
-            value, bound = _number(limit.get("value")), _number(limit.get("limit"))
-            if value is None or bound is None or bound <= 0:
+            value, bound = limit.value, limit.limit
+            if near is None or value is None or bound is None or bound <= 0:
                 continue
+            if limit.unit == "positions":
+                continue  # as many positions as allowed is nothing to wake up for
             share = 100 * value / bound
             if share >= near and name not in self._near:
                 self._near.add(name)
-                unit = _word(limit.get("unit"))
-                text = f"{_word(limit_words(str(name)).name)}: {share:.0f}% of the limit is used up"
-                if not self.settings.hide_money or unit == "%":
-                    text += f" ({value:g} of {bound:g} {unit})"
+                text = f"{_word(limit_words(name).name)}: {share:.0f}% of the limit is used up"
+                if not self.settings.hide_money or limit.unit == "%":
+                    text += f" ({value:g} of {bound:g} {_word(limit.unit or None)})"
                 found.append(Alert("limit", "warning", f"limit:{name}", text, event))
             elif share < near * REARM:
                 self._near.discard(name)
@@ -125,7 +136,7 @@ class AlertRules:
     # -- what lasts -----------------------------------------------------------------------
 
     def on_check(
-        self, *, terminal: Mapping[str, Any] | None, away_s: float, data_s: float | None,
+        self, *, terminal: TerminalStatus | None, away_s: float, data_s: float | None,
         journal: str | None,
     ) -> list[Alert]:  # fmt: skip
         """The alerts of conditions that have lasted too long.
@@ -141,10 +152,9 @@ class AlertRules:
         if limit is not None:
             missing = ""
             if terminal is not None and away_s >= limit:
-                missing = f"the terminal is {_word(terminal.get('state'))}"
-                error = terminal.get("last_error")
-                if isinstance(error, Mapping):
-                    missing += f": {_word(error.get('text'))}"
+                missing = f"the terminal is {_word(terminal.state)}"
+                if terminal.last_error is not None:
+                    missing += f": {_word(terminal.last_error.text)}"
             elif data_s is not None and data_s >= limit:
                 missing = "nothing new of the account"
             if bool(missing) != bool(self._missing):
@@ -166,12 +176,6 @@ class AlertRules:
     def _text(self, event: Mapping[str, Any]) -> str:
         """The sentence of the word table about an event."""
         return _word(events.alert(event, mask=self.settings.hide_money))
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
 
 
 def _word(value: Any) -> str:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..feed.health import HealthCheck
 from ..protocol.codec import now_iso
-from ..protocol.messages import RiskAlert
+from ..protocol.lenient import read
+from ..protocol.messages import RiskAlert, TerminalStatus
 from ..state.reducer import bot_of
 from .channels import Channel, Message, NotDelivered, open_channels, request
 from .delivery import DEAD_LETTERS_KEPT, Courier, DeadLetter
@@ -139,8 +140,8 @@ class Alerts:
     def _on_event(self, event: dict[str, Any]) -> None:
         watched = self._watched(bot_of(event) or self._feed.bots.default_bot.name)
         if event.get("type") == "TERMINAL_STATUS":
-            away = event.get("state") != "connected"
-            if not away:
+            status = read(event, TerminalStatus)
+            if status is not None and status.state == "connected":
                 watched.disconnected_at = None
             elif watched.disconnected_at is None:
                 watched.disconnected_at = self._monotonic()
@@ -172,7 +173,7 @@ class Alerts:
             watched = self._watched(bot.name)
             seen = bot.state.updated.get("account")
             for alert in watched.rules.on_check(
-                terminal=bot.state.terminal,
+                terminal=bot.state.typed.terminal,
                 away_s=0.0 if watched.disconnected_at is None else now - watched.disconnected_at,
                 data_s=None if seen is None else now - seen,
                 journal=None if watched.name else feed.journal_trouble,
@@ -180,8 +181,9 @@ class Alerts:
                 self._take(watched.named(alert))
         for alert in self._throttle.due(self._clock()):
             self._send(alert)
-        status = feed.own.bot or {}
-        if feed.health.report()["status"] != "down" and status.get("state") != "error":
+        status = feed.own.typed.bot
+        failed = status is not None and status.state == "error"
+        if feed.health.report()["status"] != "down" and not failed:
             self._healthy_at = now
 
     def _send(self, alert: Alert) -> None:

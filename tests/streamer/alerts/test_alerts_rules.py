@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from streamer.alerts.rules import Alert, AlertRules
 from streamer.alerts.settings import AlertSettings
 from streamer.alerts.throttle import AlertThrottle, quiet_at
+from streamer.protocol.messages import Reason, TerminalStatus
 
 
 def rules(**settings: Any) -> AlertRules:
@@ -95,6 +96,29 @@ def test_each_rule_can_be_switched_off(setting: Any, event: Any) -> None:
     assert rules(**setting).on_event(event) == []
 
 
+def test_trades_are_told_apart_by_whatever_number_they_have() -> None:
+    def key(**fields: Any) -> str:
+        [alert] = rules().on_event({**CLOSED, **fields})
+        return alert.key
+
+    assert key(ticket=5, seq=1) == key(ticket=5, seq=2) != key(ticket=6, seq=1)
+    assert key(ticket="A", seq=1) != key(ticket="B", seq=2)
+    assert key(ticket=None, seq=1) != key(ticket=None, seq=2)
+
+
+@pytest.mark.parametrize("bad", [None, 5, [], {}, "x", float("nan"), 10**400, True])
+def test_a_hostile_field_raises_nothing(bad: Any) -> None:
+    fields = ("account", "limits", "state", "reason", "ticket", "symbol", "level", "code", "status")
+    for event in (OPENED, CLOSED, status("halted"), account(drawdown=(8.0, 10.0, "%"))):
+        for name in fields:
+            rules().on_event({**event, name: bad})
+    for part in ("value", "limit", "unit"):
+        limit = {"value": 8.0, "limit": 10.0, "unit": "%", part: bad}
+        rules().on_event({"type": "ACCOUNT_UPDATE", "account": {"limits": {"x": limit, "y": bad}}})
+    rules().on_event({"type": "RISK_ALERT", "level": bad, "code": bad, "text": bad})
+    rules().on_event({"type": "ORDER_UPDATE", "status": "rejected", "symbol": bad, "reason": bad})
+
+
 def test_a_state_is_told_once_and_so_is_its_end() -> None:
     r = rules()
     assert len(r.on_event(status("halted", "a"))) == 1
@@ -119,7 +143,8 @@ def test_money_can_be_left_out() -> None:
 
 def test_what_lasts_is_told_when_it_has_lasted_and_when_it_is_over() -> None:
     r = rules(stale_s=60)
-    gone = {"state": "disconnected", "last_error": {"text": "no IPC"}}
+    error = Reason(code=None, text="no IPC")
+    gone = TerminalStatus(state="disconnected", backend="paper", last_error=error)
 
     def look(away: float, data: float | None = 1.0, journal: str | None = None) -> list[str]:
         found = r.on_check(terminal=gone, away_s=away, data_s=data, journal=journal)
