@@ -90,7 +90,7 @@ class BackendKind:
         raise NotImplementedError
 
 
-class Paper(BackendKind):
+class PaperKind(BackendKind):
     """The terminal in memory."""
 
     name = "paper"
@@ -146,7 +146,7 @@ class Paper(BackendKind):
         return InProcess(open_terminal, traits=self.traits(terminal, paper))
 
 
-class Native(BackendKind):
+class NativeKind(BackendKind):
     """The MetaTrader5 package in a child process."""
 
     name = "native"
@@ -180,7 +180,7 @@ class AtAddress(BackendKind):
         return f"reaching for {self.name} {terminal.address}"
 
 
-class BehindAgent(AtAddress):
+class AgentKind(AtAddress):
     """A terminal behind `mt5dash agent`."""
 
     name = "agent"
@@ -205,7 +205,7 @@ class BehindAgent(AtAddress):
             raise BackendError(str(error)) from error
 
 
-class BehindRpyc(AtAddress):
+class RpycKind(AtAddress):
     """A terminal behind an mt5linux server."""
 
     name = "rpyc"
@@ -228,7 +228,7 @@ class BehindRpyc(AtAddress):
 
 
 BUILT_IN: dict[str, BackendKind] = {
-    kind.name: kind for kind in (Paper(), Native(), BehindAgent(), BehindRpyc())
+    kind.name: kind for kind in (PaperKind(), NativeKind(), AgentKind(), RpycKind())
 }
 
 

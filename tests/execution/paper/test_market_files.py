@@ -19,7 +19,7 @@ from execution.paper.market.model import MarketError
 from execution.paper.market.moments import TEMPLATES, decode
 from execution.paper.market.streams import BarStream, LeanStream, TickStream, walk
 from execution.settings import PaperSettings, TerminalSettings
-from execution.transport.registry import Paper
+from execution.transport.registry import PaperKind
 
 NOON = datetime(2024, 3, 5, 12, tzinfo=UTC)
 NOON_MS = int(NOON.timestamp()) * 1000
@@ -301,7 +301,7 @@ def test_the_files_of_a_market_are_looked_through_once_for_check_and_opening(
     settings = PaperSettings(market=tmp_path)
     told: list[tuple[str, int, int]] = []
     terminal = TerminalSettings()
-    quotes: Any = Paper().prepare(terminal, settings, lambda *each: told.append(each))
+    quotes: Any = PaperKind().prepare(terminal, settings, lambda *each: told.append(each))
     assert ("looking at EURUSD_M1.csv", 0, 1) in told
     told.clear()
     opened = open_paper(settings, tell=lambda *each: told.append(each), quotes=quotes)
