@@ -45,7 +45,7 @@ def open_paper(
     Args:
         clock: Makes the clock from the market's start (UTC seconds), for a backtest; without
             it time runs at the settings' speed.
-        tell: Hears how far it is.
+        tell: Called with the progress.
         quotes: What :func:`discover` found at ``settings.market``, if it was asked before.
 
     Raises:

@@ -2,7 +2,7 @@
 
 ``order_send`` and ``order_check`` take ``METH_VARARGS | METH_KEYWORDS`` and refuse a request that
 comes together with keywords, where an empty keyword dict counts as keywords. A Python function
-cannot tell an empty dict from none, so only a C function shows the difference.
+cannot distinguish an empty dict from none, so only a C function shows the difference.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class MethodDef(ctypes.Structure):
     )
 
 
-# Keywords are a plain address: NULL is what must be told apart from an empty dict.
+# Keywords are a plain address: NULL differs from an empty dict.
 _BODY = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
 _NO_ARGUMENTS = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p)
 _new = ctypes.pythonapi.PyCFunction_NewEx

@@ -117,7 +117,7 @@ class Order:
 
 @dataclass(slots=True)
 class Holdings:
-    """What stands on one symbol."""
+    """Positions and orders of one symbol."""
 
     positions: dict[int, Position] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)

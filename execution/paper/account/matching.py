@@ -1,6 +1,6 @@
 """The paper server's engine: it moves the market to a moment and does what that causes.
 
-Orders and stops are found by array comparisons against the levels that stand, so a tick costs
+Orders and stops are found by array comparisons against the present levels, so a tick costs
 nothing while no level is reached. Events happen in time order over all symbols: triggers,
 stop-out, expiry, rollover at server midnight.
 """
@@ -95,7 +95,7 @@ def reached(order: Order, bid: float, ask: float) -> bool:
 
 class Engine:
     """Moves tapes and ledger together. ``load`` gives the next chunk of ticks, None at the end
-    of the market; ``is_open`` tells whether a symbol trades at a server millisecond."""
+    of the market; ``is_open``: whether a symbol trades at a server millisecond."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Money formulas of the paper account: margin, profit, swap and conversion between currencies.
 
 Pure functions and one converter that reads current quotes. Formulas are those of MetaQuotes'
-documentation for each ``SYMBOL_CALC_MODE_*``; results are unrounded unless said otherwise.
+documentation for each ``SYMBOL_CALC_MODE_*``; results are unrounded unless their docstring gives digits.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def raw_profit(spec: Spec, long: bool, lots: float, price_open: float, price_clo
 
 
 def raw_margin(spec: Spec, lots: float, price: float, leverage: int) -> float:
-    """Margin in the symbol's margin currency. A ``margin_initial`` above zero stands in for
+    """Margin in the symbol's margin currency. A ``margin_initial`` above zero replaces
     the formula: it is the margin of one lot."""
     mode, rate = spec.calc_mode, spec.margin_rate
     if mode == mt5.SYMBOL_CALC_MODE_SERV_COLLATERAL:

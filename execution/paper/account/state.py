@@ -1,7 +1,7 @@
 """Keeps a paper account between runs: one JSON file, written whole and swapped in atomically.
 
 Positions, orders, deals, counters, the server's time and the last prices. A generated market
-goes on from those prices, a replay from that time; what stands is never re-priced in between.
+goes on from those prices, a replay from that time; what is open is never re-priced in between.
 """
 
 from __future__ import annotations

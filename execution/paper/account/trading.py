@@ -181,7 +181,7 @@ class Desk:
     def _place(self, plan: Plan, now_ms: int) -> _Done:
         order = self._order(plan, now_ms, plan.request.price)
         self._ledger.add_order(order)
-        # A pending order is done when it stands; 10008 is for requests still on their way.
+        # A pending order that was placed is done; 10008 is for requests still on their way.
         return _Done(order=order.ticket, volume=order.volume, price=order.price)
 
     def _set_stops(self, plan: Plan, now_ms: int) -> _Done:

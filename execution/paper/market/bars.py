@@ -94,7 +94,7 @@ class _Column:
     def append(self, bars: Array) -> None:
         need = self.size + len(bars)
         if need > len(self._room):
-            # Months of minutes stand here already: doubling would double the whole program.
+            # There are months of minutes already: doubling would double the whole program.
             room = np.zeros(need + max(256, need // 16), dtype=RATES_DTYPE)
             room[: self.size] = self.bars
             self._room = room

@@ -68,7 +68,7 @@ def ticks_of_minutes(minutes: Array, rng: np.random.Generator, spec: Spec) -> Ti
     step = np.arange(total) - first[bar]
     last = counts - 1
     opens, highs, lows, closes = (minutes[name] for name in ("open", "high", "low", "close"))
-    # The extremes stand at two places of the bar; which comes first is a matter of luck.
+    # The extremes are at two places of the bar; chance decides which comes first.
     low_first = rng.random(len(minutes)) < np.where(closes >= opens, 0.7, 0.3)
     places = np.sort(rng.random((2, len(minutes))), axis=0)
     one = np.clip(np.rint(places[0] * last).astype(np.int64), 1, np.maximum(last - 2, 1))

@@ -182,7 +182,7 @@ def reverting(moves: Floats, last: float, half_life: float) -> tuple[Floats, Flo
 
 
 def follower_of(name: str, start: float) -> Follower:
-    """What a price that nobody measured is like, from its name: crypto, a pair, or an index."""
+    """What a price that was not measured is like, from its name: crypto, a pair, or an index."""
     base = name[:3]
     if base in ("BTC", "ETH", "LTC", "XRP", "SOL", "BCH", "ADA", "DOG", "DOT", "LNK", "BNB"):
         return Follower(start, FOLLOWERS["LTCUSD"].vol_bp, {"BTCUSD": 0.6}, "BTCUSD", "crypto")

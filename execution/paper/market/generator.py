@@ -89,7 +89,7 @@ class GeneratedMarket:
         self._levels: dict[str, float] = {}
         for name in {name for parts in self._legs.values() for name in parts}:
             self._follow(name, levels or {})
-        # At least one hour of ticks stands before the start.
+        # At least one hour of ticks lies before the start.
         self._hour = self._first_hour = int(start) // HOUR - 1
         self.begin_ms = self._hour * HOUR * 1000
         tell("drawing the market", 0, 1)

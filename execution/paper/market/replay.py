@@ -103,7 +103,7 @@ class ReplayMarket:
         return words
 
     def is_open(self, spec: Spec, utc_ms: int, quoted_ms: int) -> bool:
-        """Open is where quotes are: one stands within the last quarter of an hour."""
+        """A symbol is open where it has quotes: one within the last quarter of an hour."""
         return quoted_ms > 0 and utc_ms - quoted_ms < _QUIET_MS
 
     def history(self, symbol: str) -> list[Layer]:
@@ -133,7 +133,7 @@ class ReplayMarket:
 
     def chunk(self) -> Chunk | None:
         """The next day with quotes; the market ends with its last tick, or before a day whose
-        file is broken, which the market's text then tells."""
+        file is broken, which the market's text then names."""
         if self._next >= len(self._days):
             self.end_ms = self._last_tick
             return None
@@ -186,7 +186,7 @@ class _RecordedPast:
 
 
 def _warm(found: Found, days: list[int]) -> float:
-    """UTC seconds at which 300 M15 bars, or 500 of a longer kind, stand behind."""
+    """UTC seconds at which 300 M15 bars, or 500 of a longer kind, are history."""
     stream = found.stream
     have = set(stream.days())
     own = [day for day in days if day in have]

@@ -179,7 +179,7 @@ class Tape:
         return known[1]
 
     def bars_ahead(self, timeframe: int) -> Array:
-        """All bars as they will stand when the ticks that are loaded have happened; the last
+        """All bars as they will be when the ticks that are loaded have happened; the last
         one may go on after them. For a backtest, which computes over them in batches."""
         self._build()
         store = self.store.copy()
@@ -187,7 +187,7 @@ class Tape:
         return store.rates(timeframe)
 
     def quote_at(self, at_ms: int) -> tuple[int, float, float]:
-        """Time, bid and ask that will stand at ``at_ms``, which must not be before now."""
+        """Time, bid and ask of the quote at ``at_ms``, which must not be before now."""
         index = self.until(at_ms) - 1
         if index < self.at:
             return self.quote_ms, self.quote_bid, self.quote_ask

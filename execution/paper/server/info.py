@@ -14,7 +14,7 @@ _TEXTS = ("bank", "exchange", "formula", "isin", "page", "basis", "category")
 
 
 def terminal_info(faults: Faults, market_text: str, build: int, max_bars: int) -> TerminalInfo:
-    """``path`` tells the market in words: a paper terminal has no folder."""
+    """``path`` describes the market: a paper terminal has no folder."""
     return TerminalInfo(
         community_account=False,
         community_connection=False,

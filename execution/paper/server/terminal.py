@@ -1,6 +1,6 @@
 """A MetaTrader 5 terminal in memory: the package's functions over a paper market and account.
 
-Each call first lets the market happen up to the clock's present, then answers. A failure is None
+Each call first lets the market happen up to the clock's present, then answers. A failure returns None
 (or False) and its cause in ``last_error()``; arguments are read, refused and raised for as
 :mod:`execution.api.call_forms` says.
 """

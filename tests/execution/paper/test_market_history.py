@@ -179,7 +179,7 @@ def test_what_is_kept_of_the_past_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_opening_draws_no_bars() -> None:
-    """Start-up and memory do not pay for history that nobody asks for."""
+    """Start-up and memory do not pay for history that is not asked for."""
     paper = open_terminal()
     for tape in paper.tapes.values():
         assert tape.store._source is not None
@@ -210,7 +210,7 @@ def test_followers_move_with_what_they_follow() -> None:
 
 
 def test_a_recording_gives_its_earlier_days_too(tmp_path: Path) -> None:
-    """Days before those that stand at the start are read from the files."""
+    """Days before those that are there at the start are read from the files."""
     begin = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
     rng = np.random.default_rng(1)
     lines = ["<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"]

@@ -325,7 +325,7 @@ def test_what_an_agent_saves_opens_as_the_same_broker(
 
 
 def test_the_agent_saves_what_a_profile_reads() -> None:
-    """The agent is one file of its own, so the names stand there as well."""
+    """The agent is one file of its own, so the names are there as well."""
     by_hand = {"balance", "commission_per_lot", "utc_offset_h", "session", "price", "commissioned"}
     for names, kind, source in (
         (agent.PROFILE_ACCOUNT, profile.AccountProfile, structs.AccountInfo),
