@@ -17,7 +17,7 @@ from .account.state import Saved, StateFile
 from .market.clock import Clock, RunningClock
 from .market.discovery import Quotes
 from .market.generator import GeneratedMarket
-from .market.model import Market, MarketError, Tell, nobody
+from .market.model import Market, MarketError, Progress, no_progress
 from .market.replay import ReplayMarket
 from .market.sessions import demo_start
 from .market.symbols import SPECS, with_suffix
@@ -37,7 +37,7 @@ def open_paper(
     settings: PaperSettings,
     clock: Callable[[float], Clock] | None = None,
     *,
-    tell: Tell | None = None,
+    progress: Progress | None = None,
     quotes: Quotes | None = None,
 ) -> PaperTerminal:
     """A paper terminal as the settings want it; takes up to a second or two.
@@ -45,7 +45,7 @@ def open_paper(
     Args:
         clock: Makes the clock from the market's start (UTC seconds), for a backtest; without
             it time runs at the settings' speed.
-        tell: Called with the progress.
+        progress: Called with the progress.
         quotes: What :func:`discover` found at ``settings.market``, if it was asked before.
 
     Raises:
@@ -69,7 +69,7 @@ def open_paper(
         # Server time never goes back.
         kept = saved.server_ms / 1000 - offset_s
         start = kept if settings.market is not None else max(kept, start or demo_start(time.time()))
-    market = _market(settings, broker, start, saved, tell or nobody, quotes)
+    market = _market(settings, broker, start, saved, progress or no_progress, quotes)
     if state is not None and saved is not None:
         state.missing(saved, market.specs)
     running = RunningClock(market.start, settings.speed)
@@ -122,11 +122,11 @@ def _market(
     broker: Broker | None,
     start: float | None,
     saved: Saved | None,
-    tell: Tell,
+    progress: Progress,
     quotes: Quotes | None,
 ) -> Market:
     if settings.market is not None:
-        market = ReplayMarket(settings.market, start, tell, quotes)
+        market = ReplayMarket(settings.market, start, progress, quotes)
         if broker is not None:
             market.use_specs(broker.specs)
         return market
@@ -137,7 +137,7 @@ def _market(
         begin,
         specs,
         saved.levels if saved else None,
-        tell,
+        progress,
         None if broker is None else broker.quoted(),
     )
     if broker is not None:

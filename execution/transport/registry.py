@@ -139,7 +139,7 @@ class PaperKind(BackendKind):
 
             try:
                 # A market that is opened again reads its files again.
-                return open_paper(paper, tell=progress, quotes=found.pop() if found else None)
+                return open_paper(paper, progress=progress, quotes=found.pop() if found else None)
             except MarketError as error:
                 raise TerminalError(c.RES_E_INTERNAL_FAIL_INIT, str(error)) from error
 

@@ -72,7 +72,7 @@ async def run_backtest(
     paper = settings.paper.model_copy(update={"state": None})
     if paper.market is None and paper.start is None:
         paper = paper.model_copy(update={"start": GENERATED_START})
-    terminal = open_paper(paper, SteppedClock, tell=opening)
+    terminal = open_paper(paper, SteppedClock, progress=opening)
     began = terminal.server_now()
     if end is not None:
         if end <= began:

@@ -219,7 +219,7 @@ def close_by(
     ledger: Ledger, position: Position, other: Position, order: Order, at_ms: int
 ) -> tuple[TradeDeal, TradeDeal]:
     """Close two opposite positions against each other: the smaller volume goes from both, at
-    the other's open price, and no spread is paid. The whole result stands on the first deal;
+    the other's open price, and no spread is paid. The whole result is on the first deal;
     the second, at its own open price, has none."""
     volume = min(position.volume, other.volume)
     order.position_by_id = other.identifier

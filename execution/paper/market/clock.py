@@ -63,7 +63,7 @@ class RunningClock:
 
 
 class SteppedClock:
-    """Stands still until it is told to step: tests never sleep."""
+    """Moves only when it is stepped: tests never sleep."""
 
     speed = 0.0
 

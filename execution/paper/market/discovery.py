@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from .files import Table, member_name
-from .model import MarketError, Tell, nobody
+from .model import MarketError, Progress, no_progress
 from .streams import BarStream, LeanStream, Stream, TickStream, zip_symbol
 
 _ENDINGS = (".csv", ".csv.gz", ".txt", ".txt.gz", ".zip")
@@ -36,7 +36,7 @@ Quotes: TypeAlias = tuple[dict[str, Found], list[str]]
 """Symbols with quotes, and names of what was left out."""
 
 
-def discover(path: Path, tell: Tell = nobody) -> Quotes:
+def discover(path: Path, progress: Progress = no_progress) -> Quotes:
     """Symbols with quotes under ``path``, and names of what was left out.
 
     Raises:
@@ -55,7 +55,7 @@ def discover(path: Path, tell: Tell = nobody) -> Quotes:
     tables: dict[str, list[Table]] = {}
     left_out: list[str] = []
     for at, file in enumerate(files):
-        tell(f"looking at {file.name}", at, len(files))
+        progress(f"looking at {file.name}", at, len(files))
         resolution = _resolution(file)
         if resolution in ("tick", "minute"):
             if "_quote" in file.name:

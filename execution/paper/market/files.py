@@ -174,7 +174,7 @@ def _header_names(line: bytes, separator: bytes, count: int) -> tuple[str, ...] 
 
 class Table:
     """One quote file with a layout. Small files are held in memory, large plain ones are read
-    where a stretch of time stands in them."""
+    where a stretch of time is in them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -228,7 +228,7 @@ class Table:
         }
 
     def _near(self, from_ms: int, to_ms: int | None) -> tuple[Ints, Floats]:
-        """Rows of the blocks in which this stretch stands; a small file whole."""
+        """Rows of the blocks in which this stretch is; a small file whole."""
         if self._whole is not None:
             return self._whole
         low, high = 0, len(self._offsets)
@@ -302,7 +302,7 @@ def _is_price(name: str) -> bool:
 
 
 def _filled(rest: list[bytes], layout: Layout) -> list[bytes]:
-    """MT5 tick exports leave unchanged cells empty: repeat what stood there before."""
+    """MT5 tick exports leave unchanged cells empty: repeat what was there before."""
     empty = [b"0"] * len(layout.names)
     last = list(empty)
     out = []

@@ -43,7 +43,18 @@ from .drivers import (
     tails,
     units_of,
 )
-from .model import Bools, Chunk, Floats, Ints, Layer, MarketError, Past, Tell, Ticks, nobody
+from .model import (
+    Bools,
+    Chunk,
+    Floats,
+    Ints,
+    Layer,
+    MarketError,
+    Past,
+    Progress,
+    Ticks,
+    no_progress,
+)
 from .sessions import is_open, open_mask
 from .symbols import SPECS, Spec, legs
 
@@ -75,7 +86,7 @@ class GeneratedMarket:
         start: float,
         specs: Iterable[Spec] | None = None,
         levels: Mapping[str, float] | None = None,
-        tell: Tell = nobody,
+        progress: Progress = no_progress,
         quoted: Collection[str] | None = None,
     ) -> None:
         self.specs = {spec.name: spec for spec in (SPECS.values() if specs is None else specs)}
@@ -92,7 +103,7 @@ class GeneratedMarket:
         # At least one hour of ticks lies before the start.
         self._hour = self._first_hour = int(start) // HOUR - 1
         self.begin_ms = self._hour * HOUR * 1000
-        tell("drawing the market", 0, 1)
+        progress("drawing the market", 0, 1)
         self._minutes, self._hours, self._days, slow = self._draw_grids()
         self._slow = self._first_slow = slow
         self._begin: dict[str, float] = {}
@@ -353,7 +364,7 @@ class _GeneratedPast:
 
 
 def _quoting(spec: Spec) -> calibration.Quoting:
-    """How a symbol is quoted; a profile's spread stands for the calibrated one."""
+    """How a symbol is quoted; a profile's spread replaces the calibrated one."""
     quoting = calibration.QUOTING.get(spec.price_name, calibration.OTHER)
     if not spec.spread:
         return quoting

@@ -24,12 +24,12 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
-Tell = Callable[[str, int, int], None]
-"""Hears how far the opening of a market is: what is done, how many of how many are."""
+Progress = Callable[[str, int, int], None]
+"""Called while a market opens: what is being done, how many steps of how many are done."""
 
 
-def nobody(what: str, done: int, total: int) -> None:
-    """Hears of progress where no one asked."""
+def no_progress(what: str, done: int, total: int) -> None:
+    """For callers that do not show the progress."""
 
 
 class MarketError(Mt5dashError):

@@ -1,6 +1,6 @@
 """Moments in the time columns of quote files, decoded as whole arrays.
 
-A template says where the digits stand: ``Y M D h m s f`` (``f`` milliseconds), everything else
+A template says where the digits are: ``Y M D h m s f`` (``f`` milliseconds), everything else
 is a separator that must be there.
 """
 

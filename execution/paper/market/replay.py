@@ -13,7 +13,7 @@ import numpy as np
 from ...api.structs import RATES_DTYPE
 from ...api.terminal import Array
 from .discovery import Found, Quotes, discover
-from .model import Chunk, Layer, MarketError, Past, Tell, Ticks, nobody
+from .model import Chunk, Layer, MarketError, Past, Progress, Ticks, no_progress
 from .streams import DAY_MS, Stream
 from .symbols import Spec, spec_for
 
@@ -41,12 +41,12 @@ class ReplayMarket:
         self,
         path: Path,
         start: float | None = None,
-        tell: Tell = nobody,
+        progress: Progress = no_progress,
         quotes: Quotes | None = None,
     ) -> None:
         self._path = path
-        self._tell = tell
-        found, ignored = quotes or discover(path, tell)
+        self._progress = progress
+        found, ignored = quotes or discover(path, progress)
         days, self._found, dropped = _window(found, start, path)
         self._history_days = days
         self.start = self._first_start() if start is None else start
@@ -114,7 +114,7 @@ class ReplayMarket:
         days = [day for day in self._history_days if day < self._first_day and day in own]
         minutes = []
         for at, day in enumerate(days[-keep:]):
-            self._tell(f"bars of {symbol}", at, len(days[-keep:]))
+            self._progress(f"bars of {symbol}", at, len(days[-keep:]))
             minutes.append(each.stream.minutes(day))
         layers = [*each.stream.layers()]
         for older in each.older:
@@ -159,7 +159,7 @@ class ReplayMarket:
         """The first moment at which each symbol that is there early has enough bars behind it."""
         moments = []
         for at, (symbol, each) in enumerate(self._found.items()):
-            self._tell(f"looking where {symbol} has enough bars", at, len(self._found))
+            self._progress(f"looking where {symbol} has enough bars", at, len(self._found))
             moments.append(_warm(each, self._history_days))
         first, last = self._history_days[0] * 86_400, (self._history_days[-1] + 1) * 86_400
         # A symbol whose quotes begin much later joins when they do.

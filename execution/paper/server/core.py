@@ -195,10 +195,10 @@ class Core:
         if self._state is None:
             return
         ledger = self.ledger
-        stand = (ledger.revision, len(ledger.deals), len(ledger.done))
-        if not now and (stand == self._kept or time.monotonic() - self._kept_at < _KEEP_S):
+        present = (ledger.revision, len(ledger.deals), len(ledger.done))
+        if not now and (present == self._kept or time.monotonic() - self._kept_at < _KEEP_S):
             return
-        self._kept, self._kept_at = stand, time.monotonic()
+        self._kept, self._kept_at = present, time.monotonic()
         self._state.save(take(ledger, self._state.market, ceil(self.server_now() * 1000)))
 
     def _answer(

@@ -1,4 +1,4 @@
-"""Faults that a paper terminal can be told to have, so that clients are tested against them.
+"""Faults that a paper terminal can be given, so that clients are tested against them.
 
 Each is what a real terminal or broker does on a bad day. Counters count down with use; flags
 stay until they are reset.

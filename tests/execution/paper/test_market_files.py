@@ -304,7 +304,7 @@ def test_the_files_of_a_market_are_looked_through_once_for_check_and_opening(
     quotes: Any = PaperKind().prepare(terminal, settings, lambda *each: told.append(each))
     assert ("looking at EURUSD_M1.csv", 0, 1) in told
     told.clear()
-    opened = open_paper(settings, tell=lambda *each: told.append(each), quotes=quotes)
+    opened = open_paper(settings, progress=lambda *each: told.append(each), quotes=quotes)
     assert not [words for words, _, _ in told if words.startswith("looking at ")]
     again = open_paper(settings)
     assert opened.market.start == again.market.start
