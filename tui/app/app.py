@@ -26,10 +26,10 @@ from ..board import find
 from ..options import Clock, Defaults, Memory, UiOptions
 from ..panels.positions import PositionRow, RowKind
 from ..panels.table import TablePanel
+from ..panels.theme import DEFAULT, FALLBACK_VARIABLES, THEMES
 from ..progress import Steps
 from ..render import export
 from ..render.lines import Line, width
-from ..render.theme import DEFAULT, FALLBACK_VARIABLES, THEMES
 from ..screens import command_plans as plans
 from ..screens.base import FeedScreen
 from ..screens.choose import ColumnsDialog, PaletteDialog
@@ -267,13 +267,13 @@ class DashApp(App[str]):
 
     # -- what is remembered ----------------------------------------------------------------
 
-    def restore_layout(self, main: MainScreen) -> None:
+    def restore_layout(self) -> None:
         """Give unit, columns and sort order the values of the last run."""
         unit = self.memory.values.get("unit")
         if unit in UNITS:
             self.unit = unit
         panels = self.memory.values.get("panels")
-        for panel in main.panels:
+        for panel in self.main.panels:
             kept = panels.get(panel.id) if isinstance(panels, dict) else None
             if not isinstance(kept, dict):
                 continue

@@ -11,8 +11,8 @@ from textual.strip import Strip
 
 from ..board import PanelSpec
 from ..render.lines import Line, clip, fit_line, line_width, width
-from ..render.theme import Painted
 from ..session.view import View
+from .theme import Painted
 
 Styled = tuple[Line, str]
 """A line and the style laid over all of it (cursor, closed, stale)."""

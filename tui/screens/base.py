@@ -15,9 +15,9 @@ from textual.widgets import Input
 from ..panels.base import LineView, Styled
 from ..panels.header import mode_badge
 from ..panels.status import message_line
+from ..panels.theme import STYLE_CLASSES
 from ..render import format as f
 from ..render.lines import Line, clip, fit_line, line_width
-from ..render.theme import STYLE_CLASSES
 from ..session.view import View
 from .dash import Dash
 

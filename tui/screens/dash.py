@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ..options import Clock
 from ..render.lines import Line
 from ..session.session import Session
 from ..session.view import View
-
-if TYPE_CHECKING:
-    from .main import MainScreen
 
 
 class Dash(Protocol):
@@ -81,7 +78,7 @@ class Dash(Protocol):
         not."""
         ...
 
-    def restore_layout(self, main: MainScreen) -> None:
+    def restore_layout(self) -> None:
         """Give unit, columns and sort order the values of the last run."""
         ...
 

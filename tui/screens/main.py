@@ -80,7 +80,7 @@ class MainScreen(FeedScreen):
         yield self.keys
 
     def on_mount(self) -> None:
-        self.dash.restore_layout(self)
+        self.dash.restore_layout()
         self.query_one("#filter", Input).cursor_blink = not self.dash.calm
         self.set_focus(self.panels[0])
         self.fit_window()

@@ -34,7 +34,7 @@ sys.path[:0] = [root, here]
 from support.fake_source import POSITIONS, FakeSource, account, trading_day
 from tui.app.app import DashApp
 from tui.options import Clock, Defaults
-from tui.render import theme
+from tui.panels import theme
 from tui.session import view
 
 if raw == "raw":  # the control: nothing is made safe any more

@@ -17,6 +17,7 @@ from tui.app.app import DashApp
 from tui.panels.account import limits_line, money_line
 from tui.panels.header import header_line
 from tui.panels.status import alert_line, key_line
+from tui.panels.theme import STYLE_NAMES, Ink
 from tui.panels.tiny import tiny_lines
 from tui.render import describe
 from tui.render.chart import Candle, PriceLevel, area, candles
@@ -33,7 +34,6 @@ from tui.render.lines import (
     width,
     wrap,
 )
-from tui.render.theme import STYLE_NAMES, Ink
 from tui.session.price_history import PriceHistory, candles_of
 from tui.session.results import Statistics, TradeResult, net_profit
 from tui.session.session import LINES_KEPT, Session

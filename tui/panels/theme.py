@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from streamer.protocol.sanitise import clean
 
-from .lines import ASCII, Piece, width
+from ..render.lines import ASCII, Piece, width
 
 STYLE_NAMES = (
     "text",
