@@ -23,7 +23,7 @@ import math
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import (
     Annotated,
     Any,
@@ -31,6 +31,7 @@ from typing import (
     NamedTuple,
     TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -39,7 +40,7 @@ from typing import (
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from .messages import EVENT_TYPES, Event
+from .messages import EVENT_TYPES, Curve, Event
 from .payloads import Received
 
 R = TypeVar("R", bound=Received)
@@ -87,6 +88,16 @@ def read_map(value: Any, struct: type[R]) -> dict[str, R]:
     }
 
 
+def read_curve(value: Any) -> Curve:
+    """The equity curve of a snapshot or sample; points that are malformed are left out."""
+    raw = value if isinstance(value, dict) else {}
+    times, values = raw.get("time"), raw.get("value")
+    if not isinstance(times, list) or not isinstance(values, list):
+        return Curve()
+    pairs = [(t, v) for t, v in zip(times, values, strict=False) if _is_point(t, v)]
+    return Curve(time=tuple(t for t, _ in pairs), value=tuple(float(v) for _, v in pairs))
+
+
 def typed_event(event: Mapping[str, Any]) -> Event | None:
     """A wire event as its struct, to be told apart with ``isinstance`` or ``match``; ``None``
     for a type that the protocol does not declare."""
@@ -95,6 +106,25 @@ def typed_event(event: Mapping[str, Any]) -> Event | None:
     if struct is None:
         return None
     return read(event if type(event) is dict else dict(event), struct)
+
+
+def wire_key(struct: type[R], field: Callable[[R], object]) -> str:
+    """The key of a declared field on the wire: ``wire_key(Position, lambda p: p.profit)``.
+
+    For code that reads wire objects as they are, because it runs for each event: it names the
+    field by the struct, so that a renamed field is a type error here too.
+    """
+    names = {info.name: info.encode_name for info in msgspec.structs.fields(struct)}
+    return str(field(cast(R, SimpleNamespace(**names))))
+
+
+def _is_point(time: Any, value: Any) -> bool:
+    if type(time) is not int or abs(time) > INT_MAX or type(value) not in (int, float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float can hold
+        return False
 
 
 def _numbers_fit(value: Any, depth: int) -> bool:

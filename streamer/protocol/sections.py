@@ -19,9 +19,11 @@ from typing import Any
 
 import msgspec
 
+from .lenient import wire_key
 from .messages import (
     STATE_TYPES,
     Account,
+    AccountUpdate,
     BotStatus,
     Curve,
     PendingOrder,
@@ -171,7 +173,10 @@ SECTIONS: tuple[Section, ...] = (
         Curve,
         limit=720,
         step_s=EQUITY_STEP_S,
-        source=("account", "equity"),
+        source=(
+            wire_key(AccountUpdate, lambda e: e.account),
+            wire_key(Account, lambda a: a.equity),
+        ),
     ),
     Section("server_time", Kind.VALUE, "QUOTE_UPDATE"),
     Section("speed", Kind.VALUE, "QUOTE_UPDATE", empty=1.0),

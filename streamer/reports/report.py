@@ -15,6 +15,8 @@ from ..journal.export import ledgers_of
 from ..journal.recorder import open_body
 from ..journal.schema import JournalError
 from ..protocol.codec import decode, epoch_seconds
+from ..protocol.lenient import read, read_curve
+from ..protocol.messages import Account
 from ..state.reducer import bot_of
 from ..state.trades import Trade, TradeLedger
 
@@ -194,9 +196,9 @@ def _read_curve(db: sqlite3.Connection, report: Report, own: str) -> None:
         data = open_body(row[0])
         if report.bot != data.get("bot_name", own):
             data = (data.get("bots") or {}).get(report.bot) or {}
-        report.currency = (data.get("account") or {}).get("currency") or report.currency
-        curve = data.get("equity") or {}
-        pairs = zip(curve.get("time", ()), curve.get("value", ()), strict=False)
+        account, curve = read(data.get("account"), Account), read_curve(data.get("equity"))
+        report.currency = (account and account.currency) or report.currency
+        pairs = zip(curve.time, curve.value, strict=True)
         points.update((at, value) for at, value in pairs if report.begin <= at < report.end)
     report.equity = sorted(points.items())
     high: float | None = None
@@ -209,16 +211,20 @@ def _read_curve(db: sqlite3.Connection, report: Report, own: str) -> None:
 
 
 class _Detail(msgspec.Struct):
+    """The fields of ``ScanDetail`` that are counted."""
+
     gate: str | None = None
 
 
 class _Scan(msgspec.Struct):
+    """The fields of ``ScanSummary`` that are counted."""
+
     bot: str = ""
     details: dict[str, _Detail] = {}
 
 
 _SCAN = msgspec.json.Decoder(_Scan)
-"""Reads of a scan what is counted, and steps over the rest of it."""
+"""Reads these alone: a month of scans is a gigabyte."""
 
 
 def _read_scans(db: sqlite3.Connection, report: Report, own: str) -> None:

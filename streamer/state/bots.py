@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from ..protocol.codec import EventRefused, encode
+from ..protocol.lenient import wire_key
+from ..protocol.messages import Account
 from ..protocol.sections import DATA_SECTIONS
 from .reducer import BOT_NAME, MAX_BOTS, FeedState
 from .trades import TradeLedger
@@ -19,6 +21,8 @@ from .trades import TradeLedger
 BURST_S = 5.0
 """Seconds of its rate that a bot may publish at once."""
 ACCOUNT_MAX = 128
+_LOGIN = wire_key(Account, lambda a: a.login)
+_SERVER = wire_key(Account, lambda a: a.server)
 
 
 class BotSettings(Protocol):
@@ -114,7 +118,7 @@ class Bot:
 
     def learn_account(self) -> None:
         """Update ``account`` from the state."""
-        login, server = self.state.account.get("login"), self.state.account.get("server")
+        login, server = self.state.account.get(_LOGIN), self.state.account.get(_SERVER)
         account = "" if login is None or not server else f"{login}@{server}"[:ACCOUNT_MAX]
         if account != self.account:
             self.account = account

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..protocol.lenient import typed_event
-from ..protocol.messages import Event, PositionClosed, PositionModified, PositionOpened
+from ..protocol.lenient import typed_event, wire_key
+from ..protocol.messages import Event, Position, PositionClosed, PositionModified, PositionOpened
 
 MAX_TRADES = 20_000
 
@@ -89,6 +89,13 @@ class Trade:
         }
 
 
+_TICKET = wire_key(Position, lambda p: p.ticket)
+_PROFIT = wire_key(Position, lambda p: p.profit)
+_CLOSED = wire_key(PositionClosed, lambda p: p.ticket)
+_MAE = wire_key(PositionClosed, lambda p: p.mae)
+_MFE = wire_key(PositionClosed, lambda p: p.mfe)
+
+
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -149,17 +156,16 @@ class TradeLedger:
 
     def _mark(self, positions: Any) -> None:
         """Note how far each open position went. One that is gone keeps its marks until its
-        close was told."""
+        close is published."""
         if not isinstance(positions, list):
             return
         marks = dict(self.marks)
         for position in positions:
-            if not isinstance(position, dict) or type(position.get("ticket")) is not int:
+            if not isinstance(position, dict):
                 continue
-            profit = _number(position.get("profit"))
-            if profit is None:
+            ticket, profit = position.get(_TICKET), _number(position.get(_PROFIT))
+            if type(ticket) is not int or profit is None:
                 continue
-            ticket = position["ticket"]
             low, high = marks.get(ticket, (profit, profit))
             marks[ticket] = (min(low, profit), max(high, profit))
             trade = self._trades.get(ticket)
@@ -172,9 +178,9 @@ class TradeLedger:
 
     def extremes(self, closing: Mapping[str, Any]) -> dict[str, float | None]:
         """What a POSITION_CLOSED lacks of ``mae`` and ``mfe``."""
-        ticket = closing.get("ticket")
+        ticket = closing.get(_CLOSED)
         low, high = self.marks.get(ticket, (None, None)) if type(ticket) is int else (None, None)
-        found = {"mae": low, "mfe": high}
+        found = {_MAE: low, _MFE: high}
         return {name: value for name, value in found.items() if name not in closing}
 
     def _open(self, trade: Trade, event: PositionOpened) -> None:

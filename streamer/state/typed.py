@@ -9,11 +9,10 @@ What is not known is ``None``; see ``streamer.protocol.lenient`` for values of a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from ..protocol.lenient import INT_MAX, read, read_list, read_map
+from ..protocol.lenient import read, read_curve, read_list, read_map
 from ..protocol.messages import (
     Account,
     BotStatus,
@@ -96,7 +95,7 @@ class TypedState:
     @property
     def equity(self) -> Curve:
         """The equity curve, one point for each five seconds of the last hour."""
-        return self._section("equity", _curve)
+        return self._section("equity", read_curve)
 
     def _one(self, name: str, struct: type[R]) -> R | None:
         return self._section(name, lambda raw: read(raw, struct) if raw else None)
@@ -118,20 +117,3 @@ class TypedState:
 
 
 _KEYS = {section.name: section.key for section in SECTIONS}
-
-
-def _curve(raw: Mapping[str, Any]) -> Curve:
-    times, values = raw.get("time"), raw.get("value")
-    if not isinstance(times, list) or not isinstance(values, list):
-        return Curve()
-    pairs = [(t, v) for t, v in zip(times, values, strict=False) if _is_point(t, v)]
-    return Curve(time=tuple(t for t, _ in pairs), value=tuple(float(v) for _, v in pairs))
-
-
-def _is_point(time: Any, value: Any) -> bool:
-    if type(time) is not int or abs(time) > INT_MAX or type(value) not in (int, float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer that no float can hold
-        return False

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from support.wire_examples import whole
 
 from streamer.protocol.codec import decode, encode
-from streamer.protocol.lenient import INT_MAX, read, read_list, read_map, typed_event
+from streamer.protocol.lenient import INT_MAX, read, read_list, read_map, typed_event, wire_key
 from streamer.protocol.messages import (
     EVENT_TYPES,
     EVENTS,
@@ -184,6 +184,12 @@ def test_numbers_that_are_none() -> None:
     made = read({"balance": math.nan, "equity": 10**400, "profit": True, "leverage": 2.5}, Account)
     assert made == Account()
     assert read({"leverage": 1 << 64, "balance": 10**30}, Account) == Account(balance=1e30)
+
+
+def test_a_wire_key_is_the_name_on_the_wire() -> None:
+    assert wire_key(Position, lambda p: p.sl_price) == "sl_price"
+    with pytest.raises(AttributeError):
+        wire_key(Position, lambda p: p.stop_price)  # type: ignore[attr-defined]
 
 
 def test_foreign_events_have_no_struct() -> None:

@@ -12,6 +12,8 @@ from support.feed_kit import until
 from streamer.journal import export
 from streamer.journal import schema as file
 from streamer.journal.writer import Journal
+from streamer.protocol.messages import ScanDetail, ScanSummary
+from streamer.reports import report
 from streamer.reports.report import as_text, build
 from streamer.service import Feed
 from streamer.settings import FeedSettings
@@ -76,3 +78,8 @@ async def test_a_report_is_of_one_bot_and_tells_of_the_others(tmp_path: Path) ->
         ("alpha", 8, 1.0),
         ("beta", 7, -3000.0),
     ]
+
+
+def test_what_a_report_counts_of_scans_are_fields_of_the_protocol() -> None:
+    for part, whole in ((report._Detail, ScanDetail), (report._Scan, ScanSummary)):
+        assert set(part.__struct_fields__) <= set(whole.__struct_fields__)

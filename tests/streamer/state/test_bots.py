@@ -120,7 +120,7 @@ async def test_a_token_is_made_only_for_a_name(tmp_path: Path, name: str) -> Non
 
     store = TokenStore(tmp_path / "t.json")
     if name:
-        with pytest.raises(AccessError, match="name of a bot"):
+        with pytest.raises(AccessError, match="is not a bot name"):
             store.new("publish", bot=name)
     with pytest.raises(AccessError, match="role publish"):
         store.new("control", bot="beta")
