@@ -1,4 +1,7 @@
-"""The browser page's files, read once when the server starts: nothing is joined from a request."""
+"""Room: the browser page, its modules, and the word table that Python reads too.
+
+Only ``manifest`` may be imported: the files are read once, no path is made from a request.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ CONTENT_TYPES = {
 
 
 def manifest() -> dict[str, tuple[str, bytes]]:
-    """Content type and body by URL path; the page itself stands at ``/``."""
+    """Content type and body by URL path; the page itself is at ``/``."""
     pages: dict[str, tuple[str, bytes]] = {}
     for file in files(__name__).iterdir():
         suffix = file.name[file.name.rfind(".") :]

@@ -43,10 +43,10 @@ export function gradeTerminal(status, { known: isKnown, age, other_age = null, s
   if (typeof lost === 'string') return badge('terminal', 'LOST', age, lost);
   if (status?.state === 'disconnected') {
     const joining = !isKnown && status_age !== null && status_age < LIMITS.joining_s;
-    return joining ? badge('terminal', 'JOINING', null, detail) : badge('terminal', 'GONE', age, detail);
+    return joining ? badge('terminal', 'CONNECTING', null, detail) : badge('terminal', 'DISCONNECTED', age, detail);
   }
   if (!isKnown) return badge('terminal', 'WAITING');
-  if (age === null) return badge('terminal', 'JOINED');
+  if (age === null) return badge('terminal', 'UNKNOWN');
   if (age > LIMITS.account_slow_s) return badge('terminal', 'STALE', age, detail);
   if (age > LIMITS.account_live_s) return badge('terminal', 'SLOW', age, detail);
   const newest = other_age === null ? age : Math.min(age, other_age);
@@ -80,7 +80,7 @@ export function gradeFeed({ state, detail = '', frame_age = null, for_s = 0, jou
       if (journal_trouble) return badge('feed', 'HELD', frame_age, BADGES.feed.HELD.detail?.replace('{trouble}', () => journal_trouble));
       return badge('feed', frame_age !== null && frame_age > LIMITS.frame_live_s ? 'SLOW' : 'LIVE', frame_age, detail);
     case 'connecting':
-      return badge('feed', 'JOINING', frame_age, detail);
+      return badge('feed', 'CONNECTING', frame_age, detail);
     case 'asleep':
       return badge('feed', 'ASLEEP', null, detail);
   }

@@ -1,4 +1,4 @@
-"""The account: money now, the day, margin, and how near the limits are."""
+"""The account: money now, the day, margin, and the distance to the limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _part(long: str, short: str, value: Line, rank: int) -> Part:
 def _day(view: View) -> Line:
     day, equity = view.session.account.day_pl, view.session.account.equity
     line: Line = [view.gain(day)]
-    # The day is realised and floating profit: without it the equity is what the day began with.
+    # The day is realised and floating profit, so equity less the day is the balance at midnight.
     if day is not None and equity is not None and equity - day > 0:
         line.append((f" {f.percent(day / (equity - day) * 100, 2, sign=True)}", tone(day)))
     return line
@@ -108,7 +108,7 @@ def _limit(name: str, limit: Limit, view: View) -> Part:
 
 
 def limits_line(view: View, cells: int) -> Line:
-    """The risk limits as gauges; without limits, what the market is."""
+    """The risk limits as gauges."""
     limits = view.session.account.limits
     if not limits:
         return fit_line([(" risk limits: this feed publishes none", "faint")], cells)
@@ -120,7 +120,7 @@ def limits_line(view: View, cells: int) -> Line:
 
 
 class AccountBar(LineView):
-    """Money, and on a second line, where there is one, the limits."""
+    """Money; the limits on a second line, where there is room for one."""
 
     def lines(self, view: View, cells: int, rows: int) -> Sequence[Styled]:
         out: list[Styled] = [(money_line(view, cells, alone=rows < 2), "")]

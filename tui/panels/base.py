@@ -1,4 +1,4 @@
-"""A framed panel that paints lines, and tells Textual only of the lines that changed."""
+"""A framed panel that paints lines, and refreshes only the lines that changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Styled = tuple[Line, str]
 
 
 class LineView(Painted):
-    """A widget made of lines. Subclasses say what the lines are; this paints what changed."""
+    """A widget made of lines. Subclasses make the lines; this class paints those that changed."""
 
     view: View | None = None
 
@@ -33,12 +33,12 @@ class LineView(Painted):
         raise NotImplementedError
 
     def draw(self, view: View) -> None:
-        """Take a new look at the feed."""
+        """Draw from a new view of the feed."""
         self.view = view
         self.paint()
 
     def paint(self) -> None:
-        """Make the lines anew and mark those that differ from what is on the screen."""
+        """Make all lines, and refresh those that differ from the ones on the screen."""
         cells, rows = self.size
         if self.view is None or not cells or not rows:
             return
@@ -70,7 +70,7 @@ class LineView(Painted):
 
     def forget_ink(self) -> None:
         super().forget_ink()
-        # Called by Textual before __init__ of the subclass has run, too.
+        # Textual also calls this before __init__ of the subclass has run.
         if "_strips" in self.__dict__:
             self._strips = [None] * len(self._lines)
 
@@ -110,11 +110,11 @@ class Panel(LineView, can_focus=True):
         """The panels that share one place on a small screen, this one among them."""
 
     def count(self) -> str:
-        """What stands in brackets behind the title."""
+        """The text in brackets after the title."""
         return ""
 
     def marks(self) -> Line:
-        """What stands at the right end of the frame."""
+        """The marks at the right end of the upper edge."""
         return []
 
     def body(self, view: View, cells: int, rows: int) -> Sequence[Styled]:
@@ -156,7 +156,7 @@ class Panel(LineView, can_focus=True):
         return line
 
     def tab_at(self, x: int) -> int | None:
-        """The number of the panel whose title stands at cell ``x`` of the frame."""
+        """The number of the panel whose title is at cell ``x`` of the frame."""
         at = 3
         for i, panel in enumerate(self.tabs):
             at += 3 if i else 0
@@ -190,7 +190,7 @@ class Panel(LineView, can_focus=True):
             right = "│"
             if thumb and thumb[0] <= y < thumb[0] + thumb[1]:
                 right = "┃"
-            # The frame keeps its own colour: what is laid over a row is mixed in per piece.
+            # The frame keeps its own colour: the style laid over a row is added to each of its pieces.
             inner_line = fit_line(content, inner)
             if base:
                 inner_line = [(text, f"{style} {base}".strip()) for text, style in inner_line]

@@ -22,15 +22,15 @@ class Column(Generic[R]):
         key: Its name in filters, sort order and memory.
         title: Its heading.
         cell: The row's cell in a given width.
-        rank: 0 stays longest; the highest rank is the first to go when room is short.
+        rank: The column of the highest rank is left out first when room is short.
         align: l or r.
-        least, most: Bounds of the width of a column that takes what room there is; a column
-            without ``most`` is as wide as what stands in it.
-        want: The width such a column needs to be read with ease: columns of rank 4 and up
-            come only when it has that.
+        least, most: Bounds of the width of a column that takes the room there is; a column
+            without ``most`` is as wide as its content.
+        want: The width at which such a column reads well: columns of rank 4 and up are shown
+            only when it has that.
         value: The number or text that it sorts and filters by.
-        falling: Whether the first sort is greatest first.
-        name: What it is called in the chooser, where its heading does not say it.
+        falling: Whether the first sort has the greatest value first.
+        name: Its name in the column dialog, where its heading is not clear enough.
     """
 
     key: str
@@ -47,15 +47,17 @@ class Column(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class Placed(Generic[R]):
-    """A column in its place: the first cell and the width."""
+class PlacedColumn(Generic[R]):
+    """A column with its first cell and its width."""
 
     column: Column[R]
     x: int
     width: int
 
 
-def place(columns: Sequence[Column[R]], natural: dict[str, int], room: int) -> list[Placed[R]]:
+def place(
+    columns: Sequence[Column[R]], natural: dict[str, int], room: int
+) -> list[PlacedColumn[R]]:
     """The columns that fit in ``room`` cells, in their order, with a gap of 1 to 3 cells."""
 
     def need(column: Column[R]) -> int:
@@ -85,10 +87,10 @@ def place(columns: Sequence[Column[R]], natural: dict[str, int], room: int) -> l
     while gap < 3 and left >= len(chosen) - 1 > 0:
         gap += 1
         left -= len(chosen) - 1
-    placed: list[Placed[R]] = []
+    placed: list[PlacedColumn[R]] = []
     x = 0
     for column in chosen:
-        placed.append(Placed(column, x, widths[column.key]))
+        placed.append(PlacedColumn(column, x, widths[column.key]))
         x += widths[column.key] + gap
     return placed
 
@@ -102,7 +104,7 @@ def measure(
 ) -> list[Cells]:
     """Make the cells of each row, and let ``natural`` grow to the widest of each column.
 
-    It never shrinks here: columns that jump while numbers change cannot be read.
+    It never shrinks here: columns that move while numbers change cannot be read.
     """
     fixed = [(c.key, c.cell) for c in columns if c.most is None]
     made: list[Cells] = []
@@ -118,7 +120,7 @@ def measure(
     return made
 
 
-def heading(placed: Sequence[Placed[R]], sort: str | None, falling: bool) -> Line:
+def heading(placed: Sequence[PlacedColumn[R]], sort: str | None, falling: bool) -> Line:
     """The line of titles; the sorted column carries its arrow."""
     line: Line = []
     x = 0
@@ -136,7 +138,7 @@ def heading(placed: Sequence[Placed[R]], sort: str | None, falling: bool) -> Lin
     return line
 
 
-def row_line(placed: Sequence[Placed[R]], row: R, view: View, cells: Cells) -> Line:
+def row_line(placed: Sequence[PlacedColumn[R]], row: R, view: View, cells: Cells) -> Line:
     """The cells of one row, each in its place."""
     line: Line = []
     x = 0

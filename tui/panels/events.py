@@ -1,4 +1,4 @@
-"""The event log: one line an event, repeats folded into a count, followed or held."""
+"""The event log: one line per event, repeats folded into a count, followed or held."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class EventsPanel(TablePanel[LogLine]):
         self._wanted: object = None
 
     def next_level(self) -> str:
-        """Show one level less; after the last one, everything."""
+        """Raise the least level that is shown; after the last one, show everything."""
         self.least = describe.Level((self.least + 1) % len(describe.LEVELS))
         self.recollect()
         return describe.LEVELS[self.least]
@@ -80,7 +80,7 @@ class EventsPanel(TablePanel[LogLine]):
         return f"no event of level {describe.LEVELS[self.least]} yet"
 
     def count(self) -> str:
-        """How many events, those that stand folded in one line counted."""
+        """The number of events, folded ones counted one by one."""
         if self.view is None:
             return ""
         session = self.view.session

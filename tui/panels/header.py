@@ -1,4 +1,4 @@
-"""The first line: mode, what is alive and how old it is, server time and its speed."""
+"""The first line: mode, freshness of terminal, bot and feed, server time and its speed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _badge(badge: Badge, name: str, extra: str = "") -> Line:
 
 
 def _past(badge: Badge, name: str) -> Part:
-    """What a source was at the moment that a replay shows: it says nothing of now."""
+    """The state of a source at the moment that a replay shows; not its state now."""
     return Part(([(f"{name} was ", "dim"), (badge.word, "text")],), 1)
 
 
@@ -53,7 +53,7 @@ def _bot(view: View, badge: Badge) -> Part:
     middle = " ".join(t for t in ("" if age is None else f"scan {f.short_age(age)}", due) if t)
     short: Line = [(badge.sign, badge.grade), (f" {middle or badge.word}", "text")]
     forms = [_badge(badge, "bot", long), _badge(badge, "bot", middle)]
-    # A bot that is paused or late has to say so even where room is short.
+    # The state of a bot that is paused or late is shown even where room is short.
     if badge.grade == "ok":
         forms.append(short)
     return Part(tuple(forms), 0)
@@ -78,7 +78,7 @@ def _feed(view: View, badge: Badge) -> Part:
         _badge(badge, "feed", f"{age} :{port}".strip()),
         _badge(badge, "feed", age),
     ]
-    # A feed that is lost or late says so in words to the last.
+    # The state of a feed that is lost or late is always shown in words.
     return Part((*forms, [sign, (" feed", "dim")]) if badge.grade == "ok" else tuple(forms), 1)
 
 
@@ -88,7 +88,7 @@ def _server_time(view: View) -> Part:
     speed = f.speed(view.session.state.speed)
     tail: Line = [(f" {speed}", "accent")] if speed else []
     if view.server_now is not None and day != f.stamp(view.session.now(), "%Y-%m-%d"):
-        # Another day than today (a replay, a market kept over the weekend) is never left out.
+        # Another day than today (a replay, a market kept over the weekend) is always shown.
         return Part(
             (
                 [("server ", "dim"), (f"{day} {when}", "accent"), *tail],
@@ -137,7 +137,7 @@ def _market(view: View) -> Part:
 
 
 def header_line(view: View, cells: int, *, frozen: str = "", tabs: Line | None = None) -> Line:
-    """The whole line. ``frozen`` stands as it is while the panels are held."""
+    """The whole line. ``frozen`` is the text shown while the panels are held."""
     terminal, bot, feed = view.session.badges()
     left = [Part((mode_badge(view),), 0)]
     if tabs:
@@ -154,7 +154,7 @@ def header_line(view: View, cells: int, *, frozen: str = "", tabs: Line | None =
 
 
 class HeaderBar(LineView):
-    """The line at the top."""
+    """The widget of the first line."""
 
     frozen = ""
     tabs: Line | None = None

@@ -1,4 +1,4 @@
-"""Open positions, pending orders and what was just closed; the totals and the worst case."""
+"""Open positions, pending orders, positions just closed; the totals and the worst case."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     order_kind: str | None = None
     close_reason: str | None = None
     closed: PositionClosed | None = None
-    """The event of a closed position."""
+    """The event that closed the position."""
 
     @classmethod
     def of_position(cls, position: Position) -> PositionRow:
@@ -149,7 +149,7 @@ def side_of(position: Position) -> str | None:
 
 
 def without_stop(position: Position) -> bool:
-    """Whether no stop is known of a position: its loss has no bound."""
+    """Whether a position has no known stop: its loss has no bound."""
     return not position.sl_price
 
 
@@ -160,7 +160,7 @@ def levels(row: PositionRow) -> list[PriceLevel]:
 
 
 def gain(row: PositionRow, view: View) -> float | None:
-    """The row's profit in the unit that is chosen."""
+    """The row's profit in the chosen unit."""
     if row.kind == PENDING:
         return None
     if view.unit == "R":
@@ -353,13 +353,13 @@ class PositionsPanel(TablePanel[PositionRow]):
             revisions["orders"],
             tuple(view.session.just_closed),
             view.unit,
-            # While someone works here the order is held; it must be released afterwards.
+            # The order of the rows is held after a key or a click; later it must be sorted again.
             view.session.clock.mono() - self._touched_at < 3.0,
         )
 
     def _sorted(self, rows: list[PositionRow], view: View) -> list[PositionRow]:
         rows = super()._sorted(rows, view)
-        # Orders have no profit to be sorted by: they stay below what is open.
+        # Orders have no profit to sort by: they stay below the positions.
         orders = [row for row in rows if row.kind == PENDING]
         return [*(row for row in rows if row.kind != PENDING), *orders] if orders else rows
 

@@ -1,4 +1,4 @@
-"""Every symbol with where it stopped on its way to a trade, and why, in numbers."""
+"""Every symbol with the stage it reached on its way to a trade, and the reason in numbers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ScanRow(msgspec.Struct, frozen=True, gc=False):
 
 
 def stage(detail: ScanDetail) -> Stage:
-    """Where a symbol is on its way to a trade."""
+    """The stage that a symbol reached on its way to a trade."""
     return stage_of(detail.code, detail.gate)
 
 
@@ -80,7 +80,7 @@ def _meter_cell(row: ScanRow, view: View, cells: int) -> Line:
 
 
 def _why_cell(row: ScanRow, view: View, cells: int) -> Line:
-    """The reason; where it does not fit whole, its numbers alone: the stage says the rest."""
+    """The reason; where it is too long, only its numbers, as the stage names the rest."""
     text = word(row.text, 200)
     if width(text) > cells > 0 and text.endswith(")"):
         text = text[:-1].partition("(")[2] or text
@@ -191,7 +191,7 @@ class ScannerPanel(TablePanel[ScanRow]):
         return line
 
     def fill(self, view: View, cells: int, rows: int) -> Sequence[Line]:
-        """Candles of the symbol under the cursor, or where the symbols stop, as room allows."""
+        """Candles of the symbol under the cursor, or the count of each stage, as room allows."""
         row = self.current
         if row is not None and rows >= CHART_ROWS and cells >= 50:
             lines = chart(view, row.symbol, "M5", cells, min(rows - 1, 24), levels(row.detail))

@@ -1,4 +1,4 @@
-"""The last lines: the alert that waits for an answer, and the keys."""
+"""The last lines: the alert that is not acknowledged, and the keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .base import LineView, Styled
 
 
 def alert_line(view: View, cells: int) -> Styled:
-    """The first alert that is not acknowledged; without one, what the bot is doing."""
+    """The first alert that is not acknowledged; without one, the state of the bot."""
     session = view.session
     alerts = session.open_alerts()
     if not alerts:
@@ -36,11 +36,11 @@ def alert_line(view: View, cells: int) -> Styled:
 
 
 WIDE = 100
-"""From so many cells on the first line names the account."""
+"""From this width on the first line names the account."""
 
 
 def quiet_line(view: View, cells: int) -> Line:
-    """What the bot is doing and why, in a sentence."""
+    """The state of the bot and its reason, in a sentence."""
     session = view.session
     badge = session.bot_badge()
     status = view.session.state.typed.bot
@@ -83,7 +83,7 @@ class AlertBar(LineView):
 
 
 def key_line(actions: Sequence[Action], cells: int, hidden: str = "") -> Line:
-    """Keys and what they do, the most needed ones first to stay; ``hidden`` panels before."""
+    """Keys and their actions, as many as fit; before them the numbers of ``hidden`` panels."""
     parts = []
     if hidden:
         parts.append(Part(([(hidden, "warn"), (" hidden", "warn")],), 0))
@@ -98,7 +98,7 @@ def key_line(actions: Sequence[Action], cells: int, hidden: str = "") -> Line:
 
 
 def message_line(view: View, cells: int) -> Line | None:
-    """What the program has to say just now; it stands over the keys, never over numbers."""
+    """The message of the program; it is drawn over the keys, never over numbers."""
     if view.message is None:
         return None
     text, error = view.message
@@ -109,10 +109,10 @@ def message_line(view: View, cells: int) -> Line | None:
 
 
 class KeyBar(LineView):
-    """The line of keys, from the table of actions; for a moment what the program has to say."""
+    """The line of keys, from the table of actions; for a moment the message of the program."""
 
     hidden = ""
-    """The numbers of panels that were hidden: their keys bring them back."""
+    """The numbers of hidden panels: their keys show them again."""
 
     def lines(self, view: View, cells: int, rows: int) -> Sequence[Styled]:
         return [(message_line(view, cells) or key_line(ACTIONS, cells, self.hidden), "")]

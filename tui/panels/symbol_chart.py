@@ -1,4 +1,4 @@
-"""Candles of one symbol with a heading that says what they are made of."""
+"""Candles of one symbol with a heading that names their source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..render.lines import Line
 from ..session.view import View, word
 
 CHART_ROWS = 12
-"""Free lines of a panel from which a chart is drawn into it."""
+"""A panel with so many free lines shows a chart."""
 
 RECEIVED_BAR_S = 15
 SECONDS = {"M1": 60, "M5": 300, "M15": 900, "H1": 3600, "H4": 14400, "D1": 86400}

@@ -12,16 +12,16 @@ from ..render.filtering import Filter
 from ..render.lines import Line, Part, clip, pack, plain
 from ..session.view import View
 from .base import Panel, Styled
-from .columns import Column, Placed, heading, measure, place, row_line
+from .columns import Column, PlacedColumn, heading, measure, place, row_line
 
 R = TypeVar("R")
 
 HOLD_S = 2.0
-"""So long after the last key or click in a panel its rows keep their order."""
+"""Rows keep their order for this long after the last key or click in their panel."""
 
 
 class TablePanel(Panel, Generic[R]):
-    """Rows of one kind under a heading, with foot lines below and something in the room left."""
+    """Rows of one kind under a heading, with foot lines below and a chart in the free room."""
 
     COLUMNS: ClassVar[tuple[Column[Any], ...]] = ()
     SORT: ClassVar[tuple[str, bool] | None] = None
@@ -43,19 +43,19 @@ class TablePanel(Panel, Generic[R]):
         self.top = 0
         self.follow = self.FOLLOWS
         self._natural: dict[str, int] = {}
-        self._placed: list[Placed[R]] = []
+        self._placed: list[PlacedColumn[R]] = []
         self._page = 1
         self._touched_at = -1e9
         self._version: object = None
 
-    # -- what a subclass says --------------------------------------------------------------
+    # -- what a subclass defines --------------------------------------------------------------
 
     def fetch(self, view: View) -> Sequence[R]:
         """All rows, in their natural order."""
         raise NotImplementedError
 
     def key(self, row: R) -> Hashable:
-        """What a row is known by while its content changes."""
+        """The identity of a row while its content changes."""
         raise NotImplementedError
 
     def version(self, view: View) -> object:
@@ -66,7 +66,7 @@ class TablePanel(Panel, Generic[R]):
         return ""
 
     def empty(self, view: View) -> str:
-        """What stands where there is no row."""
+        """The text shown where there is no row."""
         return "nothing here yet"
 
     def foot(self, view: View) -> Sequence[Part]:
@@ -74,7 +74,7 @@ class TablePanel(Panel, Generic[R]):
         return ()
 
     def fill(self, view: View, cells: int, rows: int) -> Sequence[Line]:
-        """Lines for the room that the rows leave."""
+        """Lines for the free room below the rows."""
         return ()
 
     # -- rows ------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ class TablePanel(Panel, Generic[R]):
         super().draw(view)
 
     def stale_rows(self) -> None:
-        """Collect the rows anew at the next look, whatever the version says."""
+        """Collect the rows at the next redraw, also when the version is the same."""
         self._version = None
 
     def collect(self, view: View) -> None:
@@ -115,12 +115,12 @@ class TablePanel(Panel, Generic[R]):
         return self._filter.passes(self.row_text(row, view), value)
 
     def row_text(self, row: R, view: View) -> str:
-        """All that a row says, for the filter."""
+        """The whole text of a row, for the filter."""
         return " ".join(plain(c.cell(row, view, c.least)) for c in self.COLUMNS)
 
     def _sorted(self, rows: list[R], view: View) -> list[R]:
         if self.has_focus and view.session.clock.mono() - self._touched_at < HOLD_S:
-            # Rows do not jump under the cursor: known ones keep their places, new ones follow.
+            # Rows do not move under the cursor: known rows keep their places, new ones follow.
             place_of = {self.key(r): i for i, r in enumerate(self.rows)}
             return sorted(rows, key=lambda r: place_of.get(self.key(r), len(place_of)))
         if self.sort is None:
@@ -149,7 +149,7 @@ class TablePanel(Panel, Generic[R]):
 
     @property
     def current(self) -> R | None:
-        """The row under the cursor; the first one while the cursor is nowhere."""
+        """The row under the cursor; the first row while there is no cursor."""
         index = self.cursor_index
         if index is not None:
             return self.rows[index]
@@ -217,7 +217,7 @@ class TablePanel(Panel, Generic[R]):
         return self.waiting(view, cells) or [[(clip(self.empty(view), cells), "dim")]]
 
     def waiting(self, view: View, cells: int) -> list[Line]:
-        """What stands in an empty panel while something is still being done; else nothing."""
+        """The lines of an empty panel while the program still starts; else none."""
         return []
 
     def _foot_lines(self, view: View, cells: int) -> list[Line]:
@@ -250,7 +250,7 @@ class TablePanel(Panel, Generic[R]):
     # -- moving ----------------------------------------------------------------------------
 
     def touched(self) -> None:
-        """Someone is at work in this panel: rows keep their order for a while."""
+        """A key or a click came: rows keep their order for a while."""
         if self.view is not None:
             self._touched_at = self.view.session.clock.mono()
 
@@ -296,7 +296,7 @@ class TablePanel(Panel, Generic[R]):
         self.recollect()
 
     def recollect(self) -> None:
-        """Collect and paint at once, in the order that is asked for now."""
+        """Collect and paint at once, in the order that is chosen now."""
         self._touched_at = -1e9
         self.stale_rows()
         if self.view is not None:
@@ -322,7 +322,7 @@ class TablePanel(Panel, Generic[R]):
             self.recollect()
 
     def sort_by(self, key: str) -> None:
-        """Sort by a column; by the same one again: the other way round."""
+        """Sort by a column; by the same column again: in the opposite direction."""
         column = next((c for c in self.COLUMNS if c.key == key), None)
         if column is None or column.value is None:
             return
@@ -333,7 +333,7 @@ class TablePanel(Panel, Generic[R]):
         self.recollect()
 
     def set_columns(self, order: Sequence[str], hidden: set[str]) -> None:
-        """Put the columns in this order and hide some; unknown names are left aside."""
+        """Put the columns in this order and hide some; unknown names are ignored."""
         known = [c.key for c in self.COLUMNS]
         first = [k for k in order if k in known]
         self.order = first + [k for k in known if k not in first]

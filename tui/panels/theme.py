@@ -1,7 +1,7 @@
 """Colours: the themes of the dashboard and the named styles that lines are painted with.
 
 A style name stands for a meaning (``up``, ``warn``, ``frame``); ``dash.tcss`` gives each its
-colours from the theme. No meaning is told by colour alone: signs and words say it too.
+colours from the theme. Colour never carries a meaning alone: signs and words carry it too.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Ink:
 
 
 class Painted(Widget):
-    """A widget that paints lines: it knows the styles by name, and forgets them in time."""
+    """A widget that paints lines: it resolves styles by name, again after the theme changed."""
 
     ALLOW_SELECT = False
 
@@ -193,7 +193,7 @@ class Painted(Widget):
         return self._ink
 
     def forget_ink(self) -> None:
-        """Resolve the styles anew at the next paint."""
+        """Resolve the styles again at the next paint."""
         self._ink = None
 
     def notify_style_update(self) -> None:

@@ -1,4 +1,4 @@
-"""The line over a replay: which moment is shown, where it lies, and how fast it goes."""
+"""The line of a replay: the moment that is shown, its place in the recording, the speed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def time_line(replay: Replay, cells: int) -> Line:
 
 
 class TimeBar(LineView):
-    """The line, while a replay is in front."""
+    """The widget of that line, drawn while a replay is in front."""
 
     def lines(self, view: View, cells: int, rows: int) -> Sequence[Styled]:
         source = view.session.source

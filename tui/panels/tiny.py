@@ -1,4 +1,4 @@
-"""What is left to say on a screen under 60x16: six plain lines, and a message below them."""
+"""A screen under 60x16: six plain lines, and a message below them."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def tiny_lines(view: View, cells: int) -> list[Line]:
         ],
         [("Alert    ", "dim"), (word(alerts[0].text, 200), "crit") if alerts else ("none", "dim")],
     ]
-    said = message_line(view, cells)
-    return [fit_line(line, cells) for line in lines] + ([said] if said else [])
+    message = message_line(view, cells)
+    return [fit_line(line, cells) for line in lines] + ([message] if message else [])
 
 
 class TinyView(LineView):
-    """The six lines."""
+    """The widget of those lines."""
 
     def lines(self, view: View, cells: int, rows: int) -> Sequence[Styled]:
         return [(line, "") for line in tiny_lines(view, cells)[:rows]]

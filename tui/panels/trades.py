@@ -1,4 +1,4 @@
-"""Trades by position: what was opened and how it ended, statistics, the equity curve."""
+"""Trades by position: how each was opened and ended, statistics, the equity curve."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TradeRow(msgspec.Struct, frozen=True, gc=False):
 
 
 def moment_of(event: Event) -> str | None:
-    """When an event was published, UTC; ``None`` where it does not say."""
+    """When an event was published, UTC; ``None`` where the event has no time."""
     return event.timestamp if isinstance(event.timestamp, str) else None
 
 
@@ -241,7 +241,7 @@ class TradesPanel(TablePanel[TradeRow]):
         return parts
 
     def _before(self, view: View) -> list[Trade]:
-        """Closed trades that the feed knows and this screen has no row of."""
+        """Closed trades of the feed's ledger that have no row on this screen."""
         session = view.session
         newest = session.closed[0].ticket if session.closed else None
         known = session.trades.closed((session.state.epoch, len(session.closed), newest))

@@ -59,7 +59,7 @@ _HALVES = {
     (0, 0): " ", (1, 1): "│", (2, 2): "█", (0, 1): "╷", (1, 0): "╵",
     (2, 0): "▀", (0, 2): "▄", (2, 1): "▀", (1, 2): "▄",
 }  # fmt: skip
-"""What stands in a cell by its upper and lower half: nothing, wick, body."""
+"""The sign of a cell by its upper and lower half: empty, wick, body."""
 
 
 def candles(

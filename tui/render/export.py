@@ -1,7 +1,4 @@
-"""Writing what the screen holds to files: a panel as CSV, events as JSON lines.
-
-All of it is file work and runs in a thread.
-"""
+"""Files made from the screen: a panel as CSV, events as JSON lines. All functions block."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FORMULA = ("=", "+", "-", "@")
-"""A cell that opens with one of these is computed by a spreadsheet."""
+"""A spreadsheet computes a cell that begins with one of these."""
 
 
 def as_tsv(table: Sequence[Sequence[str]]) -> str:

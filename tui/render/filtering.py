@@ -48,7 +48,7 @@ class Filter:
         """Whether a row passes.
 
         Args:
-            text: What the row says, all of it.
+            text: The whole text of the row.
             value: The number in a column by its name in lower case; ``None`` where there is
                 none, and then a comparison fails.
         """

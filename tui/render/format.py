@@ -35,7 +35,7 @@ def arrow(value: Any) -> str:
 
 
 def short_age(seconds: Any) -> str:
-    """As ``whole_age``, at least three cells: what stands behind it does not jump each second."""
+    """As ``whole_age``, at least three cells wide, so that the text after it does not move each second."""
     return f"{whole_age(seconds):>3}"
 
 
@@ -74,7 +74,7 @@ def strip(values: Iterable[Any], width: int) -> str:
 
 
 def gauge(value: Any, limit: Any, width: int) -> str:
-    """How much of a limit is used: full blocks and dots; all dots while not known."""
+    """How much of a limit is used: full blocks and dots; all dots while it is unknown."""
     v, top = known(value), known(limit)
     if v is None or top is None or top <= 0:
         return "·" * width
@@ -85,10 +85,10 @@ def gauge(value: Any, limit: Any, width: int) -> str:
 
 
 def stop_bar(entry: Any, now: Any, sl: Any, tp: Any, width: int) -> str:
-    """Where the price stands between stop (left) and target (right).
+    """The price between stop (left) and target (right).
 
     ``├──┼─●──┤``: ``┼`` is the entry, ``●`` the price. A side without stop or target is open
-    (``╌``); without a stop the price stands in the middle of nothing, and the bar says so.
+    (``╌``); without a stop there is no scale, and the bar says so.
     """
     e, n, s, t = (known(v) or 0.0 for v in (entry, now, sl, tp))
     inner = width - 2

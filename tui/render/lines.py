@@ -1,4 +1,4 @@
-"""Lines of styled text: what every panel and screen is made of before it is painted.
+"""Lines of styled text: panels and screens are made of them before they are painted.
 
 A piece is (text, style name); a line is a list of pieces. Styles are names until the last
 step (``theme.Ink``), so that lines are built and tested without a screen. Text is only ever text
@@ -125,7 +125,7 @@ def beside(left: Sequence[Line], right: Sequence[Line], cells: int) -> list[Line
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a one-line bar: its forms from fullest to shortest, and what it is worth.
+    """A part of a one-line bar: its forms from fullest to shortest, and its rank.
 
     A part with ``rank`` 0 stays in its shortest form whatever happens; the others may go
     altogether, the highest rank first.
@@ -141,8 +141,8 @@ NICE = 3
 def pack(parts: Sequence[Part], cells: int, gap: int = 2) -> list[Line]:
     """The parts in the fullest forms that fit in ``cells`` with ``gap`` between them.
 
-    What is nice to have (rank 3 and up) goes before anything else is shortened; then the rest
-    is shortened; and only then does more go. The highest rank, and the last of equals, first.
+    Parts of rank 3 and up are left out before others are shortened; then the rest is shortened;
+    only then more parts are left out. The highest rank, and the last of equals, is first.
     """
     step = [0] * len(parts)
     gone = [not p.forms for p in parts]

@@ -1,4 +1,4 @@
-"""A feed with several bots on the screen: a tab each, by the way of several feeds."""
+"""A feed with several bots on the screen: each bot has a tab, as each of several feeds has."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from streamer.state.source import Source
 
 
 def unseen(sources: Iterable[Source]) -> list[BotSource]:
-    """The bots that feeds tell of and that no tab shows yet.
+    """The bots of these feeds that no tab shows yet.
 
     Args:
-        sources: What the tabs show now. The tab of a whole feed shows its chosen bot.
+        sources: The sources of the tabs. The tab of a whole feed shows its chosen bot.
     """
     sources = list(sources)
     shown = {

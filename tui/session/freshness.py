@@ -1,6 +1,6 @@
-"""How fresh what the screen shows is: one badge for each thing that can fall silent. Pure.
+"""Freshness of what the screen shows: one badge each for terminal, bot and feed. Pure.
 
-Each badge says it in a word (LIVE, SLOW, STALE, GONE) and in seconds; colour only repeats it.
+Each badge has a word (LIVE, SLOW, STALE, DISCONNECTED) and an age; colour only repeats the word.
 Words, grades and thresholds are those of ``streamer/web/words.json``; the page grades by the same
 rules (``streamer/web/fresh.js``) and passes the same vectors.
 """
@@ -68,7 +68,7 @@ def terminal(
         age: Seconds since the account was read; ``None`` where that is unknown.
         other_age: The same of positions and quotes, the newer of them.
         status_age: Seconds since the status came.
-        lost: Why the bot cannot be reached, where the feed says so.
+        lost: Why the bot cannot be reached, where the feed reports it.
     """
     limits = TABLE.freshness
     state = None if status is None else status.state
@@ -77,12 +77,12 @@ def terminal(
         return _badge("terminal", "LOST", age, clean(lost, DETAIL_MAX))
     if state == "disconnected":
         if not known and status_age is not None and status_age < limits.joining_s:
-            return _badge("terminal", "JOINING", None, detail)
-        return _badge("terminal", "GONE", age, detail)
+            return _badge("terminal", "CONNECTING", None, detail)
+        return _badge("terminal", "DISCONNECTED", age, detail)
     if not known:
         return _badge("terminal", "WAITING")
     if age is None:
-        return _badge("terminal", "JOINED")
+        return _badge("terminal", "UNKNOWN")
     if age > limits.account_slow_s:
         return _badge("terminal", "STALE", age, detail)
     if age > limits.account_live_s:
@@ -100,7 +100,7 @@ def bot(status: BotStatus | None, *, age: float | None, loading: bool = False) -
     Args:
         status: Its last status.
         age: Seconds since its last scan.
-        loading: Whether the program of this screen still starts.
+        loading: Whether this program still starts.
     """
     state = None if status is None else status.state
     if status is None or not state:
@@ -121,7 +121,7 @@ def feed(link: Link, *, now: float, journal_trouble: str | None = None) -> Badge
     """The feed, as this screen sees it: in this process, or over its connection.
 
     Args:
-        link: How the screen is joined to it.
+        link: The connection of the screen to it.
         now: Monotonic seconds.
         journal_trouble: Why its journal cannot be written.
     """
@@ -146,7 +146,7 @@ def feed(link: Link, *, now: float, journal_trouble: str | None = None) -> Badge
                 return _badge("feed", "SLOW", age, link.detail)
             return _badge("feed", "LIVE", age, link.url)
         case "connecting":
-            return _badge("feed", "JOINING", age, link.detail or link.url)
+            return _badge("feed", "CONNECTING", age, link.detail or link.url)
     word = link.state.upper()
     return _badge(
         "feed", word if word in TABLE.badges["feed"] else "LOST", now - link.since, link.detail

@@ -21,7 +21,7 @@ BARS_ASKED = 300
 ASK_AGAIN_S = 5.0
 SERIES_KEPT = 40
 BACK_S = 5.0
-"""A market clock that goes back further than this shows another time."""
+"""A market clock that goes back further than this is that of a replay that was moved."""
 
 
 class Bar(Received):
@@ -35,7 +35,7 @@ class Bar(Received):
 
 
 def candles_of(rows: object) -> list[Candle]:
-    """The complete ones of JSON objects as candles, oldest first."""
+    """JSON objects as candles, in their order; incomplete ones are left out."""
     return [
         Candle(bar.time, bar.open, bar.high, bar.low, bar.close)
         for bar in read_list(rows, Bar)
@@ -111,9 +111,9 @@ async def fetch_candles(
 
 @dataclass(slots=True)
 class BarLookup:
-    """Bars of a feed as far as they are known, asked for again when they grow old.
+    """The bars of a feed, requested again when they are older than ``ASK_AGAIN_S``.
 
-    Asking never waits: ``candles`` returns what is there, the answer is there the next time.
+    ``candles`` never waits: it returns the bars that are there, later calls return the answer.
     """
 
     source: Source
@@ -138,6 +138,6 @@ class BarLookup:
         self._known[key] = (self.clock.mono(), candles)
 
     def close(self) -> None:
-        """Stop asking."""
+        """Cancel the request that is under way."""
         if self._asking is not None:
             self._asking.cancel()

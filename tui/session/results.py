@@ -1,4 +1,4 @@
-"""What closed trades brought: the net result of one, and statistics of many. Pure."""
+"""Results of closed trades: the net profit of one, and statistics of many. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def net_profit(closed: PositionClosed) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Of closed trades. ``factor`` is won money over lost money, ``None`` without a loss."""
+    """Statistics of closed trades. ``factor`` is won money over lost money, ``None`` without a
+    loss."""
 
     closed: int
     won: int

@@ -1,7 +1,7 @@
-"""What a screen remembers of one feed beyond its state: lines, alerts, closed positions.
+"""What a screen keeps of one feed beyond its state: log lines, alerts, closed positions.
 
-The feed calls ``_heard`` with each event; it only puts the event aside. ``tick``, called a few
-times a second by the screen, turns what was put aside into lines and alerts.
+The feed calls ``_on_event`` with each event, which only queues it. The screen calls ``tick`` a few
+times a second; it turns the queued events into lines and alerts.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ from .trade_lookup import TradeLookup
 LINES_KEPT = 5_000
 WAITING_KEPT = 20_000
 TAKEN_AT_ONCE = 4_000
-"""Events taken in by one tick: about ten milliseconds of the loop."""
+"""Events that one tick handles: about ten milliseconds of the loop."""
 CLOSED_KEPT = 500
 JUST_CLOSED_S = 10.0
-"""So long a closed position stays among the open ones."""
+"""A closed position stays among the open ones for this long."""
 REASONS_KEPT = 60
 FLASH_S = 0.4
 FOLD_BACK = 3
-"""A repeat is folded into one of so many lines before it."""
+"""A repeat is folded into one of the last so many lines."""
 
 
 NO_ACCOUNT, NO_QUOTE = Account(), Quote()
 
 
 class ScanReason(NamedTuple):
-    """What one scan said of one symbol."""
+    """The result of one scan for one symbol."""
 
     at: str | None
     """UTC, ISO 8601."""
@@ -65,7 +65,7 @@ class ScanReason(NamedTuple):
 
 
 class LogLine:
-    """One line of the event log; ``count`` equal events in a row stand in one line."""
+    """One line of the event log; ``count`` equal events in a row share one line."""
 
     __slots__ = ("_text", "_ticket", "count", "event", "fold", "level", "number")
 
@@ -93,7 +93,7 @@ class LogLine:
 
 def _ticket_of(event: Wire) -> int | None:
     if event.get("type") == "SCAN_SUMMARY":
-        return None  # it is large, and about no position
+        return None  # large, and about no position
     match typed_event(event):
         case PositionOpened() | PositionModified() | PositionClosed() as change:
             return change.ticket
@@ -106,7 +106,7 @@ def _ticket_of(event: Wire) -> int | None:
 
 @dataclass(slots=True)
 class ScreenAlert:
-    """Something to look at until it is acknowledged."""
+    """An alert of the screen; it is shown until it is acknowledged."""
 
     key: object
     level: int
@@ -126,7 +126,7 @@ class Session:
     clock: Clock = field(default_factory=Clock)
     name: str = ""
     steps: Steps | None = None
-    """What is done before there is anything to draw."""
+    """The steps of the start, while there is nothing else to draw."""
     lines: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
     closed: deque[PositionClosed] = field(default_factory=lambda: deque(maxlen=CLOSED_KEPT))
     """Closed positions, newest first."""
@@ -138,7 +138,7 @@ class Session:
     notable: int = 0
     """Those of them above the level ``describe.DEBUG``."""
     missed: int = 0
-    """Events that came faster than this screen could take them; the feed still has them."""
+    """Events that came faster than this screen could handle them; the feed still has them."""
     on_event: Callable[[], None] | None = None
     """Called after each event that came in; must be quick."""
     changed: int = 0
@@ -148,7 +148,7 @@ class Session:
     prices: PriceHistory = field(default_factory=PriceHistory)
     """Prices received, for charts where the feed has no bars."""
     reasons: dict[str, deque[ScanReason]] = field(default_factory=dict)
-    """By symbol: what its last scans said, oldest first; repeats left out."""
+    """By symbol: the results of its last scans, oldest first; repeats left out."""
     moves: dict[str, tuple[float, int, float, float]] = field(default_factory=dict)
     """Ticket or symbol -> (price, direction of its last change, monotonic time of it, the price
     before it)."""
@@ -187,9 +187,9 @@ class Session:
         return NO_QUOTE if symbol is None else self.state.typed.quotes.get(symbol, NO_QUOTE)
 
     def open(self) -> None:
-        """Take what the feed already knows, then listen."""
+        """Read the events in the state, then watch the feed."""
         self._reload(fresh=True)
-        self._unwatch = self.source.watch(self._heard)
+        self._unwatch = self.source.watch(self._on_event)
 
     def close(self) -> None:
         if self._unwatch is not None:
@@ -200,7 +200,7 @@ class Session:
 
     # -- the feed's side -------------------------------------------------------------------
 
-    def _heard(self, event: Wire) -> None:
+    def _on_event(self, event: Wire) -> None:
         whose = bot_of(event)
         if whose and whose != self.state.name:
             return  # another bot's of this feed: it has a tab of its own
@@ -219,16 +219,16 @@ class Session:
     # -- the screen's side -----------------------------------------------------------------
 
     def tick(self) -> bool:
-        """Take in what was heard; tells whether anything but ages changed."""
+        """Handle the queued events. Returns whether anything but ages changed."""
         before = self.changed
         if self.state.epoch != self._epoch:
-            # Another run of numbers: what this screen remembers belongs to the one before.
+            # Another run of numbers: what this screen keeps belongs to the run before.
             self._waiting.clear()
             self._reload(fresh=False)
         for _ in range(min(len(self._waiting), TAKEN_AT_ONCE)):
             event = self._waiting.popleft()
             if event.get("type") == "STATE_SNAPSHOT":
-                # After a resumed one the events that were missed are told one by one.
+                # After a resumed snapshot the missed events follow one by one.
                 if event.get("resumed") is not True:
                     self._reload(fresh=False)
             elif self._is_new(event):
@@ -286,7 +286,7 @@ class Session:
         self.notable += line.level > describe.DEBUG
         if not self._fold(line):
             self.lines.append(line)
-        # Conditions (terminal, bot) are watched by their state: an alert that is over goes.
+        # Conditions (terminal, bot) have alerts by their badges, which end with the condition.
         if line.level >= describe.WARN and name not in ("TERMINAL_STATUS", "BOT_STATUS"):
             at = f.parse_time(event.get("timestamp"))
             self._alert(line.fold or line.number, line.level, line.text(), at, event)
@@ -369,7 +369,7 @@ class Session:
         self.changed += 1
 
     def _watch_conditions(self) -> None:
-        """Alerts of what lasts: terminal, bot and feed not as they should be."""
+        """Alerts of conditions that last: terminal, bot or feed in a critical state."""
         for badge in self.badges():
             now = badge.word if badge.grade == "crit" else ""
             before = self._conditions.get(badge.name, "")
@@ -388,12 +388,12 @@ class Session:
                 self.changed += 1
 
     def open_alerts(self) -> list[ScreenAlert]:
-        """Those not acknowledged: the worst first, then the newest."""
+        """The alerts that are not acknowledged: the worst first, then the newest."""
         open_ = [a for a in self.alerts if not a.acknowledged]
         return sorted(open_, key=lambda a: (-a.level, -a.at))
 
     def acknowledge(self, *, all_of_them: bool = False) -> int:
-        """Acknowledge the alert that is shown first, or all; tells how many."""
+        """Acknowledge the alert that is shown first, or all. Returns how many."""
         alerts = self.open_alerts()
         if not all_of_them:
             alerts = alerts[:1]
@@ -409,7 +409,7 @@ class Session:
 
     @property
     def pulse(self) -> BotPulse | None:
-        """How this bot is, by the last heartbeat of a feed that has several."""
+        """The last heartbeat's entry about this bot; ``None`` where it has none."""
         return None if self.heartbeat is None else self.heartbeat.bots.get(self.state.name)
 
     @property
@@ -428,11 +428,11 @@ class Session:
     # -- freshness -------------------------------------------------------------------------
 
     def badges(self) -> tuple[Badge, Badge, Badge]:
-        """How fresh terminal, bot and feed are."""
+        """The badges of terminal, bot and feed."""
         return self.terminal_badge(), self.bot_badge(), self.feed_badge()
 
     def terminal_badge(self) -> Badge:
-        """How fresh account, positions and quotes are."""
+        """The badge of the terminal: the age of account, positions and quotes."""
         others = [a for s in ("positions", "quotes") if (a := self._section_age(s)) is not None]
         return freshness.terminal(
             self.state.typed.terminal,
@@ -444,20 +444,20 @@ class Session:
         )
 
     def bot_badge(self) -> Badge:
-        """How the bot is, and how old its last scan."""
+        """The badge of the bot: its state, and the age of its last scan."""
         loading = self.source.link.state == "starting"
         return freshness.bot(self.state.typed.bot, age=self.scan_age(), loading=loading)
 
     def feed_badge(self) -> Badge:
-        """How this screen is joined to the feed."""
+        """The badge of the feed: the connection of this screen to it."""
         trouble = self.journal_trouble()
         return freshness.feed(self.source.link, now=self.clock.mono(), journal_trouble=trouble)
 
     def account_age(self) -> float | None:
         """Seconds since the account was read; ``None`` where that is unknown.
 
-        A snapshot says what the account was, not when: until the next update the age is that of
-        the heartbeat.
+        A snapshot holds the account without the time at which it was read: until the next update
+        its age is that of the heartbeat.
         """
         age, loaded = self._section_age("account"), self.state.loaded
         if age is None or loaded is None or self.state.updated["account"] > loaded:
@@ -476,7 +476,7 @@ class Session:
     # -- times -----------------------------------------------------------------------------
 
     def now(self) -> float:
-        """The feed's wall clock in epoch seconds: ours, corrected by what its events said."""
+        """The feed's wall clock, epoch seconds: this machine's, corrected by the times of events."""
         skew = self._skew if self.source.link.state != "local" and abs(self._skew) > 2 else 0.0
         return self.clock.wall() - skew
 
@@ -487,7 +487,7 @@ class Session:
         return None if at is None else max(0.0, self.now() - at)
 
     def next_scan(self) -> float | None:
-        """Seconds until the next scan; negative when it is overdue."""
+        """Seconds until the next scan; negative when it is late."""
         bot = self.state.typed.bot
         at = None if bot is None else f.parse_time(bot.next_scan_at)
         return None if at is None else at - self.now()

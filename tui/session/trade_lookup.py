@@ -1,7 +1,7 @@
-"""The feed's own record of trades: what this screen did not see happen.
+"""The feed's own record of trades, for trades whose events this screen did not receive.
 
-A feed of this process is read at once; a feed elsewhere is asked over HTTP, and its answer is
-there the next time. Asking never waits.
+The ledger of a feed in this process is read at once; a feed elsewhere is asked over HTTP, and later
+calls return the answer. No call waits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ASK_AGAIN_S = 5.0
 
 
 class TradeStep(Received):
-    """What a trade was enlarged or reduced by, as ``/api/journal/trades`` sends it."""
+    """One enlargement or reduction of a trade, as ``/api/journal/trades`` sends it."""
 
     time: str | None = None
     volume: float | None = None
@@ -105,7 +105,7 @@ class TradeLookup:
     _asking: asyncio.Task[None] | None = None
 
     def closed(self, stamp: Hashable) -> Sequence[Trade]:
-        """Closed trades, newest first, as far as known; read anew when ``stamp`` changed."""
+        """Closed trades, newest first, as far as known; read again when ``stamp`` changed."""
         if stamp != self._stamp:
             self._refresh(stamp)
         return self._closed
@@ -151,7 +151,7 @@ class TradeLookup:
         self.revision += 1
 
     def close(self) -> None:
-        """Stop asking."""
+        """Cancel the request that is under way."""
         if self._asking is not None:
             self._asking.cancel()
 

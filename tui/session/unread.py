@@ -1,4 +1,4 @@
-"""What happened while nobody looked: told once, when a screen joins a feed again."""
+"""What happened while no screen was connected: shown once, when a screen connects again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FEEDS_KEPT = 50
 
 
 class LastSeen:
-    """Up to which log event each feed was seen, in a small file. File work: off the loop."""
+    """The last log event seen of each feed, in a small file. Reads and writes block."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class LastSeen:
         return since if isinstance(since, str) else None
 
     def put(self, url: str, epoch: str, seq: int) -> None:
-        """Remember where it was left."""
+        """Store the last event seen of a feed."""
         if not epoch:
             return
         feeds = {**{k: v for k, v in self._read().items() if k != url}, url: f"{epoch}:{seq}"}
@@ -60,7 +60,7 @@ class LastSeen:
 
 
 def away(events: Sequence[Mapping[str, Any]], currency: str | None) -> str | None:
-    """The sentence: trades closed, what they brought, errors. ``None`` when nothing happened."""
+    """A sentence: closed trades, their result, errors. ``None`` when nothing happened."""
     if not events:
         return None
     trades = [e for event in events if isinstance(e := typed_event(event), PositionClosed)]
@@ -76,10 +76,10 @@ def away(events: Sequence[Mapping[str, Any]], currency: str | None) -> str | Non
     return f"Since you left: {', '.join(words)}"
 
 
-def watch_return(client: FeedClient, tell: Callable[[str], object]) -> None:
-    """Tell once what a client missed since it was last here. Call before it starts.
+def watch_return(client: FeedClient, show: Callable[[str], object]) -> None:
+    """Show once what a client missed since it was last connected. Call before it starts.
 
-    Nothing is told when the feed could not resume: what was missed is not known then.
+    Nothing is shown when the feed could not resume: the missed events are unknown then.
     """
     missed: list[Wire] = []
     until: int | None = None
@@ -95,7 +95,7 @@ def watch_return(client: FeedClient, tell: Callable[[str], object]) -> None:
                 return
             until = client.state.seq if not isinstance(event.get("seq"), int) else event["seq"]
         seq = event.get("seq")
-        # Money of several accounts has no sum: told is the bot that the first tab shows.
+        # Money of several accounts has no sum: only the bot of the first tab counts.
         mine = bot_of(event) in ("", client.state.name)
         log = kind not in ("STATE_SNAPSHOT", "HEARTBEAT")
         if log and mine and isinstance(seq, int) and seq <= until:
@@ -105,6 +105,6 @@ def watch_return(client: FeedClient, tell: Callable[[str], object]) -> None:
             account = client.state.typed.account
             text = away(missed, None if account is None else account.currency)
             if text is not None:
-                tell(text)
+                show(text)
 
     stop = client.watch(heard)

@@ -1,4 +1,4 @@
-"""How things are shown at this moment: the feed in front, unit of profit, money mask, clocks."""
+"""What one redraw draws from: the feed in front, unit of profit, money mask, clocks."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MASK = "•••"
 
 @dataclass(slots=True)
 class View:
-    """One look at one feed. Panels are drawn from it, and nothing in it changes meanwhile."""
+    """One feed at the moment of one redraw. Nothing in it changes meanwhile."""
 
     session: Session
     unit: str = "money"
     mask: bool = False
     server_now: float | None = None
     stale: bool = False
-    """The terminal's data is too old to be taken for now."""
+    """The terminal's data is too old to be taken as current."""
     calm: bool = False
     """No colour for prices that just moved."""
     message: tuple[str, bool] | None = None
@@ -37,7 +37,7 @@ class View:
         return cls(session, unit, mask, session.server_now(), session.terminal_badge().stale, calm)
 
     def cash(self, value: Any, *, sign: bool = False) -> str:
-        """Money, masked where the owner wants it hidden. Unknown stays unknown."""
+        """Money, or its mask where money is hidden. Unknown stays unknown."""
         if f.known(value) is None:
             return f.UNKNOWN
         return MASK if self.mask else f.money(value, sign=sign)
@@ -63,7 +63,7 @@ class View:
 
 
 def tone(value: Any) -> str:
-    """``up``, ``down``, or ``dim`` for nothing and for not known."""
+    """``up``, ``down``, or ``dim`` for zero and for unknown."""
     n = f.known(value)
     if n is None or abs(n) < 0.005:
         return "dim"

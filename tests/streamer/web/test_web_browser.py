@@ -211,7 +211,7 @@ async def test_what_is_old_is_not_called_live(open_feed: Any, browser: Any) -> N
     feed.publish({"type": "ACCOUNT_UPDATE", "account": {"equity": 5.0}})
     await expect(page.locator("#badge-terminal")).to_contain_text("LIVE")
     feed.publish({"type": "TERMINAL_STATUS", "state": "disconnected", "backend": "agent"})
-    await expect(page.locator("#badge-terminal")).to_contain_text("GONE")
+    await expect(page.locator("#badge-terminal")).to_contain_text("DISCONNECTED")
     await expect(page.locator("#figures")).to_contain_text("5.00")
 
 

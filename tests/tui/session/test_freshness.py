@@ -67,7 +67,7 @@ def test_the_age_of_a_snapshot_is_unknown_until_a_heartbeat_tells_it() -> None:
     one = Session(source, time.clock)
     one.open()
     source.state.load({"epoch": "e1", "data": {"account": account()}}, time.mono())
-    assert parts(one.terminal_badge())[:3] == ["JOINED", "dim", None]
+    assert parts(one.terminal_badge())[:3] == ["UNKNOWN", "dim", None]
     time.go(2)
     source.publish("HEARTBEAT", seq=0, epoch="e1", sent=0, clients=1, data_age_s=3600.0)
     time.go(1)
