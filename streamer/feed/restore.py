@@ -105,9 +105,9 @@ RESTORED: dict[Kind, Callable[[Any, Any], bool]] = {
     Kind.LAST_FIELDS: lambda now, then: bool(then),
     Kind.NEWEST: lambda now, then: len(then) > len(now),
     Kind.LOG: lambda now, then: False,
-    # The bot and its terminal report anew.
+    # The bot and its terminal publish their status after the start.
     Kind.LAST_EVENT: lambda now, then: False,
-    # Read anew, or restored with their age: see ``_values``.
+    # Read from the terminal again, or restored with their age: see ``_values``.
     Kind.OBJECT: lambda now, then: False,
     Kind.ROWS: lambda now, then: False,
     Kind.BY_NAME: lambda now, then: False,

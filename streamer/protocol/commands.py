@@ -1,7 +1,7 @@
 """The commands of the protocol by name, each with its typed arguments.
 
-What is wrong with a command is said in words that name the argument. Names that stand here
-are known to every feed; another name goes to the one who acts as it came.
+An error names the argument that is wrong. Every feed knows the names listed here; a command with
+another name reaches the commander unchecked.
 """
 
 from __future__ import annotations

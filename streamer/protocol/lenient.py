@@ -99,8 +99,8 @@ def read_curve(value: Any) -> Curve:
 
 
 def typed_event(event: Mapping[str, Any]) -> Event | None:
-    """A wire event as its struct, to be told apart with ``isinstance`` or ``match``; ``None``
-    for a type that the protocol does not declare."""
+    """A wire event as its struct, for ``isinstance`` or ``match``; ``None`` for a type that the
+    protocol does not declare."""
     kind = event.get("type")
     struct = EVENT_TYPES.get(kind) if isinstance(kind, str) else None
     if struct is None:

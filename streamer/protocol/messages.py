@@ -4,9 +4,9 @@ A frame is one flat JSON object whose ``type`` names it. *State* events replace 
 predecessor and carry no ``seq``; every other event is a *log* event, numbered without a
 hole. ``docs/protocol.md`` is the same contract for people.
 
-Fields that are ``None`` are sent as ``null``: not known. Fields that are ``UNSET`` are not
-sent at all. Prices stand in quote currency, money in account currency, volumes in lots,
-durations in seconds, times in ISO 8601 UTC with ``+00:00``.
+Fields that are ``None`` are sent as ``null``: unknown. Fields that are ``UNSET`` are not sent at
+all. Prices are in quote currency, money in account currency, volumes in lots, durations in
+seconds, times in ISO 8601 UTC with ``+00:00``.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ REPLY_TYPES = frozenset({"STATE_SNAPSHOT", "ERROR", "PONG", "AUTH_OK", "COMMAND_
 class Event(Received, kw_only=True, tag_field="type"):
     """Base of every event. The feed fills ``timestamp`` and, for log events, ``seq``.
 
-    It also writes whose event it is: ``bot``, the bot's name, and (but on ACCOUNT_UPDATE, whose
-    ``account`` is an object) ``account``, ``LOGIN@SERVER`` of its account once that is known.
+    It also adds ``bot``, the bot's name, and ``account``, ``LOGIN@SERVER`` of the bot's account
+    once that is known (but not to ACCOUNT_UPDATE, where ``account`` is an object).
 
     A relay adds ``origin`` to a log event: its place, ``EPOCH:SEQ``, on the feed that numbered it
-    first; and ``via``, its place on the feed that it was taken from, when that is another.
+    first; and ``via``, its place on the feed that the relay received it from, when that is another.
     """
 
     timestamp: str | UnsetType = UNSET
@@ -228,8 +228,8 @@ class PositionClosed(Event, tag="POSITION_CLOSED"):
     closed_at: str | None = None
     owner: str | None = None
     mae: float | UnsetType | None = UNSET
-    """Lowest profit while it was open, account currency; the feed fills it from the positions
-    it was told, ``None`` when it saw none."""
+    """Lowest profit while it was open, account currency; the feed fills it from the
+    POSITION_UPDATE events; ``None`` when there was none."""
     mfe: float | UnsetType | None = UNSET
     """The highest."""
 
@@ -277,8 +277,8 @@ class ModelSwapped(Event, tag="MODEL_SWAPPED"):
 
 
 class CommandAudit(Event, tag="COMMAND_AUDIT"):
-    """Told twice for what is carried out: ``given`` (``ok`` is ``None``), on disk before the
-    effect, and ``done`` with the result after it. ``refused`` is told once."""
+    """Published twice for a command that is carried out: ``given`` (``ok`` is ``None``), on disk
+    before the effect, and ``done`` with the result after it. ``refused`` is published once."""
 
     id: Sent[str]
     name: Sent[str]
@@ -328,7 +328,7 @@ class Subscribe(msgspec.Struct, kw_only=True, tag_field="type", tag="SUBSCRIBE")
     types: list[str] | None = None
     symbols: list[str] | None = None
     bots: list[str] | None = None
-    """The first one stands on the top level of the snapshot that answers."""
+    """The first one is on the top level of the snapshot that answers."""
 
 
 class Ping(msgspec.Struct, kw_only=True, tag_field="type", tag="PING"):

@@ -90,7 +90,7 @@ def schema() -> dict[str, Any]:
     _, made = msgspec.json.schema_components(structs, ref_template="#/$defs/{name}")
     defs = _clean(made)
     for name in map(_name, EVENTS):
-        # Whose event it is: on ACCOUNT_UPDATE the account itself stands under this name.
+        # ``LOGIN@SERVER``; on ACCOUNT_UPDATE the account itself has this name.
         if name != "Heartbeat":
             defs[name]["properties"].setdefault("account", {"type": "string"})
     defs = {**defs, "StateSnapshot": _SNAPSHOT, **_PLAIN}
@@ -128,10 +128,10 @@ def asyncapi() -> dict[str, Any]:
     """AsyncAPI 3.0 of the socket, as ``docs/asyncapi.yaml`` holds it."""
     known = schema()
     sent = [ref["$ref"].rsplit("/", 1)[1] for ref in known["oneOf"]]
-    heard = list(known["x-client-messages"])
+    received = list(known["x-client-messages"])
     messages = {
         name: {"name": name, "payload": {"$ref": f"#/components/schemas/{name}"}}
-        for name in sorted({*sent, *heard})
+        for name in sorted({*sent, *received})
     }
 
     def refs(names: list[str]) -> list[dict[str, str]]:
@@ -161,7 +161,7 @@ def asyncapi() -> dict[str, Any]:
             "receive": {
                 "action": "receive",
                 "channel": {"$ref": "#/channels/feed"},
-                "messages": refs(heard),
+                "messages": refs(received),
             },
         },
         "components": {"messages": messages, "schemas": _components(known["$defs"])},

@@ -50,7 +50,7 @@ class Report:
     begin: float
     end: float
     bot: str = ""
-    """Whose it is; empty where bots have no names."""
+    """The bot's name; empty where bots have no names."""
     others: list[str] = field(default_factory=list)
     """Bots that the journal holds too; their money may be another account's."""
     currency: str = ""
@@ -84,14 +84,14 @@ def build(
 
     Args:
         db: A journal, read-only.
-        begin, end: Epoch seconds; trades count when their close was told in between.
+        begin, end: Epoch seconds; trades count when their close was published in between.
         sessions_at: Names of the trading sessions open at a time. Asked with the market's own
             clock at the entry.
-        bot: Which bot's, of a feed that tells of several; ``None``: the feed's own.
+        bot: The bot, of a feed with several; ``None``: the feed's own.
 
     Raises:
         sqlite3.Error, ValueError: the journal cannot be read.
-        JournalError: it knows no such bot.
+        JournalError: it has no events of that bot.
     """
     ledgers = ledgers_of(db)
     own = next(iter(ledgers))
@@ -105,7 +105,7 @@ def build(
         for trade in ledgers.get(report.bot, TradeLedger())
         if trade.closed
         and trade.profit is not None
-        and (at := epoch_seconds(trade.told_at)) is not None
+        and (at := epoch_seconds(trade.reported_at)) is not None
         and begin <= at < end
     ]
     report.trades = trades
@@ -158,7 +158,7 @@ def group(name: str, trades: Iterable[Trade]) -> TradeGroup:
 
 
 def groups(trades: list[Trade], names: Callable[[Trade], Iterable[str]]) -> list[TradeGroup]:
-    """Trades by name, the most profitable first. A trade may stand under several names."""
+    """Trades by name, the most profitable first. A trade may be in several groups."""
     found: dict[str, list[Trade]] = {}
     for trade in trades:
         for name in names(trade):
@@ -184,7 +184,7 @@ def _read_curve(db: sqlite3.Connection, report: Report, own: str) -> None:
         (report.begin, report.end),
     ).fetchone()
     if chosen and last:
-        # After the last whole one the curve goes on in those that only tell what is new.
+        # After the last whole one the curve goes on in those that hold changes only.
         chosen += [
             row[0]
             for row in db.execute(
@@ -309,7 +309,7 @@ def spark(report: Report, cells: int = 64) -> str:
 
 
 def heading_of(report: Report) -> str:
-    """When it was, and whose it is where there are several."""
+    """The span of time, and the bot where there are several."""
     text = f"{moment(report.begin)} to {moment(report.end)} UTC"
     if report.others:
         others = ", ".join(name or "?" for name in report.others)

@@ -51,15 +51,15 @@ class BotSource:
     def watch(self, callback: Callable[[Wire], None]) -> Callable[[], None]:
         """Call ``callback`` with each event of this bot, and with what is about the feed."""
 
-        def heard(event: Wire) -> None:
+        def on_event(event: Wire) -> None:
             name = bot_of(event)
-            mine = name == self.name if name else self._is_chosen() or _for_all(event)
+            mine = name == self.name if name else self._is_first() or _for_all(event)
             if mine:
                 callback(event)
 
-        return self.source.watch(heard)
+        return self.source.watch(on_event)
 
-    def _is_chosen(self) -> bool:
+    def _is_first(self) -> bool:
         return self.source.state.name == self.name
 
     async def command(

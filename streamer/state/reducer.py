@@ -40,13 +40,13 @@ def bot_of(event: Mapping[str, Any]) -> str:
 class FeedState:
     """Everything that a snapshot holds, changed by ``apply`` only.
 
-    The attributes are about one bot, ``name``: the one that the feed has chosen. Events of
-    other bots change the same attributes of their own state in ``bots``, and only those.
-    An event that names no bot is about the feed itself and counts for the chosen one.
+    The attributes are about one bot, ``name``: the first one. Events of other bots change the
+    same attributes of their own state in ``bots``, and only those. An event that names no bot is
+    about the feed itself and counts for the first bot.
 
     Attributes:
-        name: The bot that this is about; empty while none was named: then the first one is.
-        bots: The states of the others, by name. Theirs are empty.
+        name: The bot's name; empty until an event names one.
+        bots: The states of the other bots by name; their own ``bots`` are empty.
         account: The account, merged from its updates; ``{}`` until the first.
         positions: Open positions, as the last update had them.
         orders: Pending orders, as the last update had them.
@@ -140,12 +140,12 @@ class FeedState:
                 self.updated[section.name] = now
 
     def of(self, name: str) -> FeedState | None:
-        """The state of one bot; ``None`` for one that was never heard of."""
+        """The state of one bot; ``None`` for an unknown one."""
         return self if name == self.name else self.bots.get(name)
 
     def get_or_add(self, name: str) -> FeedState | None:
-        """The state of one bot, a new one for one that was never heard of; this state for an
-        empty name. ``None`` when there are too many."""
+        """The state of one bot, added when it is unknown; this state for an empty name. ``None``
+        when there are too many bots."""
         if not name or name == self.name:
             return self
         if not self.name:
@@ -157,7 +157,7 @@ class FeedState:
         return known
 
     def each(self) -> Iterator[FeedState]:
-        """The states of all bots, the chosen one's first."""
+        """The states of all bots, this one first."""
         yield self
         yield from self.bots.values()
 

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from ..protocol.frames import deflated_frame, text_frame
+from ..protocol.sections import MAX_EVENTS
 
-RECENT_EVENTS = 200
+RECENT_EVENTS = MAX_EVENTS
 RECENT_BYTES = 192 * 1024
 """What a snapshot holds of one bot's log at most: fewer events when they are larger."""
 
@@ -28,8 +29,7 @@ def symbol_of(event: Mapping[str, Any]) -> str | None:
 class Item(msgspec.Struct, gc=False, eq=False):
     """One event, encoded once.
 
-    The garbage collector does not look at it: thousands are kept for those that resume, none
-    refers to another, and each look at all of them would hold the loop.
+    ``gc=False``: thousands are in the ring and hold no cycles; traversing them would pause the loop.
 
     Attributes:
         kind: Its type.

@@ -89,7 +89,7 @@ class StateSection:
 
     def difference(self, value: Any, shown: Any, *, known: bool) -> Any:
         """What a state event has to carry so that ``value`` becomes what a snapshot shows;
-        ``None`` when there is nothing to tell. ``known``: an update was received before."""
+        ``None`` when nothing differs. ``known``: an update was received before."""
         return None
 
 

@@ -8,13 +8,9 @@ from typing import Any
 from ..protocol.codec import encode, now_iso
 from ..protocol.frames import deflated_frame, text_frame
 from ..protocol.messages import PROTOCOL_VERSION
-from ..protocol.sections import MAX_EVENTS
 from .reducer import FeedState
-from .ring import RECENT_BYTES, Item, Ring
+from .ring import RECENT_BYTES, RECENT_EVENTS, Item, Ring
 from .sections import CARRIED, LOG, SECTIONS
-
-EVENTS_MAX_BYTES = RECENT_BYTES
-"""A snapshot stops at fewer than 200 events when they are larger than this together."""
 
 FRAMES_MAX = 256
 """Snapshots that are kept for clients that want the same."""
@@ -28,12 +24,13 @@ class Snapshots:
 
     Attributes:
         stamp: The moment for ``timestamp``, ISO 8601; a replay has its own.
-        path: Epochs of the feeds that a relay takes its events from; ``None``: it is none.
+        path: Epochs of the feeds that a relay receives events from; ``None`` for a feed that is no
+            relay.
 
     Args:
-        state: What is told.
+        state: The state to encode.
         ring: The log events.
-        mark: What an event of a bot carries to say so, as JSON after a comma.
+        mark: What an event carries to name a bot, as JSON after a comma.
     """
 
     def __init__(
@@ -51,7 +48,7 @@ class Snapshots:
         self._frames: dict[tuple[Any, ...], bytes] = {}
 
     def _part(self, state: FeedState, section: str, value: Any) -> bytes:
-        if self._state.of(state.name) is not state:  # a bot that nobody has heard of
+        if self._state.of(state.name) is not state:  # an unknown bot
             return encode(value)
         revision = state.revisions[section]
         known = self._parts.get((state.name, section))
@@ -62,7 +59,7 @@ class Snapshots:
     def _of_bot(self, state: FeedState, max_bytes: int) -> bytes:
         """The sections of one bot, without their braces."""
         bots = (state.name, "") if state is self._state and state.name else (state.name,)
-        events = b",".join(item.raw for item in self._ring.newest(MAX_EVENTS, max_bytes, bots))
+        events = b",".join(item.raw for item in self._ring.newest(RECENT_EVENTS, max_bytes, bots))
         parts = []
         for section in SECTIONS:
             value = getattr(state, section.key)
@@ -79,7 +76,7 @@ class Snapshots:
         """The ``data`` of the snapshot as JSON.
 
         Args:
-            top: The bot on the top level; ``None``: the chosen one.
+            top: The bot on the top level; ``None``: the one that legacy clients see.
             others: The bots beside it; ``None``: all the others.
         """
         state = self._state
@@ -92,11 +89,11 @@ class Snapshots:
         if made is not None:
             return made
         whole = state.of(top) or FeedState(state.epoch, top)
-        made = b'{"bot_name":' + encode(top) + b"," + self._of_bot(whole, EVENTS_MAX_BYTES)
+        made = b'{"bot_name":' + encode(top) + b"," + self._of_bot(whole, RECENT_BYTES)
         rest = [s for s in state.each() if s is not whole and (others is None or s.name in others)]
         if rest:
-            # Their logs share what one may have: ten bots do not make ten times the bytes.
-            share = max(EVENTS_MAX_BYTES // len(rest), 8192)
+            # Their logs share the bytes of one: ten bots do not make ten times the bytes.
+            share = max(RECENT_BYTES // len(rest), 8192)
             parts = (encode(s.name) + b":{" + self._of_bot(s, share) + b"}" for s in rest)
             made += b',"bots":{' + b",".join(parts) + b"}}"
         else:
@@ -116,12 +113,11 @@ class Snapshots:
         """The ``STATE_SNAPSHOT`` message, framed.
 
         Args:
-            role: What the client may do; it is told, so that it need not try.
+            role: The client's role, which the snapshot names.
             resumed: The answer to a client that asked to resume; ``None`` to one that did not.
             deflate: For a client that negotiated compression.
-            bots: The bots that it wants, the one on the top level first; ``None``: all, with
-                the chosen one on top.
-            alone: Without the bots beside the first, which a legacy client does not know of.
+            bots: The bots that it asked for, the one on the top level first; ``None``: all.
+            alone: Without the bots beside the first: a legacy client knows one bot.
         """
         others = () if alone else None if bots is None else bots[1:]
         body = self.encode_data(bots[0] if bots else None, others)
@@ -150,7 +146,7 @@ class Snapshots:
 
         Args:
             kind: The type.
-            bot: Its bot; empty for events that name none, which count for the chosen bot.
+            bot: Its bot; empty for events that name none, which count for the first one.
 
         ``None`` before the first one.
         """

@@ -17,7 +17,7 @@ from .reducer import FeedState
 from .trades import TradeLedger
 
 Wire = dict[str, Any]
-"""An event as it stands on the wire: JSON values, ``type`` included."""
+"""An event as JSON values, ``type`` included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Link:
 
 
 class BarsProvider(Protocol):
-    """BarsProvider from the cache of this process."""
+    """Bars from the cache of this process."""
 
     async def __call__(
         self, symbol: str, timeframe: str, count: int, /
@@ -69,7 +69,7 @@ class Capabilities:
 
     Attributes:
         token: The token that the source was opened with; the feed's HTTP routes accept it too.
-        bars: BarsProvider from this process. Without it they come from ``/api/bars``.
+        bars: Bars from this process. Without it they come from ``/api/bars``.
         trades: Ledgers of this process. Without it trades come from ``/api/journal/trades``.
         health: The checks of the feed in this process.
         own: The state of the bot that this process runs.

@@ -50,7 +50,7 @@ class Trade:
     owner: str | None = None
     close_reason: str | None = None
     closed: bool = False
-    told_at: str | None = None
+    reported_at: str | None = None
     """UTC time of the event that closed it (``closed_at`` is the market's clock)."""
 
     @property
@@ -209,8 +209,8 @@ class TradeLedger:
         trade.volume = event.volume if event.volume is not None else trade.volume
         trade.exit_price = event.exit_price
         trade.opened_at = trade.opened_at or event.opened_at
-        trade.told_at = _sent_at(event)
-        trade.closed_at = event.closed_at or trade.told_at
+        trade.reported_at = _sent_at(event)
+        trade.closed_at = event.closed_at or trade.reported_at
         trade.r_multiple = event.r_multiple
         trade.close_reason = event.close_reason
         costs = [part for part in (event.swap, event.commission) if part is not None]

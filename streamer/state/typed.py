@@ -59,7 +59,7 @@ class TypedState:
     @property
     def positions(self) -> tuple[Position, ...]:
         """Open positions, in the order of ``FeedState.positions``. Empty also before the first
-        update: ``"positions" in state.updated`` tells the two apart."""
+        update: ``"positions" in state.updated`` is true after it."""
         return self._rows("positions", Position)
 
     @property

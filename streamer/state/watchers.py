@@ -13,7 +13,7 @@ class Watchers(Generic[T]):
     """Callbacks that receive each value; one that raises is logged and hurts no other.
 
     Args:
-        name: Whose watchers they are, for the log.
+        name: What is watched, for the log.
         logger: Where a failing callback is logged.
     """
 

@@ -7,7 +7,7 @@
 
 import table from './sections.json' with { type: 'json' };
 
-/** @typedef {Record<string, any>} Wire an event or a part of one, as it stands on the wire */
+/** @typedef {Record<string, any>} Wire an event or a part of one as JSON values */
 
 export const MAX_BOTS = 64;
 /** A bot's name on the wire. */
@@ -160,9 +160,9 @@ for (const section of SECTIONS) {
 }
 
 /**
- * Everything that a snapshot holds, changed by `apply` only. It is about one bot, `name`, the one
- * that the feed has chosen; the others have a state each in `bots`. An event that names no bot is
- * about the feed itself and counts for the chosen one.
+ * Everything that a snapshot holds, changed by `apply` only. The attributes are about one bot,
+ * `name`: the first one; the other bots have a state of their own in `bots`. An event that names no
+ * bot is about the feed itself and counts for the first bot.
  */
 export class FeedState {
   /** @type {Wire} */ account = {};
@@ -230,13 +230,13 @@ export class FeedState {
     if (now !== undefined) this.updated[section.name] = now;
   }
 
-  /** The state of one bot; undefined for one that was never heard of. @param {string} name */
+  /** The state of one bot; undefined for an unknown one. @param {string} name */
   of(name) {
     return name === this.name ? this : this.bots.get(name);
   }
 
   /**
-   * The state of one bot, a new one for one that was never heard of; this state for an empty name.
+   * The state of one bot, added when it is unknown; this state for an empty name.
    * null when there are too many.
    * @param {string} name @returns {FeedState | null}
    */

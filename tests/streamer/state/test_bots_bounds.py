@@ -128,7 +128,7 @@ async def test_a_silent_bot_is_stale_by_itself_and_no_other_is(open_feed: OpenFe
         await until(lambda: "beta" in client.pulses)
         silent = feed.bots.get_or_add("beta")
         assert silent.heard is not None
-        silent.heard -= 60.0  # as if it had said nothing for a minute
+        silent.heard -= 60.0  # as if its last event came a minute ago
         silent.state.updated["account"] -= 60.0
         await until(lambda: client.pulses["beta"]["data_age_s"] >= 60)
         assert client.pulses["beta"]["heard_s"] >= 60
