@@ -11,7 +11,7 @@ from typing import Any
 from ..journal.recorder import Moment
 from ..journal.writer import Restored
 from ..protocol.codec import EventRefused, decode
-from ..protocol.sections import Kind
+from ..protocol.sections import SectionKind
 from ..state.bots import Bot, Bots
 from ..state.reducer import FeedState, bot_of
 from ..state.ring import Item, Ring, symbol_of
@@ -69,7 +69,7 @@ async def restore(
     for bot in (bots.default_bot, *bots):
         bot.state.epoch = restored.epoch
         for section in SECTIONS:
-            if section.declared.kind is Kind.LAST_EVENT:
+            if section.declared.kind is SectionKind.LAST_EVENT:
                 bot.state.put(section, None)
         if moment is not None:
             _history(bot, moment)
@@ -98,20 +98,20 @@ def _history(bot: Bot, moment: Moment) -> None:
     bot.ledger.marks = moment.marks.get(past.name, {})
 
 
-RESTORED: dict[Kind, Callable[[Any, Any], bool]] = {
+RESTORED: dict[SectionKind, Callable[[Any, Any], bool]] = {
     # By samples only.
-    Kind.CURVE: lambda now, then: True,
+    SectionKind.CURVE: lambda now, then: True,
     # By log events, of which the newest may be further back than those that were applied.
-    Kind.LAST_FIELDS: lambda now, then: bool(then),
-    Kind.NEWEST: lambda now, then: len(then) > len(now),
-    Kind.LOG: lambda now, then: False,
+    SectionKind.LAST_FIELDS: lambda now, then: bool(then),
+    SectionKind.NEWEST: lambda now, then: len(then) > len(now),
+    SectionKind.LOG: lambda now, then: False,
     # The bot and its terminal publish their status after the start.
-    Kind.LAST_EVENT: lambda now, then: False,
+    SectionKind.LAST_EVENT: lambda now, then: False,
     # Read from the terminal again, or restored with their age: see ``_values``.
-    Kind.OBJECT: lambda now, then: False,
-    Kind.ROWS: lambda now, then: False,
-    Kind.BY_NAME: lambda now, then: False,
-    Kind.VALUE: lambda now, then: False,
+    SectionKind.OBJECT: lambda now, then: False,
+    SectionKind.ROWS: lambda now, then: False,
+    SectionKind.BY_NAME: lambda now, then: False,
+    SectionKind.VALUE: lambda now, then: False,
 }
 """Whether a section takes over what the journal's last moment has, by its kind."""
 

@@ -36,7 +36,7 @@ from .messages import (
 from .payloads import Received
 
 
-class Kind(StrEnum):
+class SectionKind(StrEnum):
     """What a section holds and how an event changes it."""
 
     OBJECT = "object"
@@ -78,7 +78,7 @@ class Section:
     """
 
     name: str
-    kind: Kind
+    kind: SectionKind
     event: str
     item: type[Received] | None = None
     key: str = ""
@@ -96,18 +96,22 @@ class Section:
     def carried(self) -> bool:
         """Whether a state event carries the content whole (or by name): a client that missed
         some of them is sent the newest one, and a relay makes one of what a snapshot shows."""
-        return self.event in STATE_TYPES and self.kind in (Kind.OBJECT, Kind.ROWS, Kind.BY_NAME)
+        return self.event in STATE_TYPES and self.kind in (
+            SectionKind.OBJECT,
+            SectionKind.ROWS,
+            SectionKind.BY_NAME,
+        )
 
     @property
     def sampled(self) -> bool:
         """Whether the journal's samples hold its changes: no log event brings them back."""
-        return self.event in STATE_TYPES and self.kind is not Kind.VALUE
+        return self.event in STATE_TYPES and self.kind is not SectionKind.VALUE
 
     @property
     def fields(self) -> dict[str, dict[str, Any] | None]:
         """The event's fields that are kept, each with its content where the event has none:
         ``{}`` for what must be an object (last fields)."""
-        if self.kind is not Kind.LAST_FIELDS or self.item is None:
+        if self.kind is not SectionKind.LAST_FIELDS or self.item is None:
             return {}
         declared = msgspec.structs.fields(self.item)
         return {f.encode_name: {} if f.default_factory is dict else None for f in declared}
@@ -116,23 +120,23 @@ class Section:
         """JSON Schema of the content; items by reference to ``#/$defs``."""
         item = {"$ref": f"#/$defs/{self.item.__name__}"} if self.item else {"type": "object"}
         match self.kind:
-            case Kind.OBJECT:
+            case SectionKind.OBJECT:
                 return item
-            case Kind.ROWS:
+            case SectionKind.ROWS:
                 return {"type": "array", "items": item}
-            case Kind.BY_NAME:
+            case SectionKind.BY_NAME:
                 return {"type": "object", "additionalProperties": item}
-            case Kind.LAST_EVENT:
+            case SectionKind.LAST_EVENT:
                 return {"anyOf": [{"type": "null"}, item]}
-            case Kind.LAST_FIELDS:
+            case SectionKind.LAST_FIELDS:
                 return {"type": "object"}
-            case Kind.NEWEST | Kind.LOG:
+            case SectionKind.NEWEST | SectionKind.LOG:
                 return {"type": "array", "maxItems": self.limit, "items": {"type": "object"}}
-            case Kind.CURVE:
+            case SectionKind.CURVE:
                 arrays = (("time", "integer"), ("value", "number"))
                 made = {key: {"type": "array", "items": {"type": of}} for key, of in arrays}
                 return {"type": "object", "properties": made}
-            case Kind.VALUE:
+            case SectionKind.VALUE:
                 number = isinstance(self.empty, float)
                 return {"type": "number"} if number else {"type": ["string", "null"]}
 
@@ -141,13 +145,13 @@ EQUITY_STEP_S = 5
 """One point of the equity curve for each this many seconds: an hour in all."""
 
 SECTIONS: tuple[Section, ...] = (
-    Section("account", Kind.OBJECT, "ACCOUNT_UPDATE", Account),
-    Section("positions", Kind.ROWS, "POSITION_UPDATE", Position),
+    Section("account", SectionKind.OBJECT, "ACCOUNT_UPDATE", Account),
+    Section("positions", SectionKind.ROWS, "POSITION_UPDATE", Position),
     # Only the newest scan's numbers are kept: a snapshot that carried those of every scan in
     # the log would be mostly that.
     Section(
         "scan",
-        Kind.LAST_FIELDS,
+        SectionKind.LAST_FIELDS,
         "SCAN_SUMMARY",
         Scan,
         key="scan_summary",
@@ -155,20 +159,20 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section(
         "trades",
-        Kind.NEWEST,
+        SectionKind.NEWEST,
         "TRADE_EXECUTION",
         TradeExecution,
         key="recent_trades",
         limit=50,
     ),
-    Section("events", Kind.LOG, "", limit=200),
-    Section("orders", Kind.ROWS, "ORDERS_UPDATE", PendingOrder),
-    Section("quotes", Kind.BY_NAME, "QUOTE_UPDATE", Quote),
-    Section("bot", Kind.LAST_EVENT, "BOT_STATUS", BotStatus),
-    Section("terminal", Kind.LAST_EVENT, "TERMINAL_STATUS", TerminalStatus),
+    Section("events", SectionKind.LOG, "", limit=200),
+    Section("orders", SectionKind.ROWS, "ORDERS_UPDATE", PendingOrder),
+    Section("quotes", SectionKind.BY_NAME, "QUOTE_UPDATE", Quote),
+    Section("bot", SectionKind.LAST_EVENT, "BOT_STATUS", BotStatus),
+    Section("terminal", SectionKind.LAST_EVENT, "TERMINAL_STATUS", TerminalStatus),
     Section(
         "equity",
-        Kind.CURVE,
+        SectionKind.CURVE,
         "ACCOUNT_UPDATE",
         Curve,
         limit=720,
@@ -178,12 +182,12 @@ SECTIONS: tuple[Section, ...] = (
             wire_key(Account, lambda a: a.equity),
         ),
     ),
-    Section("server_time", Kind.VALUE, "QUOTE_UPDATE"),
-    Section("speed", Kind.VALUE, "QUOTE_UPDATE", empty=1.0),
+    Section("server_time", SectionKind.VALUE, "QUOTE_UPDATE"),
+    Section("speed", SectionKind.VALUE, "QUOTE_UPDATE", empty=1.0),
 )
 """In the order of a snapshot."""
 
-MAX_EVENTS = next(section.limit for section in SECTIONS if section.kind is Kind.LOG)
+MAX_EVENTS = next(section.limit for section in SECTIONS if section.kind is SectionKind.LOG)
 DATA_SECTIONS = ("account", "quotes")
 """The newer of these is the age of a bot's data in a heartbeat."""
 
@@ -209,7 +213,7 @@ def _row(section: Section) -> dict[str, Any]:
         "fields": section.fields,
     }
     row = {key: value for key, value in row.items() if value}
-    return {**row, "empty": section.empty} if section.kind is Kind.VALUE else row
+    return {**row, "empty": section.empty} if section.kind is SectionKind.VALUE else row
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..protocol.codec import iso
-from ..protocol.sections import Kind
+from ..protocol.sections import SectionKind
 from ..state.reducer import FeedState
 from ..state.sections import CARRIED, SECTIONS, VALUES, StateSection
 from ..state.source import Wire
 from .offsets import event_ref
 
-STATUS = {s.event: s.key for s in SECTIONS if s.declared.kind is Kind.LAST_EVENT}
+STATUS = {s.event: s.key for s in SECTIONS if s.declared.kind is SectionKind.LAST_EVENT}
 """Log events that also are a state, and the section of a snapshot that has the last one."""
 
 _BOOKKEEPING = ("seq", "timestamp", "origin", "via", "bot")
@@ -39,9 +39,9 @@ def snapshot_part(state: FeedState) -> Wire:
     """The current data of one bot, as a snapshot has it."""
     part = state.sections()
     for section in SECTIONS:  # these change in place
-        if section.declared.kind is Kind.CURVE:
+        if section.declared.kind is SectionKind.CURVE:
             part[section.key] = {name: list(values) for name, values in part[section.key].items()}
-        elif section.declared.kind is Kind.NEWEST:
+        elif section.declared.kind is SectionKind.NEWEST:
             part[section.key] = list(part[section.key])
     return part
 
@@ -56,7 +56,7 @@ def differences(state: FeedState, data: Mapping[str, Any]) -> Iterator[Wire]:
     account_known = isinstance(account, dict) and bool(account)
     for section in sorted(CARRIED.values(), key=lambda s: _ORDER.index(s.declared.kind)):
         shown = data.get(section.key)
-        if section.declared.kind is Kind.ROWS and not account_known:
+        if section.declared.kind is SectionKind.ROWS and not account_known:
             continue
         known = section.name in state.updated
         new = section.difference(getattr(state, section.key), shown, known=known)
@@ -67,10 +67,10 @@ def differences(state: FeedState, data: Mapping[str, Any]) -> Iterator[Wire]:
             yield {"type": section.event, section.key: new, **values, **_curve_end(section, data)}
 
 
-_ORDER = (Kind.BY_NAME, Kind.OBJECT, Kind.ROWS)
+_ORDER = (SectionKind.BY_NAME, SectionKind.OBJECT, SectionKind.ROWS)
 """Quotes are published before the account and its positions."""
 
-_CURVES = tuple(s for s in SECTIONS if s.declared.kind is Kind.CURVE)
+_CURVES = tuple(s for s in SECTIONS if s.declared.kind is SectionKind.CURVE)
 
 
 def _curve_end(section: StateSection, data: Mapping[str, Any]) -> dict[str, str]:
@@ -151,17 +151,17 @@ def _fill_last(section: StateSection, value: Any, shown: Any, epoch: str) -> Any
     return dict(shown) if newer else None
 
 
-FILLED: dict[Kind, Callable[[StateSection, Any, Any, str], Any] | None] = {
-    Kind.CURVE: _fill_curve,
-    Kind.NEWEST: _fill_newest,
-    Kind.LAST_FIELDS: _fill_last,
+FILLED: dict[SectionKind, Callable[[StateSection, Any, Any, str], Any] | None] = {
+    SectionKind.CURVE: _fill_curve,
+    SectionKind.NEWEST: _fill_newest,
+    SectionKind.LAST_FIELDS: _fill_last,
     # Published as events: log events as they are, the last event of a type by ``STATUS``, the
     # others by ``differences``.
-    Kind.LOG: None,
-    Kind.LAST_EVENT: None,
-    Kind.OBJECT: None,
-    Kind.ROWS: None,
-    Kind.BY_NAME: None,
-    Kind.VALUE: None,
+    SectionKind.LOG: None,
+    SectionKind.LAST_EVENT: None,
+    SectionKind.OBJECT: None,
+    SectionKind.ROWS: None,
+    SectionKind.BY_NAME: None,
+    SectionKind.VALUE: None,
 }
 """By kind of section: adds a snapshot's older content to its value; ``None``: never changed."""

@@ -18,9 +18,9 @@ from typing import Any
 from ..protocol.codec import encode, epoch_seconds
 from ..protocol.messages import EVENT_TYPES, STATE_TYPES
 from ..protocol.sections import SECTIONS as DECLARED
-from ..protocol.sections import Kind, Section
+from ..protocol.sections import Section, SectionKind
 
-Event = Mapping[str, Any]
+Wire = Mapping[str, Any]
 _Mark = Enum("_Mark", ["UNCHANGED"])
 UNCHANGED = _Mark.UNCHANGED
 """The result of ``reduce`` for an event that is malformed or of no concern."""
@@ -59,7 +59,7 @@ class StateSection:
         """The content before the first event; a new object each time."""
         raise NotImplementedError
 
-    def reduce(self, value: Any, event: Event) -> Any:
+    def reduce(self, value: Any, event: Wire) -> Any:
         """The content after an event of the section's type, or ``UNCHANGED``."""
         raise NotImplementedError
 
@@ -97,7 +97,7 @@ class ObjectSection(StateSection):
     def empty(self) -> Any:
         return {}
 
-    def reduce(self, value: Any, event: Event) -> Any:
+    def reduce(self, value: Any, event: Wire) -> Any:
         part = event.get(self.key)
         return {**value, **part} if isinstance(part, dict) else UNCHANGED
 
@@ -115,7 +115,7 @@ class RowsSection(StateSection):
     def empty(self) -> Any:
         return []
 
-    def reduce(self, value: Any, event: Event) -> Any:
+    def reduce(self, value: Any, event: Wire) -> Any:
         rows = event.get(self.key)
         return objects_of(rows) if isinstance(rows, list) else UNCHANGED
 
@@ -132,7 +132,7 @@ class ByNameSection(StateSection):
     def empty(self) -> Any:
         return {}
 
-    def reduce(self, value: Any, event: Event) -> Any:
+    def reduce(self, value: Any, event: Wire) -> Any:
         part = event.get(self.key)
         return {**value, **self.load(part)} if isinstance(part, dict) else UNCHANGED
 
@@ -162,7 +162,7 @@ class LastEventSection(StateSection):
     def empty(self) -> Any:
         return None
 
-    def reduce(self, value: Any, event: Event) -> Any:
+    def reduce(self, value: Any, event: Wire) -> Any:
         return dict(event)
 
     def load(self, raw: Any) -> Any:
@@ -177,7 +177,7 @@ class LastFieldsSection(StateSection):
     def empty(self) -> Any:
         return {}
 
-    def reduce(self, value: Any, event: Event) -> Any:
+    def reduce(self, value: Any, event: Wire) -> Any:
         found: dict[str, Any] = {}
         for key, empty in self._fields:
             item = event.get(key)
@@ -192,7 +192,7 @@ class NewestSection(StateSection):
     def empty(self) -> Any:
         return []
 
-    def reduce(self, value: Any, event: Event) -> Any:
+    def reduce(self, value: Any, event: Wire) -> Any:
         value.insert(0, {key: item for key, item in event.items() if key != "type"})
         del value[self.declared.limit :]
         return value
@@ -211,7 +211,7 @@ class LogSection(StateSection):
     def empty(self) -> Any:
         return deque(maxlen=self.declared.limit)
 
-    def reduce(self, value: Any, event: Event) -> Any:
+    def reduce(self, value: Any, event: Wire) -> Any:
         line = dict(event)
         value.append(line)
         kind = line.get("type")
@@ -231,7 +231,7 @@ class CurveSection(StateSection):
     def empty(self) -> Any:
         return {"time": [], "value": []}
 
-    def reduce(self, value: Any, event: Event) -> Any:
+    def reduce(self, value: Any, event: Wire) -> Any:
         part, field = self.declared.source
         holder = event.get(part)
         if not isinstance(holder, dict):
@@ -289,7 +289,7 @@ class ValueSection(StateSection):
     def empty(self) -> Any:
         return self.declared.empty
 
-    def reduce(self, value: Any, event: Event) -> Any:
+    def reduce(self, value: Any, event: Wire) -> Any:
         item = event.get(self.key)
         return item if self._fits(item) else UNCHANGED
 
@@ -302,16 +302,16 @@ class ValueSection(StateSection):
         return isinstance(item, str)
 
 
-RULES: dict[Kind, type[StateSection]] = {
-    Kind.OBJECT: ObjectSection,
-    Kind.ROWS: RowsSection,
-    Kind.BY_NAME: ByNameSection,
-    Kind.LAST_EVENT: LastEventSection,
-    Kind.LAST_FIELDS: LastFieldsSection,
-    Kind.NEWEST: NewestSection,
-    Kind.LOG: LogSection,
-    Kind.CURVE: CurveSection,
-    Kind.VALUE: ValueSection,
+RULES: dict[SectionKind, type[StateSection]] = {
+    SectionKind.OBJECT: ObjectSection,
+    SectionKind.ROWS: RowsSection,
+    SectionKind.BY_NAME: ByNameSection,
+    SectionKind.LAST_EVENT: LastEventSection,
+    SectionKind.LAST_FIELDS: LastFieldsSection,
+    SectionKind.NEWEST: NewestSection,
+    SectionKind.LOG: LogSection,
+    SectionKind.CURVE: CurveSection,
+    SectionKind.VALUE: ValueSection,
 }
 
 SECTIONS: tuple[StateSection, ...] = tuple(RULES[line.kind](line) for line in DECLARED)
@@ -325,8 +325,8 @@ SAMPLED = tuple(section for section in SECTIONS if section.declared.sampled)
 CARRIED: dict[str, StateSection] = {s.event: s for s in SECTIONS if s.declared.carried}
 """The section that a state event carries, by the event's type."""
 
-VALUES = tuple(section for section in SECTIONS if section.declared.kind is Kind.VALUE)
-LOG = next(section for section in SECTIONS if section.declared.kind is Kind.LOG)
+VALUES = tuple(section for section in SECTIONS if section.declared.kind is SectionKind.VALUE)
+LOG = next(section for section in SECTIONS if section.declared.kind is SectionKind.LOG)
 
 
 def _by_event() -> dict[str, tuple[StateSection, ...]]:

@@ -36,7 +36,7 @@ from streamer.journal.writer import Journal
 from streamer.protocol.codec import decode, iso
 from streamer.protocol.messages import EVENT_TYPES, STATE_TYPES, RiskAlert
 from streamer.protocol.schema import schema
-from streamer.protocol.sections import Kind, sections_json
+from streamer.protocol.sections import SectionKind, sections_json
 from streamer.relay.mirror import FILLED, STATUS
 from streamer.service import Feed
 from streamer.settings import FeedSettings
@@ -109,14 +109,14 @@ def test_every_state_type_but_the_heartbeat_has_a_section() -> None:
 
 
 def test_every_kind_has_rules_wherever_kinds_are_handled() -> None:
-    assert set(RULES) == set(RESTORED) == set(FILLED) == set(Kind)
+    assert set(RULES) == set(RESTORED) == set(FILLED) == set(SectionKind)
 
 
 def test_every_event_type_of_a_section_is_declared() -> None:
     for section in SECTIONS:
         if section is not LOG:
             assert section.event in EVENT_TYPES, section.name
-    assert set(STATUS) == {s.event for s in SECTIONS if s.declared.kind is Kind.LAST_EVENT}
+    assert set(STATUS) == {s.event for s in SECTIONS if s.declared.kind is SectionKind.LAST_EVENT}
 
 
 def test_the_page_has_the_same_table() -> None:
@@ -151,9 +151,9 @@ def test_every_section_has_a_typed_view(section: Any) -> None:
     state.apply(event(EVENT_TYPES[section.event], 1, "2026-01-01T00:00:00+00:00"))
     found = getattr(state.typed, section.name)
     assert found != before
-    if section.declared.kind in (Kind.ROWS, Kind.NEWEST):
+    if section.declared.kind in (SectionKind.ROWS, SectionKind.NEWEST):
         (found,) = found
-    elif section.declared.kind is Kind.BY_NAME:
+    elif section.declared.kind is SectionKind.BY_NAME:
         (found,) = found.values()
     assert type(found) is item
 
@@ -272,7 +272,7 @@ async def test_a_restart_restores_every_section_that_nothing_reads_anew(
     await feed.start()
     found = bot_of(feed.state)
     await feed.close()
-    anew = {s.name for s in SECTIONS if s.declared.kind is Kind.LAST_EVENT}
+    anew = {s.name for s in SECTIONS if s.declared.kind is SectionKind.LAST_EVENT}
     if not keeps:
         anew |= {s.name for s in SECTIONS if s.declared.carried or not s.counted}
     assert set(differing(found, wanted)) == anew
