@@ -25,11 +25,11 @@ class CommitQueue:
         emit: Announces an event that is on disk.
     """
 
-    def __init__(self, most: int, bots: Bots, emit: Callable[[Item, Wire], None]) -> None:
+    def __init__(self, most: int, bots: Bots, emit: Callable[[Bot, Item, Wire], None]) -> None:
         self._most = most
         self._bots = bots
         self._emit = emit
-        self._items: deque[tuple[Item, Wire]] = deque()
+        self._items: deque[tuple[Bot, Item, Wire]] = deque()
         self._on_disk = 0
         self._releasing_later = False
 
@@ -55,7 +55,7 @@ class CommitQueue:
     def add(self, bot: Bot, item: Item, event: Wire) -> None:
         """Let an event wait until ``committed`` reaches its number."""
         bot.waiting += 1
-        self._items.append((item, event))
+        self._items.append((bot, item, event))
 
     def committed(self, seq: int) -> None:
         """Announce everything up to ``seq``: it is on disk."""
@@ -68,13 +68,11 @@ class CommitQueue:
         hold the loop."""
         items, until = self._items, time.perf_counter() + slice_s
         self._releasing_later = False
-        while items and items[0][0].seq <= self._on_disk:
+        while items and items[0][1].seq <= self._on_disk:
             if time.perf_counter() > until:
                 self._releasing_later = True
                 asyncio.get_running_loop().call_soon(self.release_committed)
                 return
-            item, event = items.popleft()
-            bot = self._bots.get(item.bot)
-            if bot is not None:
-                bot.waiting -= 1
-            self._emit(item, event)
+            bot, item, event = items.popleft()
+            bot.waiting -= 1
+            self._emit(bot, item, event)

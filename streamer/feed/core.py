@@ -21,7 +21,7 @@ from ..journal.writer import Journal
 from ..protocol.codec import EventRefused, pack, unpack
 from ..protocol.messages import STATE_TYPES, Event, RiskAlert
 from ..settings import FeedSettings
-from ..state.bots import Bots
+from ..state.bots import Bot, Bots
 from ..state.reducer import FeedState
 from ..state.ring import Item, Ring, symbol_of
 from ..state.source import Wire
@@ -85,7 +85,7 @@ class FeedCore:
         self._uncommitted = CommitQueue(most, self.bots, self._emit)
         self._inbox = Inbox(self._take_inbox)
         self._early: deque[tuple[bytes, str]] = deque(maxlen=EARLY_MAX)
-        self._outgoing: deque[tuple[Item, Wire]] = deque()
+        self._outgoing: deque[tuple[Bot, Item, Wire]] = deque()
         self._emitting = False
         self._closed = ""
         self._seq = 0
@@ -147,7 +147,10 @@ class FeedCore:
         except EventRefused as error:
             self._refuse(error)
             return
-        self.publish_packed(raw, bot=bot)
+        if self.running:
+            self._take(raw, bot)
+        elif not self._closed:
+            self._early.append((raw, bot))
 
     def publish_threadsafe(self, event: Event | Mapping[str, Any]) -> None:
         """See ``Feed.publish_threadsafe``."""
@@ -193,7 +196,7 @@ class FeedCore:
         self, raw: bytes, name: str = "", *, foreign: bool = False, relayed: bool = False
     ) -> bool:
         try:
-            bot = self.bots.get(name) or self.bots.get_or_add(name)
+            bot = self.bots.get_or_add(name) if name else self.bots.default_bot
             event = unpack(raw)
             kind: str = event["type"]
             if kind in _MADE_HERE or (foreign and kind in _NOT_FOREIGN):
@@ -223,7 +226,7 @@ class FeedCore:
             self._uncommitted.add(bot, item, event)
             self.journal.append(item.seq, kind, item.raw, self.clock())
         else:
-            self._emit(item, event)
+            self._emit(bot, item, event)
         return True
 
     def release_held(self) -> None:
@@ -235,17 +238,16 @@ class FeedCore:
                 with contextlib.suppress(EventRefused):
                     self._take(bot.held.pop(kind), bot.name)
 
-    def _emit(self, item: Item, event: Wire) -> None:
-        self._outgoing.append((item, event))
+    def _emit(self, bot: Bot, item: Item, event: Wire) -> None:
+        self._outgoing.append((bot, item, event))
         if self._emitting:  # a watcher published: its event follows this one
             return
         self._emitting = True
         try:
             while self._outgoing:
-                item, event = self._outgoing.popleft()
+                bot, item, event = self._outgoing.popleft()
                 if item.seq:
                     self.ring.add(item)
-                bot = self.bots.get(item.bot) or self.bots.default_bot
                 bot.ledger.apply(event)
                 self.state.apply(event, self.moment())
                 if item.kind == "ACCOUNT_UPDATE":
