@@ -52,7 +52,8 @@ def size(money: float, loss_per_lot: float, info: SymbolInfo, max_lot: float | N
         return Size(0.0, 0.0, "Exec Block: No Money to Risk")
     if not (loss_per_lot > 0 and math.isfinite(loss_per_lot)):
         return Size(0.0, 0.0, "Exec Block: Loss at the Stop Unknown")
-    most = min(x for x in (info.volume_max, max_lot, info.volume_limit) if x)
+    bounds = (info.volume_max, max_lot, info.volume_limit)
+    most = min((bound for bound in bounds if bound), default=math.inf)
     volume = floor_to_step(min(money / loss_per_lot, most), info.volume_step)
     if volume < info.volume_min:
         least = info.volume_min * loss_per_lot

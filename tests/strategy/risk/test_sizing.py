@@ -80,3 +80,22 @@ def test_kelly_only_ever_lowers_the_risk() -> None:
     assert allowed_risk(10_000.0, risk) == 100.0
     assert allowed_risk(10_000.0, risk, 0.002) == 20.0
     assert allowed_risk(10_000.0, risk, 0.3) == 100.0
+
+
+def test_a_volume_or_step_that_is_not_known_gives_no_volume() -> None:
+    for volume, step in ((math.nan, 0.1), (math.inf, 0.1), (1.0, math.nan), (1.0, 0.0)):
+        assert floor_to_step(volume, step) == 0.0
+
+
+def test_the_least_of_the_bounds_that_there_are_holds(info: Any) -> None:
+    free = info(volume_max=0.0, volume_limit=0.0)
+    assert size(10_000.0, 100.0, free).volume == 100.0
+    assert size(10_000.0, 100.0, free, max_lot=3.0).volume == 3.0
+    assert size(10_000.0, 100.0, info(volume_max=7.0, volume_limit=5.0), max_lot=6.0).volume == 5.0
+
+
+def test_kelly_lowers_the_risk_and_never_raises_it() -> None:
+    risk = RiskSettings(risk_per_trade_pct=1.0)
+    assert allowed_risk(10_000.0, risk) == 100.0
+    assert allowed_risk(10_000.0, risk, kelly=0.002) == 20.0
+    assert allowed_risk(10_000.0, risk, kelly=0.5) == 100.0
