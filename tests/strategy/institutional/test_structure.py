@@ -136,8 +136,8 @@ def test_a_prefix_of_real_bars_gives_the_prefix_of_the_result(real_quotes: Path,
     atr = wilder(h, lo, c).atr
     whole = analyse(o, h, lo, c, atr)
     part = analyse(o[:cut], h[:cut], lo[:cut], c[:cut], atr[:cut])
-    for name, a, b in zip(whole._fields, whole, part, strict=True):
-        np.testing.assert_array_equal(a[:cut], b, err_msg=name)
+    for name in whole._fields:
+        np.testing.assert_array_equal(getattr(whole, name)[:cut], getattr(part, name), err_msg=name)
     np.testing.assert_array_equal(
         dealing_range(h, lo, c)[:cut], dealing_range(h[:cut], lo[:cut], c[:cut])
     )
