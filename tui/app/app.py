@@ -32,13 +32,14 @@ from ..render import export
 from ..render.lines import Line, width
 from ..screens import command_plans as plans
 from ..screens.base import FeedScreen
-from ..screens.choose import ColumnsDialog, PaletteDialog
+from ..screens.columns import ColumnsDialog
 from ..screens.confirm import ConfirmDialog
 from ..screens.dash import Dash
 from ..screens.detail import PositionSheet
 from ..screens.jump import JumpDialog
 from ..screens.main import MainScreen
-from ..screens.pages import FunnelSheet, HealthSheet, HelpSheet, PortfolioSheet, SettingsSheet
+from ..screens.overviews import FunnelSheet, HealthSheet, HelpSheet, PortfolioSheet, SettingsSheet
+from ..screens.palette import PaletteDialog
 from ..screens.quit import QuitDialog
 from ..session.session import Session
 from ..session.view import UNITS, View

@@ -1,4 +1,4 @@
-"""Screens that draw a feed: what all of them share, and the sheet with scrolling lines."""
+"""What all screens share: redraws, the sheet with scrolling lines, the dialog."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ..panels.status import message_line
 from ..panels.theme import STYLE_CLASSES
 from ..render import format as f
 from ..render.lines import Line, clip, fit_line, line_width
+from ..render.pieces import key_hints
 from ..session.view import View
 from .dash import Dash
 
@@ -54,17 +55,15 @@ class SheetView(LineView, can_focus=True):
         super().__init__()
         self.sheet = sheet
         self.top = 0
-        self._total = 0
 
     def lines(self, view: View, cells: int, rows: int) -> Sequence[Styled]:
         inner, page = cells - 4, rows - 3
         content = list(self.sheet.content(view, inner, page))
-        self._total = len(content)
         self.top = min(max(0, self.top), max(0, len(content) - page))
         shown = content[self.top : self.top + page]
         shown += [[]] * (page - len(shown))
         title = [(f" {self.sheet.heading} ", "title")]
-        # Mode and freshness stand on every page: what is read here may be old, or real money.
+        # Mode and freshness are on every sheet: its values may be old, or real money.
         badge = view.session.terminal_badge()
         age = "" if badge.age is None else f" {f.age(badge.age)}"
         fresh = f" {badge.sign} {badge.word}{age} ", badge.grade
@@ -84,17 +83,8 @@ class SheetView(LineView, can_focus=True):
             at = round(self.top / (len(content) - page) * (page - size))
         for y, line in enumerate(shown):
             right = "┃" if size and at <= y < at + size else "│"
-            out.append(
-                (
-                    [
-                        ("│ ", "frame-on"),
-                        *fit_line(line, inner),
-                        (" ", ""),
-                        (right, "frame-on"),
-                    ],
-                    "",
-                )
-            )
+            framed = [("│ ", "frame-on"), *fit_line(line, inner), (" ", ""), (right, "frame-on")]
+            out.append((framed, ""))
         out.append(([("╰" + "─" * (cells - 2) + "╯", "frame-on")], ""))
         keys = message_line(view, cells) or self._keys(cells, len(content) > page)
         out.append((keys, ""))
@@ -122,7 +112,12 @@ class SheetView(LineView, can_focus=True):
 
 
 class Sheet(FeedScreen):
-    """A full-screen page of lines. Escape goes back."""
+    """Lines over the whole window. Escape goes back.
+
+    Attributes:
+        heading: Title in the frame.
+        keys: Keys of this sheet and what they do, for its last line.
+    """
 
     heading = ""
     keys: Sequence[tuple[str, str]] = ()
@@ -135,7 +130,7 @@ class Sheet(FeedScreen):
         yield SheetView(self)
 
     def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
-        """All lines of the page in this width; ``rows`` of them are seen at once."""
+        """All lines of the sheet in this width; ``rows`` of them are in sight at once."""
         raise NotImplementedError
 
     def refresh_view(self, view: View) -> None:
@@ -149,27 +144,34 @@ class Sheet(FeedScreen):
 
 
 class DialogView(LineView):
-    """Some lines of a question, as high as they are many."""
+    """A block of lines in a dialog, as high as their number."""
 
-    def __init__(self, say: Callable[[View, int], Sequence[Line]]) -> None:
+    def __init__(self, content: Callable[[View, int], Sequence[Line]]) -> None:
         super().__init__()
-        self._say = say
+        self._content = content
 
     def lines(self, view: View, cells: int, rows: int) -> Sequence[Styled]:
-        return [(fit_line(line, cells), "") for line in self._say(view, cells)]
+        return [(fit_line(line, cells), "") for line in self._content(view, cells)]
 
     def show(self, view: View, cells: int) -> None:
-        """Draw the lines, in as much room as they need."""
-        self.styles.height = len(self._say(view, cells))
+        """Draw the lines in as many rows as they need."""
+        self.styles.height = len(self._content(view, cells))
         self.draw(view)
 
 
 FRAME = 6
-"""Cells that the frame of a question and the room within it take from its width."""
+"""Cells that the frame of a dialog and its padding take from its width."""
 
 
 class Dialog(FeedScreen, ModalScreen[Any]):
-    """A question in the middle of the screen: what it is about, fields, and the keys."""
+    """A box in the middle of the screen: lines, fields, and the keys.
+
+    Attributes:
+        heading: Title in the frame.
+        dangerous: Whether the frame has the colour of a warning.
+        fields_first: Whether the fields are above the lines.
+        WIDTH: Most cells of the box.
+    """
 
     heading = ""
     dangerous = False
@@ -190,16 +192,16 @@ class Dialog(FeedScreen, ModalScreen[Any]):
         box.set_class(self.dash.ascii_only, "-ascii")
 
     def fields(self) -> ComposeResult:
-        """What can be typed into, between the lines above and the keys below."""
+        """The fields, between the lines and the keys."""
         yield from ()
 
     def content(self, view: View, cells: int) -> Sequence[Line]:
-        """What is asked, in lines of ``cells``."""
+        """The lines of the dialog, ``cells`` wide."""
         raise NotImplementedError
 
     def hints(self, view: View, cells: int) -> Sequence[Line]:
-        """The keys that answer it."""
-        return [[("esc", "key"), (" back", "dim")]]
+        """The keys that close it."""
+        return [key_hints(("esc", "back"))]
 
     def refresh_view(self, view: View) -> None:
         cells = min(self.WIDTH, self.app.size.width * 96 // 100) - FRAME

@@ -1,4 +1,4 @@
-"""The question before a command: what it does, in money; the dangerous ones want a word."""
+"""The confirmation before a command: its consequences in money; some commands need a typed word."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from textual.widgets import Input, Label
 
 from ..panels.header import mode, mode_badge
 from ..render.lines import Line, wrap
+from ..render.pieces import crit, dim, key_hints, normal, warn
 from ..session.view import View, word
-from . import command_plans as control
 from .base import Dialog
+from .command_plans import Plan, with_fields
 
 SENDS_NOTHING = ("pause", "resume", "scan_now", "halt", "release")
-"""Commands that a bot which only observes carries out too."""
+"""Commands that a bot in mode observe carries out too: they send no order."""
 
 
 class ConfirmDialog(Dialog):
-    """Asks, then sends the command and shows the answer. Gives whether it was done."""
+    """Asks, sends the command and shows a refusal. Returns whether it was carried out."""
 
     dangerous = True
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -29,7 +30,7 @@ class ConfirmDialog(Dialog):
         Binding("n,q", "dismiss(False)", show=False),
     ]
 
-    def __init__(self, plan: control.Plan) -> None:
+    def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.plan = plan
         self.heading = plan.title
@@ -48,30 +49,31 @@ class ConfirmDialog(Dialog):
 
     def content(self, view: View, cells: int) -> Sequence[Line]:
         account = view.session.account
+        name = f"  account {word(account.login, 16)} {word(account.server, 30)}"
         lines: list[Line] = [
-            [*mode_badge(view), (f"  account {word(account.login, 16)} "
-             f"{word(account.server, 30)}", "text")],
+            [*mode_badge(view), normal(name)],
             [],
-            *self.plan.say(view, self._texts()),
-        ]  # fmt: skip
+            *self.plan.describe(view, self._texts()),
+        ]
         if mode(view) == "observe" and self.plan.name not in SENDS_NOTHING:
-            lines.append([("This bot only observes: it will refuse to send orders.", "warn")])
+            lines.append([warn("This bot only observes: it will refuse to send orders.")])
         return [*lines, []]
 
     def hints(self, view: View, cells: int) -> Sequence[Line]:
-        gap: list[Line] = [[]] if self.plan.fields or self.plan.words else []
+        plan = self.plan
+        gap: list[Line] = [[]] if plan.fields or plan.words else []
+        back = ("esc", "do nothing")
         if self.answer:
-            told: list[Line] = [[(part, "crit")] for part in wrap(word(self.answer, 400), cells)]
-            return [*gap, *told, [("esc", "key"), (" go back", "dim")]]
+            error: list[Line] = [[crit(part)] for part in wrap(word(self.answer, 400), cells)]
+            return [*gap, *error, key_hints(("esc", "back"))]
         if self.sending:
-            return [*gap, [("asked; waiting for the answer", "dim")]]
-        nothing: Line = [("esc", "key"), (" do nothing", "dim")]
-        if self.plan.words:
-            return [*gap, [("enter", "key"), (" after typing the word   ", "dim"), *nothing]]
-        if self.plan.fields:
-            tab: Line = [("tab", "key"), (" next field   ", "dim")] * (len(self.plan.fields) > 1)
-            return [*gap, [("enter", "key"), (" do it   ", "dim"), *tab, *nothing]]
-        return [[("y", "key"), (" do it   ", "dim"), *nothing]]
+            return [*gap, [dim("sent; waiting for the answer")]]
+        if plan.words:
+            return [*gap, key_hints(("enter", "after typing the word"), back)]
+        if plan.fields:
+            tab = [("tab", "next field")] if len(plan.fields) > 1 else []
+            return [*gap, key_hints(("enter", "send"), *tab, back)]
+        return [key_hints(("y", "send"), back)]
 
     def _texts(self) -> dict[str, str]:
         return {f.id[6:]: f.value for f in self.query(Input) if f.id and f.id[:6] == "field-"}
@@ -83,15 +85,15 @@ class ConfirmDialog(Dialog):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.action_go()
 
-    def _refuse(self, why: str) -> None:
-        self.answer = why
+    def _refuse(self, reason: str) -> None:
+        self.answer = reason
         self.refresh_view(self.dash.view())
 
     def action_go(self) -> None:
-        """Send the command, if all is as it must be."""
+        """Send the command, unless a field or the typed word is wrong."""
         if self.sending:
             return
-        args, wrong = control.with_fields(self.plan, self._texts())
+        args, error = with_fields(self.plan, self._texts())
         words = self.plan.words
         if words:
             typed = " ".join(self.query_one("#word", Input).value.casefold().split())
@@ -99,8 +101,8 @@ class ConfirmDialog(Dialog):
                 self._refuse(f"Type {' or '.join(words)} to go on, or esc.")
                 return
             args |= words[typed]
-        if wrong:
-            self._refuse(wrong)
+        if error:
+            self._refuse(error)
             return
         self.sending = True
         self.refresh_view(self.dash.view())

@@ -1,9 +1,10 @@
-"""What is known of one position, one symbol, one trade or one event."""
+"""Sheets about one position, one symbol, one trade or one event."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 from msgspec import UnsetType
@@ -23,7 +24,8 @@ from ..panels.symbol_chart import chart
 from ..render import describe
 from ..render import format as f
 from ..render.chart import PriceLevel
-from ..render.lines import Line, beside, line_width, wrap
+from ..render.lines import Line, Piece, beside, line_width, wrap
+from ..render.pieces import blank, bold, dim, faint, head, normal, warn
 from ..session.results import net_profit
 from ..session.session import LogLine
 from ..session.view import View, tone, word
@@ -31,15 +33,16 @@ from .base import Sheet
 
 TIMEFRAMES = ("M1", "M5", "M15", "H1", "H4", "D1")
 LABEL = 18
+"""Cells of the name of a fact."""
 BROAD, HALF = 100, 62
-"""From so many cells on a page has two halves; the left one takes this much."""
+"""Cells from which on a sheet has two halves, and the width of the left one."""
 
 
-def pair(label: str, *value: tuple[str, str], note: str = "") -> Line:
+def pair(label: str, *value: Piece, note: str = "") -> Line:
     """One fact: its name, its value, and a remark."""
-    line: Line = [(f"{label:<{LABEL}}", "dim"), *value]
+    line: Line = [dim(f"{label:<{LABEL}}"), *value]
     if note:
-        line.append((f"  {note}", "dim"))
+        line.append(dim(f"  {note}"))
     return line
 
 
@@ -51,25 +54,23 @@ def components(parts: Mapping[str, float] | None, cells: int) -> list[Line]:
     lines: list[Line] = []
     for name, value in sorted(parts.items(), key=lambda item: -item[1]):
         bar = f.gauge(value, top, min(24, max(4, cells - 26))).rstrip("·") if value else ""
-        lines.append(
-            [(f"  {word(name, 14):<14}", "dim"), (f"{value:6.1f} ", "text"), (bar, "chart")]
-        )
+        lines.append([dim(f"  {word(name, 14):<14}"), normal(f"{value:6.1f} "), (bar, "chart")])
     return lines
 
 
 def excursion(
     view: View, low: float | None, high: float | None, risk: float | None, note: str = ""
 ) -> list[Line]:
-    """How far a position went against its owner and for him; nothing where that is unknown."""
+    """Lowest and highest profit of a position; no line while they are unknown."""
     if low is None or high is None:
         return []
-    line: Line = [(f"{'Lowest, highest':<{LABEL}}", "dim")]
+    line: Line = [dim(f"{'Lowest, highest':<{LABEL}}")]
     for value in (low, high):
-        line += [view.gain(value)]
+        line.append(view.gain(value))
         if risk:
-            line.append((f" {f.multiple(value / risk)}R", "dim"))
-        line.append(("   ", ""))
-    return [[*line, (note, "dim")]]
+            line.append(dim(f" {f.multiple(value / risk)}R"))
+        line.append(blank(3))
+    return [[*line, dim(note)]]
 
 
 class ChartSheet(Sheet):
@@ -92,7 +93,28 @@ class ChartSheet(Sheet):
         self.refresh_view(self.dash.view())
 
     def chart(self, view: View, cells: int, rows: int, levels: Sequence[PriceLevel]) -> list[Line]:
+        """Candles of the symbol with these levels, in ``rows`` lines."""
         return chart(view, self.symbol, self.timeframe, cells, rows, levels)
+
+    def lay_out(
+        self,
+        view: View,
+        cells: int,
+        rows: int,
+        *,
+        facts: list[Line],
+        why: list[Line],
+        history: list[Line],
+        levels: Sequence[PriceLevel],
+    ) -> list[Line]:
+        """Facts and reasons beside each other, candles below them, then the history. A narrow
+        sheet has the candles last: facts and history come first."""
+        if cells >= BROAD:
+            top = beside(facts, why, HALF)
+            height = max(8, min(18, rows - len(top) - 1 - min(len(history), 8)))
+            return [*top, [], *self.chart(view, cells, height, levels), *history]
+        candles = self.chart(view, cells, max(8, min(18, rows - 2)), levels)
+        return [*facts, [], *why, *history, [], *candles]
 
 
 class PositionSheet(ChartSheet):
@@ -118,52 +140,62 @@ class PositionSheet(ChartSheet):
         self.heading = f"{kind} #{word(row.ticket, 20)}  {word(row.symbol, 16)}"
 
     def facts(self, view: View, row: PositionRow, gone: bool) -> list[Line]:
-        """The facts of the position, one a line."""
-        digits = row.digits
-        r = row.r_multiple
+        """The facts of the position, one per line."""
+        price = partial(f.price, digits=row.digits)
+        stop, target = row.sl, row.tp
+        since = f.stamp(f.parse_time(row.since), "%Y-%m-%d %H:%M:%S")
         lines: list[Line] = []
         if gone:
-            lines.append([("No longer open: these are the last values seen.", "warn")])
+            lines.append([warn("No longer open: these are the last values.")])
         lines.append(
-            pair("Side", (f"{f.side(row.direction)} {f.lots(row.volume)} lots", "bold"),
-                 note=f"by {word(row.owner, 12)}, magic {word(row.magic, 12)}")
-        )  # fmt: skip
+            pair(
+                "Side",
+                bold(f"{f.side(row.direction)} {f.lots(row.volume)} lots"),
+                note=f"by {word(row.owner, 12)}, magic {word(row.magic, 12)}",
+            )
+        )
         if row.kind == PENDING:
-            lines.append(pair("Waits for", (f.price(row.entry, digits), "text"),
-                              note=f"now {f.price(row.now, digits)}"))  # fmt: skip
+            lines.append(pair("Waits for", normal(price(row.entry)), note=f"now {price(row.now)}"))
         else:
-            moved = f.pips(row.entry, row.now, row.direction, digits)
-            note = "" if moved is None else f"{f.number(moved, 1, sign=True)} pips"
+            moved = f.pips(row.entry, row.now, row.direction, row.digits)
+            pips = "" if moved is None else f"{f.number(moved, 1, sign=True)} pips"
+            r = "" if row.r_multiple is None else f"{f.multiple(row.r_multiple)}R"
             lines += [
-                pair("Entry → now", (f"{f.price(row.entry, digits)} → ", "dim"),
-                     (f.price(row.now, digits), "bold"), note=note),
-                pair("Profit", view.gain(row.profit), note=f"{f.multiple(r)}R" if r is not None else ""),
-                *self.went(view, row),
-            ]  # fmt: skip
-        stop = row.sl
-        sl_note = "" if stop else "no stop: the loss has no bound"
-        target = row.tp
+                pair("Entry → now", dim(f"{price(row.entry)} → "), bold(price(row.now)), note=pips),
+                pair("Profit", view.gain(row.profit), note=r),
+                *self.excursion(view, row),
+            ]
+        no_stop = "" if stop else "no stop: the loss has no bound"
         lines += [
-            pair("Stop", (f.price(row.sl, digits), "text" if stop else "warn"),
-                 note=sl_note or self._reach(row, row.sl)),
-            pair("Target", (f.price(row.tp, digits), "text" if target else "dim"),
-                 note=self._reach(row, row.tp)),
-        ]  # fmt: skip
+            pair(
+                "Stop",
+                normal(price(stop)) if stop else warn(price(stop)),
+                note=no_stop or self._distance(row, stop),
+            ),
+            pair(
+                "Target",
+                normal(price(target)) if target else dim(price(target)),
+                note=self._distance(row, target),
+            ),
+        ]
         if row.kind != PENDING:
-            lines.append(pair("If SL is hit", view.gain(row.risk) if stop else ("–", "warn"),
-                              note=f"first risk {view.cash(row.initial_risk)}"))  # fmt: skip
-            lines.append(pair("Swap, commission", (view.cash(row.swap, sign=True), "text"),
-                              (f", {view.cash(row.commission, sign=True)}", "text")))  # fmt: skip
-        lines.append(
-            pair("Since", (f"{f.stamp(f.parse_time(row.since), '%Y-%m-%d %H:%M:%S')}", "text"),
-                 note=f"{f.whole_age(view.session.position_age(row.since))} of market time")
-        )  # fmt: skip
+            swap, commission = (view.cash(v, sign=True) for v in (row.swap, row.commission))
+            lines += [
+                pair(
+                    "If SL is hit",
+                    view.gain(row.risk) if stop else warn(f.UNKNOWN),
+                    note=f"first risk {view.cash(row.initial_risk)}",
+                ),
+                pair("Swap, commission", normal(swap), normal(f", {commission}")),
+            ]
+        age = f.whole_age(view.session.position_age(row.since))
+        lines.append(pair("Since", normal(since), note=f"{age} of market time"))
         if row.comment:
-            lines.append(pair("Comment", (word(row.comment, 64), "text")))
+            lines.append(pair("Comment", normal(word(row.comment, 64))))
         return lines
 
-    def went(self, view: View, row: PositionRow) -> list[Line]:
-        """Excursion as the feed kept it, else as far as this screen saw it."""
+    def excursion(self, view: View, row: PositionRow) -> list[Line]:
+        """Lowest and highest profit from the feed's trades, otherwise from what this screen saw."""
         trade = view.session.trades.trade(row.ticket)
         if trade is not None and trade.mae is not None:
             return excursion(view, trade.mae, trade.mfe, row.initial_risk)
@@ -172,7 +204,7 @@ class PositionSheet(ChartSheet):
         low, high = view.session.extremes[row.ticket]
         return excursion(view, low, high, row.initial_risk, "seen here")
 
-    def _reach(self, row: PositionRow, price: float | None) -> str:
+    def _distance(self, row: PositionRow, price: float | None) -> str:
         away = f.pips(row.now, price, "BUY", row.digits) if price else None
         return "" if away is None else f"{abs(away):.1f} pips away"
 
@@ -181,20 +213,17 @@ class PositionSheet(ChartSheet):
         if now is not None:
             self.row = now
         row = self.row
-        facts = self.facts(view, row, now is None)
-        history = history_of(view, row.ticket)
+        events = history_of(view, row.ticket)
         trade = None if row.kind == PENDING else view.session.trades.trade(row.ticket)
-        why = reasons(opening(history) or trade, cells)
-        after: list[Line] = [[], [("What happened to it", "head")]]
-        after += [_event_line(line.event, line.text(view.mask)) for line in history]
-        after += [] if history else bookings(view, trade)
-        if cells >= BROAD:
-            top = beside(facts, why, HALF)
-            height = max(8, min(18, rows - len(top) - 1 - min(len(after), 8)))
-            return [*top, [], *self.chart(view, cells, height, levels(row)), *after]
-        # Where room is short the facts and what happened come first; the candles are below.
-        chart_lines = self.chart(view, cells, max(8, min(18, rows - 2)), levels(row))
-        return [*facts, [], *why, *after, [], *chart_lines]
+        return self.lay_out(
+            view,
+            cells,
+            rows,
+            facts=self.facts(view, row, now is None),
+            why=reasons(opening(events) or trade, cells),
+            history=history_lines(view, events, trade),
+            levels=levels(row),
+        )
 
 
 def history_of(view: View, ticket: int | None) -> list[LogLine]:
@@ -203,36 +232,41 @@ def history_of(view: View, ticket: int | None) -> list[LogLine]:
 
 
 def opening(history: Sequence[LogLine]) -> PositionOpened | None:
-    """The event that opened the position whose history this is."""
+    """The event that opened the position of this history."""
     events = (line.event for line in history if line.event.get("type") == "POSITION_OPENED")
     return next((read(event, PositionOpened) for event in events), None)
 
 
 def reasons(opened: PositionOpened | Trade | None, cells: int) -> list[Line]:
-    """Why a position was opened: its score and the parts of that, where they are known."""
+    """Why a position was opened: its score and the components, where they are known."""
     if opened is None or not opened.components:
         return []
-    head: Line = [("Why it was opened", "head")]
-    head += [(f"  score {f.number(opened.score)}", "text")]
+    first: Line = [head("Why it was opened"), normal(f"  score {f.number(opened.score)}")]
     if cells >= BROAD:
-        return [head, *components(opened.components, cells - HALF)]
+        return [first, *components(opened.components, cells - HALF)]
     values = sorted(((k, v) for k, v in opened.components.items() if v), key=lambda kv: -kv[1])
     text = ", ".join(f"{word(name, 14)} {value:.1f}" for name, value in values)
-    return [head, *([(f"  {part}", "text")] for part in wrap(text, cells - 2))]
+    return [first, *([normal(f"  {part}")] for part in wrap(text, cells - 2))]
+
+
+def history_lines(view: View, events: Sequence[LogLine], trade: Trade | None) -> list[Line]:
+    """The events of a position under their heading; without any, what the ledger has."""
+    lines = [_event_line(line.event, line.text(view.mask)) for line in events]
+    return [[], [head("History")], *(lines or bookings(view, trade))]
 
 
 def _event_line(event: Wire, text: str) -> Line:
     return [
-        (f"  {f.clock(event.get('timestamp'))} ", "faint"),
+        faint(f"  {f.clock(event.get('timestamp'))} "),
         (f"{word(describe.tag(event), 6):<7}", describe.style(event)),
         (word(text, 400), describe.LEVEL_STYLE[describe.level(event)]),
     ]
 
 
 def bookings(view: View, trade: Trade | None) -> list[Line]:
-    """What the feed's ledger has of a trade whose events this screen does not hold."""
+    """The ledger's entries of a trade whose events this screen does not have."""
     if trade is None:
-        return [[("  no event of it is held here", "dim")]]
+        return [[dim("  this screen has no event of it")]]
     rows: list[tuple[str | None, str, float | None, float | None]] = [
         (trade.opened_at, "opened", trade.volume, None)
     ]
@@ -241,15 +275,15 @@ def bookings(view: View, trade: Trade | None) -> list[Line]:
     lines: list[Line] = []
     for at, what, lots, profit in rows:
         when = f.stamp(f.parse_time(at), "%Y-%m-%d %H:%M:%S")
-        line: Line = [(f"  {when} ", "faint"), (f"{what} ", "text"), (f.lots(lots), "text")]
+        line: Line = [faint(f"  {when} "), normal(f"{what} {f.lots(lots)}")]
         if profit is not None:
-            line += [("  ", ""), view.gain(profit)]
+            line += [blank(2), view.gain(profit)]
         lines.append(line)
-    return [*lines, [("  from the feed's ledger", "dim")]]
+    return [*lines, [dim("  from the feed's ledger")]]
 
 
 class SymbolSheet(ChartSheet):
-    """A symbol: candles, the last scan in numbers, why it did not trade before."""
+    """A symbol: candles, the numbers of the last scan, the reasons of the scans before."""
 
     def __init__(self, symbol: str) -> None:
         super().__init__(symbol)
@@ -268,43 +302,51 @@ class SymbolSheet(ChartSheet):
                 side = word(side_of(position), 4)
                 drawn.append(PriceLevel(side, position.entry_price, "info"))
         height = max(8, min(20, rows - (14 if cells >= BROAD else 10)))
+        scanned = f"  scanned {f.whole_age(view.session.scan_age())} ago"
         lines: list[Line] = [
-            [(f"{reached.sign} {reached.name}", reached.tone), (f"  {word(text, 200)}", "text"),
-             (f"  scanned {f.whole_age(view.session.scan_age())} ago", "dim")],
-            [("bid ", "dim"), (f.price(quote.bid, digits), "bold"), ("  ask ", "dim"),
-             (f.price(quote.ask, digits), "bold"), ("  spread ", "dim"),
-             (f.number(detail.spread), "text"), (" points  ATR ", "dim"),
-             (f.price(detail.atr, digits), "text"), ("  regime ", "dim"),
-             (word(detail.regime, 16), "text")],
+            [
+                (f"{reached.sign} {reached.name}", reached.tone),
+                normal(f"  {word(text, 200)}"),
+                dim(scanned),
+            ],
+            [
+                *(dim("bid "), bold(f.price(quote.bid, digits))),
+                *(dim("  ask "), bold(f.price(quote.ask, digits))),
+                *(dim("  spread "), normal(f.number(detail.spread))),
+                *(dim(" points  ATR "), normal(f.price(detail.atr, digits))),
+                *(dim("  regime "), normal(word(detail.regime, 16))),
+            ],
             [],
             *self.chart(view, cells, height, drawn),
             [],
-        ]  # fmt: skip
-        setup: list[Line] = []
-        setup.append(
-            [("Set-up ", "head"), (f.side(detail.direction), "text"),
-             ("  score ", "dim"), (f.number(detail.score), "bold"),
-             (f" of {f.number(detail.need)} needed", "dim")]
-        )  # fmt: skip
+        ]
+        setup: list[Line] = [
+            [
+                *(head("Set-up "), normal(f.side(detail.direction))),
+                *(dim("  score "), bold(f.number(detail.score))),
+                dim(f" of {f.number(detail.need)} needed"),
+            ]
+        ]
         if detail.entry:
             setup.append(
-                [("  entry ", "dim"), (f.price(detail.entry, digits), "text"),
-                 ("  SL ", "dim"), (f.price(detail.sl, digits), "down"),
-                 ("  TP ", "dim"), (f.price(detail.tp, digits), "up"),
-                 ("  R:R ", "dim"), (f.number(detail.r, 2), "text")]
-            )  # fmt: skip
-        past = view.session.reasons.get(self.symbol)
-        why: list[Line] = [[("Why not, scan by scan (newest first)", "head")]]
-        for reason in reversed(past or ()):
-            tint = stage_of(reason.code).tone
-            why.append([(f"  {f.clock(reason.at)} ", "faint"), (word(reason.text, 200), tint)])
+                [
+                    *(dim("  entry "), normal(f.price(detail.entry, digits))),
+                    *(dim("  SL "), (f.price(detail.sl, digits), "down")),
+                    *(dim("  TP "), (f.price(detail.tp, digits), "up")),
+                    *(dim("  R:R "), normal(f.number(detail.r, 2))),
+                ]
+            )
+        why: list[Line] = [[head("Reasons, scan by scan (newest first)")]]
+        for reason in reversed(view.session.reasons.get(self.symbol) or ()):
+            tone_of_stage = stage_of(reason.code).tone
+            why.append([faint(f"  {f.clock(reason.at)} "), (word(reason.text, 200), tone_of_stage)])
         if cells >= BROAD:
             return [*lines, *beside([*setup, *components(detail.components, HALF)], why, HALF)]
         return [*lines, *setup, *components(detail.components, cells), [], *why]
 
 
 class EventSheet(Sheet):
-    """An event as it was sent."""
+    """An event: its sentence, and the JSON object as it was published."""
 
     keys = (("y", "copy"),)
     BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "copy", show=False)]
@@ -320,21 +362,19 @@ class EventSheet(Sheet):
         return json.dumps(self.event, ensure_ascii=False, indent=2, default=str)
 
     def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
-        lines: list[Line] = [
-            [(part, "text")]
-            for part in wrap(word(describe.text(self.event, mask=view.mask), 2000), cells)
-        ]
+        sentence = word(describe.text(self.event, mask=view.mask), 2000)
+        lines: list[Line] = [[normal(part)] for part in wrap(sentence, cells)]
         if self.count > 1:
-            lines.append([(f"the newest of {self.count} equal ones", "dim")])
+            lines.append([dim(f"the newest of {self.count} equal ones")])
         if view.mask:
-            return [*lines, [], [("money is hidden: $ shows it, and the event as sent", "dim")]]
+            return [*lines, [], [dim("money is hidden: $ shows it, and the JSON object")]]
         lines.append([])
         for raw in self.body().splitlines():
             text = word(raw, 4000)
             while line_width([(text, "")]) > cells:
-                lines.append([(text[:cells], "dim")])
+                lines.append([dim(text[:cells])])
                 text = "    " + text[cells:]
-            lines.append([(text, "dim")])
+            lines.append([dim(text)])
         return lines
 
     def action_copy(self) -> None:
@@ -342,7 +382,7 @@ class EventSheet(Sheet):
 
 
 class TradeSheet(ChartSheet):
-    """A trade that is over: its result and its history."""
+    """A closed trade: its result and its history."""
 
     def __init__(self, closed: PositionClosed) -> None:
         super().__init__(closed.symbol or "")
@@ -358,36 +398,35 @@ class TradeSheet(ChartSheet):
             low, high = (trade.mae, trade.mfe) if low is None or high is None else (low, high)
         ended = close_reason(c.close_reason)
         net = net_profit(c)
-        lines: list[Line] = [
-            pair("Side", (f"{f.side(c.direction)} {f.lots(c.volume)} lots", "bold")),
-            pair("Entry → exit", (f"{f.price(entry)} → ", "dim"), (f.price(out), "bold")),
-            pair("Profit, net", view.gain(net),
-                 note="" if c.r_multiple is None else f"{f.number(c.r_multiple, 2, sign=True)}R"),
+        r = "" if c.r_multiple is None else f"{f.number(c.r_multiple, 2, sign=True)}R"
+        swap, commission = (view.cash(v, sign=True) for v in (c.swap, c.commission))
+        reason = f.UNKNOWN if ended is None else word(ended.text)
+        facts: list[Line] = [
+            pair("Side", bold(f"{f.side(c.direction)} {f.lots(c.volume)} lots")),
+            pair("Entry → exit", dim(f"{f.price(entry)} → "), bold(f.price(out))),
+            pair("Profit, net", view.gain(net), note=r),
             *excursion(view, low, high, None if trade is None else trade.initial_risk),
-            pair("Swap, commission", (view.cash(c.swap, sign=True), "text"),
-                 (f", {view.cash(c.commission, sign=True)}", "text")),
-            pair("Ended", (f.UNKNOWN if ended is None else word(ended.text), tone(net)),
-                 note=f"after {f.whole_age(c.duration_s)}"),
-        ]  # fmt: skip
+            pair("Swap, commission", normal(swap), normal(f", {commission}")),
+            pair("Closed", (reason, tone(net)), note=f"after {f.whole_age(c.duration_s)}"),
+        ]
         drawn = [
             PriceLevel(label, price, style)
             for label, price, style in (("in", entry, "accent"), ("out", out, "info"))
             if price
         ]
-        history = history_of(view, c.ticket)
+        events = history_of(view, c.ticket)
         has_parts = trade is not None and trade.components
-        grounds = reasons(trade if has_parts else opening(history), cells)
-        after: list[Line] = [[], [("What happened to it", "head")]]
-        after += [_event_line(line.event, line.text(view.mask)) for line in history]
-        after += [] if history else bookings(view, trade)
-        if cells >= BROAD:
-            top = beside(lines, grounds, HALF)
-            height = max(8, min(18, rows - len(top) - 1 - min(len(after), 8)))
-            return [*top, [], *self.chart(view, cells, height, drawn), *after]
-        chart_lines = self.chart(view, cells, max(8, min(16, rows - 2)), drawn)
-        return [*lines, [], *grounds, *after, [], *chart_lines]
+        return self.lay_out(
+            view,
+            cells,
+            rows,
+            facts=facts,
+            why=reasons(trade if has_parts else opening(events), cells),
+            history=history_lines(view, events, trade),
+            levels=drawn,
+        )
 
 
 def known(value: float | UnsetType | None) -> float | None:
-    """A field that older feeds do not send at all."""
+    """The value of a field that older feeds do not send."""
     return None if isinstance(value, UnsetType) else value

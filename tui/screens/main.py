@@ -25,11 +25,11 @@ from ..session.view import View
 from .base import FeedScreen
 
 AGAIN_S = 2.0
-"""A panel's key hides the panel when it is pressed again within this time."""
+"""Seconds within which a second press of a panel's key hides the panel."""
 
 
 class MainScreen(FeedScreen):
-    """What is open all day."""
+    """The screen with the board of panels."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
@@ -105,7 +105,7 @@ class MainScreen(FeedScreen):
                 if panel.display:
                     panel.draw(view)
                 elif panel.tabs:
-                    # Its title stands in the frame of its neighbour, with its count.
+                    # Its title is in the frame of the panel in front, with its count.
                     panel.collect(view)
                     panel.view = view
 
@@ -122,7 +122,7 @@ class MainScreen(FeedScreen):
         self.fit_window()
 
     def fit_window(self) -> None:
-        """Choose what is shown for the size of the window."""
+        """Lay the panels out for the size of the window."""
         cells, rows = self.app.size
         tiny = cells < TINY[0] or rows < TINY[1]
         narrow = cells < ROOMY[0] or rows < ROOMY[1]
@@ -192,9 +192,10 @@ class MainScreen(FeedScreen):
         self.action_maximise()
 
     def action_focus_panel(self, number: int) -> None:
-        """Go to a panel; its key pressed again at once puts the panel away.
+        """Go to a panel; hide it when its key is pressed again within ``AGAIN_S``.
 
-        Only at once: who presses 1 to be sure to be at the positions must not lose them.
+        A later press does nothing: an operator who presses 1 to be sure must not lose the
+        positions.
         """
         now = self.dash.clock.mono()
         again = self._pressed[0] == number and now - self._pressed[1] < AGAIN_S
@@ -221,7 +222,7 @@ class MainScreen(FeedScreen):
         self.fit_window()
 
     def action_back(self) -> None:
-        """Undo one thing: the filter of the panel, then the maximised panel, then the freeze."""
+        """Undo one thing: the filter, the maximised panel, the freeze, the held log, or the replay."""
         if self.panel.filter_text:
             self.panel.set_filter("")
         elif self.maximised is not None:
@@ -300,7 +301,7 @@ class MainScreen(FeedScreen):
         # While a filter is typed, its keys are text.
         return not (self.has_class("-filtering") and action in ("next_panel",))
 
-    # -- everything that is more than this screen ------------------------------------------
+    # -- alerts ----------------------------------------------------------------------------
 
     def action_acknowledge(self, everything: bool) -> None:
         self.dash.session.acknowledge(all_of_them=everything)

@@ -1,4 +1,4 @@
-"""The question before leaving a screen whose process runs a bot."""
+"""The dialog before leaving a screen whose process runs a bot."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from ..panels.header import mode
 from ..panels.positions import side_of, without_stop
 from ..render import format as f
 from ..render.lines import Line
+from ..render.pieces import blank, bold, dim, key, normal, warn
 from ..session.view import View, word
 from .base import Dialog
 
 
 class QuitDialog(Dialog):
-    """Answers ``quit`` (stop all), ``detach`` (only the screen goes) or ``None``."""
+    """Returns ``quit`` (stop everything), ``detach`` (end only the screen) or ``None``."""
 
     heading = "Leave the screen"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -31,15 +32,15 @@ class QuitDialog(Dialog):
         positions = session.state.typed.positions
         clients = session.source.link.clients
         bare = sum(1 for p in positions if without_stop(p))
-        open_ = "no position is open"
+        what = "no position is open"
         if positions:
-            open_ = f"{len(positions)} position{'s' * (len(positions) != 1)} open"
+            what = f"{len(positions)} position{'s' * (len(positions) != 1)} open"
         elif "positions" not in session.state.updated:
-            open_ = "open positions: not known"
+            what = "open positions are unknown"
         lines: list[Line] = [
-            [("The bot runs in this process", "text"), (f" (mode {word(mode(view))}).", "text")],
+            [normal(f"The bot runs in this process (mode {word(mode(view))}).")],
             [],
-            [("  ", ""), (open_, "bold"), (f", {bare} without a stop" if bare else "", "warn")],
+            [blank(2), bold(what), warn(f", {bare} without a stop" if bare else "")],
         ]
         if positions:
             symbols = ", ".join(
@@ -47,29 +48,23 @@ class QuitDialog(Dialog):
                 for p in positions[:3]
             )
             more = f" and {len(positions) - 3} more" if len(positions) > 3 else ""
-            lines.append([(f"  {symbols}{more}", "dim")])
             after = "They stay open at the broker; nothing trails or closes them."
             if mode(view) == "paper":
                 after = "The paper account ends with this process."
-            lines.append([(f"  {after}", "dim")])
+            lines += [[dim(f"  {symbols}{more}")], [dim(f"  {after}")]]
         if clients is None:
-            lines.append([("  clients of the feed: not known", "dim")])
+            lines.append([dim("  clients of the feed: unknown")])
         elif clients:
-            lines.append(
-                [
-                    ("  ", ""),
-                    (f"{clients} client{'s' * (clients != 1)}", "bold"),
-                    (" of the feed will be cut off", "text"),
-                ]
-            )
+            who = bold(f"{clients} client{'s' * (clients != 1)}")
+            lines.append([blank(2), who, normal(" of the feed will be disconnected")])
         else:
-            lines.append([("  no other client of the feed", "dim")])
+            lines.append([dim("  no other client of the feed")])
         return lines
 
     def hints(self, view: View, cells: int) -> Sequence[Line]:
         return [
             [],
-            [("q  ", "key"), ("Stop the bot, the feed and the screen", "text")],
-            [("d  ", "key"), ("Close only the screen; bot and feed go on here", "text")],
-            [("esc", "key"), (" Go back", "text")],
+            [key("q  "), normal("Stop the bot, the feed and the screen")],
+            [key("d  "), normal("Close only the screen; bot and feed go on here")],
+            [key("esc"), normal(" Go back")],
         ]

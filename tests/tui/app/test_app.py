@@ -116,7 +116,7 @@ async def test_quit_asks_when_it_would_stop_a_bot_and_names_what_is_open() -> No
         text = await b.press("q")
         assert "Stop the bot, the feed and the screen" in text
         assert "3 positions open, 1 without a stop" in text
-        assert "2 clients of the feed will be cut off" in text
+        assert "2 clients of the feed will be disconnected" in text
         await b.press("escape")
         assert b.app.is_running
         assert "Stop the bot" not in await b.now()

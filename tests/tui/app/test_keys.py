@@ -13,12 +13,13 @@ from support.screen_bench import Bench, bench
 from tui.actions import ACTIONS
 from tui.app.app import DashApp
 from tui.screens.base import Dialog, Sheet
-from tui.screens.choose import ColumnsDialog, PaletteDialog
+from tui.screens.columns import ColumnsDialog
 from tui.screens.confirm import ConfirmDialog
 from tui.screens.detail import PositionSheet
 from tui.screens.jump import JumpDialog
 from tui.screens.main import MainScreen
-from tui.screens.pages import FunnelSheet, HealthSheet, HelpSheet, PortfolioSheet, SettingsSheet
+from tui.screens.overviews import FunnelSheet, HealthSheet, HelpSheet, PortfolioSheet, SettingsSheet
+from tui.screens.palette import PaletteDialog
 from tui.screens.quit import QuitDialog
 
 SIZES = [(120, 36), (80, 24)]

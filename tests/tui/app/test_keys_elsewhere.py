@@ -12,9 +12,9 @@ from textual.events import Key
 
 from tui.actions import ACTIONS, key_label
 from tui.screens.base import Dialog, Sheet
-from tui.screens.choose import PaletteDialog
 from tui.screens.confirm import ConfirmDialog
 from tui.screens.main import MainScreen
+from tui.screens.palette import PaletteDialog
 
 SIZES = [(120, 36), (80, 24)]
 PRESSED = [(action, key) for action in ACTIONS for key in action.keys]

@@ -23,7 +23,7 @@ SCREENS = {
     "symbol": (("2", "j", "enter"), ("Symbol XAUUSD", "score 78 of 65 needed")),
     "event": (("3", "k", "k", "enter"), ('"retcode": 10016', "REJECTED INVALID_STOPS")),
     "trade": (("G", "enter"), ("Trade #11", "+96.80", "target hit")),
-    "funnel": (("w",), ("gate funnel", "Would trade: XAUUSD", "US30")),
+    "funnel": (("w",), ("gate funnel", "Candidates: XAUUSD", "US30")),
     "health": (("i",), ("ws://127.0.0.1:8765/ws", "Terminal", "generated, seed 7")),
     "help": (("question_mark",), ("Help", "Maximise panel")),
     "palette": (("colon", "c", "l", "o", "s"), ("Close position", "Close everything")),
@@ -36,7 +36,7 @@ SCREENS = {
     "scan": (("R",), ("Scan now", "instead of in 1:48", "Open 3 of 4 positions")),
     "cancel": (("1", "G", "D"), ("Delete pending order", "USDJPY @ 150.450")),
     "jump": (("at",), ("Go to a moment", "Times are UTC")),
-    "settings": (("o",), ("Settings in force", "This screen was given none")),
+    "settings": (("o",), ("Settings in force", "This screen has no settings")),
     "quit": (("q",), ("Stop the bot, the feed and the screen",)),
 }
 

@@ -1,4 +1,4 @@
-"""Pages about the whole: help, the gate funnel, health, settings, all accounts."""
+"""Sheets about the whole: help, gate funnel, health, settings, all accounts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..panels.header import mode_badge
 from ..panels.scanner import NO_DETAIL, stage
 from ..render import format as f
 from ..render.lines import Line, Piece, fit, fit_line, line_width, wrap
+from ..render.pieces import bold, dim, faint, head, key, normal
 from ..session.freshness import Badge
 from ..session.session import Session
 from ..session.view import View, word
@@ -24,28 +25,28 @@ from .base import Sheet
 from .detail import BROAD
 
 SIGNS: tuple[tuple[str, str], ...] = (
-    ("● LIVE  ◐ SLOW  ✕ STALE", "how fresh: each source has its own, with its age"),
-    ("▲ ▼", "won or lost, bought or sold: the sign says what the colour says"),
-    ("–", "not known; never zero"),
-    ("├──┼─●──┤", "stop at the left, target at the right, ┼ entry, ● price now"),
-    ("◆ ■ □ … ✕ ! ?", "would trade, stopped by risk, by the set-up, waits, closed, news, no data"),
-    ("R", "profit in units of what the first stop put at risk"),
-    ("(x14)", "so many equal events in one line"),
+    ("● LIVE  ◐ SLOW  ✕ STALE", "freshness of terminal, bot and feed, each with its age"),
+    ("▲ ▼", "profit or loss, buy or sell: the sign has the meaning of the colour"),
+    ("–", "unknown; never zero"),
+    ("├──┼─●──┤", "stop at the left, target at the right, ┼ entry, ● current price"),
+    ("◆ ■ □ … ✕ ! ?", "candidate, blocked by risk, by the set-up, waits, closed, news, no data"),
+    ("R", "profit divided by the first risk, the loss at the first stop"),
+    ("(x14)", "the number of equal events in one line"),
 )
 
-
 FILTER = (
-    "with usd, without btc, and more than 10 of P/L; columns by their key: pl r lots score "
+    "rows with usd, without btc, and with a P/L above 10; keys of columns: pl r lots score "
     "spread tick"
 )
 
 
 def text_lines(text: str, cells: int, style: str = "text", indent: str = "") -> list[Line]:
+    """A text wrapped into lines of at most ``cells``."""
     return [[(indent + part, style)] for part in wrap(text, max(10, cells - len(indent)))]
 
 
 class HelpSheet(Sheet):
-    """All keys, from the table of actions, and what the signs mean."""
+    """All keys, from the table of actions, and the meaning of the signs."""
 
     heading = "Help"
 
@@ -54,30 +55,30 @@ class HelpSheet(Sheet):
         for group, actions in groupby(ACTIONS, key=lambda a: a.group):
             lines.append([(group, "head bold")])
             for a in actions:
-                head: Line = [(f"  {fit(a.all_keys, 12)} ", "key"), (fit(a.title, 26), "text")]
-                lines += _explained(head, a.text, cells)
+                name: Line = [key(f"  {fit(a.all_keys, 12)} "), normal(fit(a.title, 26))]
+                lines += _explained(name, a.text, cells)
             lines.append([])
         lines.append([("Signs", "head bold")])
         for sign, text in SIGNS:
-            lines += _explained([(f"  {fit(sign, 26)} ", "text")], text, cells)
+            lines += _explained([normal(f"  {fit(sign, 26)} ")], text, cells)
         lines += [[], [("Filter", "head bold")]]
-        lines += _explained([(f"  {fit('usd !btc pl>10', 26)} ", "text")], FILTER, cells)
+        lines += _explained([normal(f"  {fit('usd !btc pl>10', 26)} ")], FILTER, cells)
         return lines
 
 
-def _explained(head: Line, text: str, cells: int) -> list[Line]:
-    """A name and its explanation, which goes on below itself where the line is too short."""
-    at = line_width(head)
-    if cells - at < 24:  # too narrow for two columns: the explanation stands below the name
-        return [head, *([(f"      {part}", "dim")] for part in wrap(text, max(10, cells - 6)))]
+def _explained(name: Line, text: str, cells: int) -> list[Line]:
+    """A name and its explanation, wrapped in a column of its own."""
+    at = line_width(name)
+    if cells - at < 24:  # too narrow for two columns: the explanation is below the name
+        return [name, *([dim(f"      {part}")] for part in wrap(text, max(10, cells - 6)))]
     parts = wrap(text, cells - at)
-    first: Line = [*head, (parts[0] if parts else "", "dim")]
-    return [first, *([(" " * at + part, "dim")] for part in parts[1:])]
+    first: Line = [*name, dim(parts[0] if parts else "")]
+    return [first, *([dim(" " * at + part)] for part in parts[1:])]
 
 
 def _place(gate: str, code: str) -> tuple[int, int]:
-    """When a gate is asked: the bot's own in their order, those of other bots by their stage."""
-    from strategy.scan.gates import GATES  # only this page needs it
+    """Sort key of a gate: gates of this program in their order, unknown ones by their stage."""
+    from strategy.scan.gates import GATES  # only this sheet needs it
 
     asked = [g.__name__ for g in GATES]
     near = len(STAGES) - list(STAGES).index(code) if code in STAGES else 0
@@ -85,7 +86,7 @@ def _place(gate: str, code: str) -> tuple[int, int]:
 
 
 class FunnelSheet(Sheet):
-    """Why no trade: how many symbols each gate stopped, and which."""
+    """Why no trade: how many symbols each gate blocked, and which."""
 
     heading = "Why no trade: the gate funnel of the last scan"
 
@@ -93,8 +94,8 @@ class FunnelSheet(Sheet):
         scan = view.session.state.typed.scan
         if scan is None or not scan.symbols:
             bot = view.session.bot_badge()
-            return [[("No scan yet. ", "text"), (f"The bot is {bot.word.lower()}", "dim"),
-                     (f": {word(bot.detail, 200)}" if bot.detail else "", "dim")]]  # fmt: skip
+            why = f": {word(bot.detail, 200)}" if bot.detail else ""
+            return [[normal("No scan yet. "), dim(f"The bot is {bot.word.lower()}{why}")]]
         by_gate: dict[str, list[str]] = {}
         gates: dict[str, str] = {}
         for symbol in scan.symbols:
@@ -106,9 +107,9 @@ class FunnelSheet(Sheet):
         left = len(scan.symbols)
         bar = max(10, min(50, cells - 34))
         lines: list[Line] = [
-            [(f"{left} symbols scanned {f.whole_age(view.session.scan_age())} ago", "text")],
+            [normal(f"{left} symbols scanned {f.whole_age(view.session.scan_age())} ago")],
             [],
-            [(f"{'Gate':<16}{'stopped':>8}{'left':>6}", "head")],
+            [head(f"{'Gate':<16}{'blocked':>8}{'left':>6}")],
         ]
         for gate in sorted(by_gate, key=lambda g: _place(g, gates[g])):
             if gates[gate] == "CANDIDATE":
@@ -117,75 +118,85 @@ class FunnelSheet(Sheet):
             left -= stopped
             style = stage_of(gates[gate]).tone
             full = f.gauge(left, len(scan.symbols), bar).rstrip("·")
-            lines.append(
-                [(f"{word(gate, 15):<16}", style), (f"{stopped:>8}", "text"),
-                 (f"{left:>6}  ", "text"), (full, "chart")]
-            )  # fmt: skip
+            counts = f"{stopped:>8}{left:>6}  "
+            lines.append([(f"{word(gate, 15):<16}", style), normal(counts), (full, "chart")])
             lines += text_lines(", ".join(by_gate[gate]), cells, "dim", "    ")
-        found_names = by_gate.get("candidate", [])
-        lines += [
-            [],
-            [("Would trade: ", "head"),
-             (", ".join(word(s, 16) for s in found_names) or "none", "up" if found_names else "dim")],
-        ]  # fmt: skip
-        return lines
+        names = ", ".join(word(s, 16) for s in by_gate.get("candidate", []))
+        return [*lines, [], [head("Candidates: "), (names, "up") if names else dim("none")]]
 
 
 def _check(badge: Badge) -> Line:
     age = "" if badge.age is None else f"  {f.age(badge.age)}"
     return [
-        (f"{badge.sign} ", badge.grade), (f"{badge.name:<12}", "text"),
+        (f"{badge.sign} ", badge.grade),
+        normal(f"{badge.name:<12}"),
         (f"{badge.word}{age}", badge.grade),
-        (f"  {word(badge.detail, 200)}" if badge.detail else "", "dim"),
-    ]  # fmt: skip
+        dim(f"  {word(badge.detail, 200)}" if badge.detail else ""),
+    ]
 
 
 class HealthSheet(Sheet):
-    """What is alive, with evidence: terminal, bot, feed, clients, journal, this screen."""
+    """Health of terminal, bot, feed, clients, journal and this screen, with the evidence."""
 
     heading = "Health"
 
     def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
         session = view.session
-        state, link = session.state, session.source.link
-        now = session.clock.mono()
-        lines: list[Line] = [_check(b) for b in session.badges()]
-        status = state.typed.terminal or TerminalStatus(state=None, backend=None)
+        sections = [
+            ("", [_check(badge) for badge in session.badges()]),
+            ("Terminal", self._terminal(session)),
+            ("Feed", self._feed(session)),
+            ("Checks of the feed", self._local_checks(session.source)),
+            ("Age of each part", self._ages(session)),
+            ("This screen", self._screen(session)),
+        ]
+        lines: list[Line] = []
+        for heading, facts in sections:
+            if facts:
+                lines += [*([[], [head(heading)]] if heading else []), *facts]
+        return lines
+
+    def _terminal(self, session: Session) -> list[Line]:
+        status = session.state.typed.terminal or TerminalStatus(state=None, backend=None)
         ping = status.ping_ms
-        lines += [
-            [],
-            [("Terminal", "head")],
+        return [
             _fact("backend", word(status.backend, 20)),
             _fact("market", word(status.market, 60)),
             _fact("since", _since(status.since, session.now())),
             _fact("ping", f.UNKNOWN if ping is None else f"{ping:g} ms"),
-            [],
-            [("Feed", "head")],
+        ]
+
+    def _feed(self, session: Session) -> list[Line]:
+        state, link = session.state, session.source.link
+        why = f" ({word(link.detail, 100)})" if link.detail else ""
+        return [
             _fact("address", word(link.url, 80)),
-            _fact("joined", f"{link.state}, for {f.age(now - link.since)}"
-                  + (f" ({word(link.detail, 100)})" if link.detail else "")),
+            _fact("link", f"{link.state}, for {f.age(session.clock.mono() - link.since)}{why}"),
             _fact("clients", f.UNKNOWN if link.clients is None else str(link.clients)),
             *self._heartbeat(session),
             _fact("log events", f"{state.seq:,} in run {word(state.epoch, 40)}"),
-        ]  # fmt: skip
-        lines += self._local_checks(session.source)
-        lines += [[], [("Age of each part", "head")]]
-        lines += [
+        ]
+
+    def _ages(self, session: Session) -> list[Line]:
+        state, now = session.state, session.clock.mono()
+        return [
             _fact(name, f"{f.age(now - at)} ago, {state.revisions.get(name, 0):,} changes")
             for name, at in sorted(state.updated.items())
         ]
+
+    def _screen(self, session: Session) -> list[Line]:
         app = self.dash
-        lines += [
-            [],
-            [("This screen", "head")],
+        missed = (
+            f"{session.missed:,} (more than this screen could draw; the feed and its journal "
+            "have them)"
+        )
+        return [
             _fact("version", app.version or f.UNKNOWN),
-            _fact("redraws", f"{app.hz:g} a second"),
-            _fact("events held", f"{len(session.lines):,} lines of {session.received:,} events"),
-            _fact("not shown", f"{session.missed:,} (came faster than they could be drawn; the "
-                  "feed and its journal have them)"),
+            _fact("redraws", f"{app.hz:g} per second"),
+            _fact("events kept", f"{len(session.lines):,} lines of {session.received:,} events"),
+            _fact("not shown", missed),
             _fact("late by", f"{app.late_ms:.0f} ms at most in the last minute"),
-        ]  # fmt: skip
-        return lines
+        ]
 
     def _heartbeat(self, session: Session) -> list[Line]:
         """The content of the last heartbeat; a feed of this process has its checks instead."""
@@ -200,38 +211,40 @@ class HealthSheet(Sheet):
         ]
 
     def _local_checks(self, source: Source) -> list[Line]:
-        """The feed's own evidence, where it runs in this process."""
+        """The checks of a feed in this process."""
         health = source.capabilities.health
         if health is None:
             return []
-        checks = health.report().get("checks", {})
-        lines: list[Line] = [[], [("Checks of the feed", "head")]]
-        for name, check in checks.items():
+        lines: list[Line] = []
+        for name, check in health.report().get("checks", {}).items():
             grade = {"ok": "ok", "degraded": "warn", "down": "crit"}.get(
                 str(check.get("status")), "dim"
             )
             age = f.known(check.get("age_s"))
             lines.append(
-                [(f"  {word(name, 20):<14}", "dim"), (f"{word(check.get('status'), 10):<9}", grade),
-                 (word(check.get("text"), 120), "text"),
-                 ("" if age is None else f"  {f.age(age)} ago", "dim")]
-            )  # fmt: skip
+                [
+                    dim(f"  {word(name, 20):<14}"),
+                    (f"{word(check.get('status'), 10):<9}", grade),
+                    normal(word(check.get("text"), 120)),
+                    dim("" if age is None else f"  {f.age(age)} ago"),
+                ]
+            )
         return lines
 
 
-def _since(said: Any, now: float) -> str:
-    at = f.parse_time(said)
+def _since(moment: Any, now: float) -> str:
+    at = f.parse_time(moment)
     if at is None:
-        return word(said, 40)
+        return word(moment, 40)
     return f"{f.stamp(at, '%Y-%m-%d %H:%M:%S')} UTC, {f.whole_age(now - at)} ago"
 
 
 def _fact(name: str, value: str) -> Line:
-    return [(f"  {name:<14}", "dim"), (value, "text")]
+    return [dim(f"  {name:<14}"), normal(value)]
 
 
 class SettingsSheet(Sheet):
-    """Settings in force, and where each came from."""
+    """The settings in force, each with its source."""
 
     heading = "Settings in force"
 
@@ -239,25 +252,26 @@ class SettingsSheet(Sheet):
         values = self.dash.values
         lines: list[Line] = []
         if not self.dash.owns_bot:
-            # The settings of bot and feed are those of the process they run in.
+            # Bot and feed have the settings of the process that they run in.
             values = [v for v in values if str(v.name).startswith("ui.")]
             lines = [
-                [("The bot is not in this process: its settings are where it runs. Ask there:",
-                  "text")],
-                [("  mt5dash config --explain", "key")],
+                [normal("The bot runs in another process. Print its settings there with:")],
+                [key("  mt5dash config --explain")],
                 [],
-                [("Settings of this screen", "head")],
-            ]  # fmt: skip
+                [head("Settings of this screen")],
+            ]
         if not values:
-            return [*lines, [("This screen was given none.", "dim")]]
+            return [*lines, [dim("This screen has no settings.")]]
         name_cells = min(36, max(len(str(v.name)) for v in values))
         for value in values:
             changed = value.source != "default"
             lines.append(
-                [(fit(str(value.name), name_cells) + " ", "text"),
-                 (fit(word(value.value, 60), 24) + " ", "bold" if changed else "text"),
-                 (word(value.source, 60), "accent" if changed else "dim")]
-            )  # fmt: skip
+                [
+                    normal(fit(str(value.name), name_cells) + " "),
+                    (fit(word(value.value, 60), 24) + " ", "bold" if changed else "text"),
+                    (word(value.source, 60), "accent" if changed else "dim"),
+                ]
+            )
             lines += text_lines(str(value.description), cells, "faint", "    ")
         return lines
 
@@ -275,10 +289,10 @@ class PortfolioSheet(Sheet):
     def content(self, view: View, cells: int, rows: int) -> Sequence[Line]:
         broad = cells >= BROAD
         room = cells - (91 if broad else 40)
-        head = f"{'Account':<{room}}{' Mode':<14}{'Equity':>14}{'Floating':>12}"
+        titles = f"{'Account':<{room}}{' Mode':<14}{'Equity':>14}{'Floating':>12}"
         if broad:
-            head += f"{'Day':>12}{'Open':>6}{'DD':>7}  Freshness"
-        lines: list[Line] = [[(head, "head")]]
+            titles += f"{'Day':>12}{'Open':>6}{'DD':>7}  Freshness"
+        lines: list[Line] = [[head(titles)]]
         sums: dict[str, list[float | None]] = {}
         for session in self.dash.sessions:
             if session.source.link.state == "replay":
@@ -288,10 +302,13 @@ class PortfolioSheet(Sheet):
             lines.append(self._row(session, view, room, broad))
             if not broad:
                 lines.append(
-                    [("  day ", "dim"), view.gain(values[2]), ("  open ", "dim"),
-                     (_open(session), "text"), ("  DD ", "dim"),
-                     (f.percent(account.drawdown_pct), "text"), self._worst(session)]
-                )  # fmt: skip
+                    [
+                        *(dim("  day "), view.gain(values[2])),
+                        *(dim("  open "), normal(_open(session))),
+                        *(dim("  DD "), normal(f.percent(account.drawdown_pct))),
+                        self._worst(session),
+                    ]
+                )
             before = sums.setdefault(account.currency or "?", [0.0, 0.0, 0.0])
             for i, value in enumerate(values):
                 old = before[i]
@@ -299,14 +316,15 @@ class PortfolioSheet(Sheet):
         lines.append([])
         for currency, (equity, profit, day) in sums.items():
             line: Line = [
-                (fit(f"Sum in {word(currency, 8)}", room + 14), "head"),
-                (f"{view.cash(equity):>14}", "bold"), _right(view.gain(profit), 12),
-            ]  # fmt: skip
+                head(fit(f"Sum in {word(currency, 8)}", room + 14)),
+                bold(f"{view.cash(equity):>14}"),
+                _right(view.gain(profit), 12),
+            ]
             lines.append([*line, _right(view.gain(day), 12)] if broad else line)
             if not broad:
-                lines.append([("  day ", "dim"), view.gain(day)])
+                lines.append([dim("  day "), view.gain(day)])
         if len(lines) > 3:
-            lines += [[], [("A sum is not known (–) while one of its accounts is not.", "faint")]]
+            lines += [[], [faint("A sum is unknown (–) while one of its accounts is.")]]
         return lines
 
     def _row(self, session: Session, view: View, room: int, broad: bool) -> Line:
@@ -335,14 +353,14 @@ class PortfolioSheet(Sheet):
         return line
 
     def _worst(self, session: Session) -> Piece:
-        """The badge of what is least well; the terminal's when all is."""
+        """The badge of the worst part; the terminal's when all are well."""
         terminal, bot, feed = session.badges()
         worst = next((b for b in (feed, terminal, bot) if b.grade != "ok"), terminal)
         return f"  {worst.sign} {worst.name} {worst.word}", worst.grade
 
 
 def _open(session: Session) -> str:
-    """How many positions are open; ``?`` while that is not known."""
+    """How many positions are open; ``?`` while that is unknown."""
     positions = session.state.typed.positions
     known = "positions" in session.state.updated or positions
     return str(len(positions)) if known else "?"
