@@ -27,6 +27,24 @@ COSTS = frozenset(
 DEPOSITS = frozenset({c.DEAL_TYPE_BALANCE, c.DEAL_TYPE_CREDIT, c.DEAL_TYPE_BONUS})
 """Money that came or went without trading: no profit."""
 
+BOOKINGS = (
+    COSTS
+    | DEPOSITS
+    | {
+        c.DEAL_TYPE_CHARGE,
+        c.DEAL_TYPE_CORRECTION,
+        c.DEAL_TYPE_COMMISSION_AGENT_DAILY,
+        c.DEAL_TYPE_COMMISSION_AGENT_MONTHLY,
+        c.DEAL_TYPE_INTEREST,
+        c.DEAL_DIVIDEND,
+        c.DEAL_DIVIDEND_FRANKED,
+        c.DEAL_TAX,
+    }
+)
+"""Money that is booked without a trade. It changes no position and has no event."""
+
+EXITS = frozenset({c.DEAL_ENTRY_OUT, c.DEAL_ENTRY_OUT_BY})
+
 CloseReason = Literal["sl", "tp", "stop_out", "strategy", "operator", "external"]
 
 EPS = 1e-9
@@ -95,7 +113,8 @@ class PositionBook:
         )
 
     def apply(self, deal: TradeDeal) -> list[Change]:
-        """Count one deal; ``[]`` when it was counted before or is no trade."""
+        """Count one deal; ``[]`` when it was counted before, is no trade, or names a position or
+        an entry that is unknown."""
         if deal.ticket in self.seen:
             return []
         self.seen[deal.ticket] = moment(deal)
@@ -105,7 +124,7 @@ class PositionBook:
             return [self._enter(deal, deal.volume)]
         if deal.entry == c.DEAL_ENTRY_INOUT:
             return self._reverse(deal)
-        change = self._leave(deal, deal.volume)
+        change = self._leave(deal, deal.volume) if deal.entry in EXITS else None
         return [change] if change else []
 
     def adopt(self, position: TradePosition) -> Life:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,9 +32,9 @@ from ..settings import TerminalSettings
 from ..transport.backend import Call
 from ..transport.client import TerminalClient
 from . import shapes
-from .announce import Announcer, Reading, TradeReason
+from .announce import Announcer, Reading, TradeReason, not_published
 from .history import DealHistory
-from .lifecycle import DEPOSITS, TRADES, order_of
+from .lifecycle import DEPOSITS, TRADES, Change, PositionBook, order_of
 from .pending import PendingBook
 from .risk import Risks
 from .symbols import Symbols
@@ -103,9 +104,9 @@ class Observer:
         self._intents = intents or Intents()
         self._marking: asyncio.Task[None] | None = None
         self._table = Symbols(client, symbols, publish)
-        self._announcer = Announcer(
-            client.clock, publish, settings.magic, {} if sent is None else sent
-        )
+        self._announcer = Announcer(client.clock, settings.magic, {} if sent is None else sent)
+        self._outbox: deque[Event] = deque()
+        """Events of counted deals that are not published yet; empty unless the feed refuses."""
         self._history = DealHistory(client)
         self._pending = PendingBook()
         self._risks = Risks(client)
@@ -232,6 +233,10 @@ class Observer:
 
     async def _poll(self) -> Observation:
         client = self._client
+        if self._outbox:
+            self._flush()
+            if not self._outbox:
+                self._mark()
         if self._connections != client.connections:
             connection = client.connections
             await self._table.find()
@@ -296,8 +301,8 @@ class Observer:
     ) -> None:
         """Publish what happened since the last reading.
 
-        Everything that can fail is read before anything is published or counted, so a reading
-        that breaks in the middle is done again.
+        Everything that can fail is read before anything is counted, so a reading that breaks in
+        the middle is done again. The events exist before their deals are counted.
         """
         history, why = self._history, self._announcer.why
         ready, held = self._ready(history.news(deals))
@@ -307,32 +312,59 @@ class Observer:
         found = await self._ended(sorted(tickets))
         await self._table.learn(deal.symbol for deal in ready)
         book = history.book.copy() if ready else history.book
-        changes = [change for deal in ready for change in book.apply(deal)]
+        changes = [(deal, _apply(book, deal)) for deal in ready]
         reading = Reading(
             positions=by_identifier(positions),
             orders=found,
             risks=self._risks.initial,
         )
-        await self._risks.opened(changes, reading, why)
-        # From here on nothing waits and nothing fails.
-        history.count(ready, book)
-        self._pending, self._held = pending, held
+        try:
+            await self._risks.opened([one for _, some in changes for one in some], reading, why)
+        except TerminalError:
+            raise
+        except Exception:
+            log.exception("the initial risk of new positions is unknown")
         ends = [step for order in found.values() if (step := pending.end(order))]
-        self._announcer.publish_pending_steps([*steps, *ends])
-        for change in changes:
-            self._announcer.publish_deal(
-                change, reading, self._table.points.get(change.life.symbol)
-            )
-        for deal in ready:
-            if deal.type in DEPOSITS and self.peak_equity is not None:
-                self.peak_equity += deal.profit
+        events = self._announcer.order_steps([*steps, *ends])
+        for deal, some in changes:
+            point = self._table.points.get(deal.symbol)
+            events += self._announcer.deal(deal, some, reading, point)
         for identifier, new in reading.positions.items():
             old = self._positions.get(identifier)
             if old is not None and (new.sl, new.tp) != (old.sl, old.tp):
-                self._announcer.publish_stop_change(old, new, book.lives.get(identifier))
+                events += self._announcer.stop_change(old, new, book.lives.get(identifier))
+        # From here on nothing waits and nothing raises: what is counted is in the outbox.
+        history.count(ready, book)
+        self._pending, self._held = pending, held
+        self._outbox.extend(events)
+        for deal in ready:
+            if deal.type in DEPOSITS and self.peak_equity is not None:
+                self.peak_equity += deal.profit
+        self._positions = dict(reading.positions)
         self._risks.drop(life.ticket for life in book.lives.values())
-        if ready:
+        self._flush()
+        if ready and not self._outbox:
             self._mark()
+
+    def _flush(self) -> None:
+        """Publish the outbox, in its order. Never raises.
+
+        An event that the feed refuses is published raw. Where the feed refuses that too, the
+        event stays, and the next reading tries again; until then no deal is marked as published.
+        """
+        while self._outbox:
+            event = self._outbox[0]
+            if not self._try(event) and not self._try(not_published(event)):
+                return
+            self._outbox.popleft()
+
+    def _try(self, event: Event) -> bool:
+        try:
+            self._publish(event)
+        except Exception:
+            log.exception("%s was not published", event.__struct_config__.tag)
+            return False
+        return True
 
     def _mark(self) -> None:
         """Store the newest published deal, without waiting for the disk."""
@@ -428,6 +460,15 @@ class Observer:
         if content != last or section == "account" or now - at >= REPEAT_S:
             self._published[section] = (now, content)
             self._publish(event)
+
+
+def _apply(book: PositionBook, deal: TradeDeal) -> list[Change]:
+    """What the deal did; nothing, and so published raw, where the book cannot take it."""
+    try:
+        return book.apply(deal)
+    except Exception:
+        log.exception("deal %s changes no position", deal.ticket)
+        return []
 
 
 def by_identifier(positions: Sequence[TradePosition]) -> dict[int, TradePosition]:

@@ -489,3 +489,229 @@ async def test_what_happened_while_the_program_was_away_is_told_by_its_next_run_
     assert await run() == [], "and only once"
     assert await run(lambda o: terminal.exit(new)) == [("POSITION_CLOSED", new)]
     assert await run() == []
+
+
+# -- counted and published are one step ------------------------------------------------------------
+
+
+def constants(prefix: str) -> list[int]:
+    return [value for name, value in vars(c).items() if name.startswith(prefix)]
+
+
+DEAL_TYPES = [*constants("DEAL_TYPE_"), c.DEAL_DIVIDEND, c.DEAL_DIVIDEND_FRANKED, c.DEAL_TAX, 99]
+
+
+def raw(told: Told) -> list[Any]:
+    return [alert for alert in told.of("RISK_ALERT") if alert.code == "NOT_WORDED"]
+
+
+async def goes_on(observer: Observer, terminal: FakeTerminal, told: Told) -> None:
+    """The reading after this one publishes a new trade whole."""
+    before = len(told.of("POSITION_OPENED"))
+    ticket = terminal.open(0.1)
+    assert await observer.refresh() is not None
+    opened = told.of("POSITION_OPENED")
+    assert [event.ticket for event in opened[before:]] == [ticket]
+    terminal.exit(ticket)
+    assert await observer.refresh() is not None
+    assert told.of("POSITION_CLOSED")[-1].ticket == ticket
+
+
+@pytest.mark.parametrize("kind", [*constants("ORDER_TYPE_"), 99])
+async def test_every_type_of_order_passes_through_a_reading(
+    begin: Begin, terminal: FakeTerminal, told: Told, kind: int
+) -> None:
+    observer = await begin()
+    if kind <= c.ORDER_TYPE_SELL_STOP_LIMIT:
+        terminal.open(0.1)
+    else:
+        terminal.exit(terminal.open(0.1))
+    terminal.done[-1] = terminal.done[-1]._replace(type=kind)
+    waiting = terminal.done[-1]._replace(ticket=77, state=c.ORDER_STATE_PLACED)
+    terminal.orders[77] = waiting
+    assert await observer.refresh() is not None
+    terminal.end(77, c.ORDER_STATE_CANCELED)
+    assert await observer.refresh() is not None
+    assert len(told.of("POSITION_OPENED")) == 1
+    await goes_on(observer, terminal, told)
+
+
+@pytest.mark.parametrize("kind", DEAL_TYPES)
+async def test_every_type_of_deal_passes_through_a_reading(
+    begin: Begin, terminal: FakeTerminal, told: Told, kind: int
+) -> None:
+    observer = await begin()
+    ticket = terminal.open(0.1)
+    await observer.refresh()
+    deal = terminal._deal(type=kind, entry=c.DEAL_ENTRY_OUT, position_id=ticket, volume=0.1,
+                          profit=-3.0, price=1.1, symbol="EURUSD")  # fmt: skip
+    terminal.deals.append(deal)
+    if kind in (c.DEAL_TYPE_BUY, c.DEAL_TYPE_SELL):
+        del terminal.positions[ticket]
+    assert await observer.refresh() is not None
+    assert await observer.refresh() is not None
+    trade = kind in (c.DEAL_TYPE_BUY, c.DEAL_TYPE_SELL)
+    assert [event.profit for event in told.of("POSITION_CLOSED")] == ([-3.0] if trade else [])
+    unworded = kind in (c.DEAL_TYPE_BUY_CANCELED, c.DEAL_TYPE_SELL_CANCELED, 99)
+    assert len(raw(told)) == (1 if unworded else 0)
+    await goes_on(observer, terminal, told)
+
+
+@pytest.mark.parametrize("entry", [*constants("DEAL_ENTRY_"), 99])
+@pytest.mark.parametrize("known", [True, False])
+async def test_every_entry_of_a_deal_passes_through_a_reading_and_leaves_an_event(
+    begin: Begin, terminal: FakeTerminal, told: Told, entry: int, known: bool
+) -> None:
+    observer = await begin()
+    ticket = terminal.open(0.1) if known else 4711
+    await observer.refresh()
+    before = len(told.names())
+    deal = terminal._deal(type=c.DEAL_TYPE_SELL, entry=entry, position_id=ticket, volume=0.1,
+                          profit=-3.0, price=1.1, symbol="EURUSD")  # fmt: skip
+    terminal.deals.append(deal)
+    assert await observer.refresh() is not None
+    assert len(told.names()) > before, "no trade is counted without an event"
+    leaves = entry in (c.DEAL_ENTRY_OUT, c.DEAL_ENTRY_OUT_BY)
+    closes = known and (leaves or entry == c.DEAL_ENTRY_INOUT)
+    assert len(told.of("POSITION_CLOSED")) == (1 if closes else 0)
+    assert len(raw(told)) == (1 if entry == 99 or (leaves and not known) else 0)
+    if raw(told):
+        assert f'"ticket": {deal.ticket}' in raw(told)[0].text
+        assert '"profit": -3.0' in raw(told)[0].text
+    count = len(told.names())
+    assert await observer.refresh() is not None
+    assert len(told.names()) == count, "once"
+    await goes_on(observer, terminal, told)
+
+
+@pytest.mark.parametrize("reason", [*constants("DEAL_REASON_"), 99])
+async def test_every_reason_of_a_deal_passes_through_a_reading(
+    begin: Begin, terminal: FakeTerminal, told: Told, reason: int
+) -> None:
+    observer = await begin()
+    ticket = terminal.open(0.1)
+    await observer.refresh()
+    terminal.exit(ticket, reason=reason)
+    assert await observer.refresh() is not None
+    assert [event.ticket for event in told.of("POSITION_CLOSED")] == [ticket]
+    assert raw(told) == []
+    await goes_on(observer, terminal, told)
+
+
+async def test_a_position_closed_by_another_gives_both_closings_with_their_money(
+    begin: Begin, terminal: FakeTerminal, told: Told
+) -> None:
+    observer = await begin()
+    long, short = terminal.open(0.1), terminal.open(0.1, buy=False)
+    await observer.refresh()
+    order = terminal._order(terminal.symbols["EURUSD"], c.ORDER_TYPE_CLOSE_BY, 0.1, 1.1, 0,
+                            position=long)  # fmt: skip
+    for ticket, kind, profit, commission in ((long, 1, -1.0, -0.5), (short, 0, 0.0, 0.0)):
+        del terminal.positions[ticket]
+        terminal.deals.append(
+            terminal._deal(
+                order=order,
+                type=kind,
+                entry=c.DEAL_ENTRY_OUT_BY,
+                position_id=ticket,
+                volume=0.1,
+                price=1.1,
+                profit=profit,
+                commission=commission,
+                symbol="EURUSD",
+            )
+        )
+        terminal.balance += profit + commission
+    for _ in range(2):
+        assert await observer.refresh() is not None
+    closed = told.of("POSITION_CLOSED")
+    assert [(e.ticket, e.profit, e.commission) for e in closed] == [
+        (long, -1.0, -1.0),
+        (short, 0.0, -0.5),
+    ]
+    await goes_on(observer, terminal, told)
+
+
+async def test_an_event_that_cannot_be_worded_is_published_raw_and_the_others_are_whole(
+    begin: Begin, terminal: FakeTerminal, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observer = await begin()
+    bad, good = terminal.open(0.1), terminal.open(0.1)
+    await observer.refresh()
+    reason = observer._announcer._reason
+
+    def broken(deal: Any) -> Any:
+        if deal.position_id == bad:
+            raise KeyError(8)
+        return reason(deal)
+
+    monkeypatch.setattr(observer._announcer, "_reason", broken)
+    terminal.exit(bad)
+    deal = terminal.deals[-1].ticket
+    terminal.exit(good)
+    for _ in range(2):
+        assert await observer.refresh() is not None
+    assert [event.ticket for event in told.of("POSITION_CLOSED")] == [good]
+    (alert,) = raw(told)
+    assert f'"ticket": {deal}' in alert.text
+    await goes_on(observer, terminal, told)
+
+
+async def test_an_event_that_the_feed_refuses_is_published_raw_once(
+    connect: Connect, terminal: FakeTerminal, told: Told, settings: TerminalSettings
+) -> None:
+    refuse: set[str] = set()
+
+    def publish(event: Any) -> None:
+        if event.__struct_config__.tag in refuse:
+            raise ValueError("refused")
+        told.append(event)
+
+    observer = Observer(await connect(terminal), publish, settings=settings, mode="paper")
+    await observer.refresh()
+    ticket = terminal.open(0.1)
+    await observer.refresh()
+    refuse.add("POSITION_CLOSED")
+    terminal.exit(ticket)
+    for _ in range(2):
+        assert await observer.refresh() is not None
+    (alert,) = raw(told)
+    assert "POSITION_CLOSED" in alert.text
+    assert f'"ticket": {ticket}' in alert.text
+    refuse.clear()
+    await goes_on(observer, terminal, told)
+
+
+async def test_events_stay_until_the_feed_takes_them_and_are_not_marked_before(
+    connect: Connect, terminal: FakeTerminal, told: Told, settings: TerminalSettings,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    refusing = False
+
+    def publish(event: Any) -> None:
+        if refusing:
+            raise OSError("the feed is down")
+        told.append(event)
+
+    intents = Intents(tmp_path / "intents")
+    observer = Observer(
+        await connect(terminal), publish, settings=settings, mode="paper", intents=intents
+    )
+    await observer.refresh()
+    assert observer._marking is not None
+    await observer._marking
+    marked = await intents.marked("1001@Fake-Demo")
+    ticket = terminal.open(0.1)
+    refusing = True
+    for _ in range(3):
+        with pytest.raises(OSError, match="down"):
+            await observer.refresh()
+    await observer._marking
+    assert await intents.marked("1001@Fake-Demo") == marked
+    refusing = False
+    assert await observer.refresh() is not None
+    assert [e.ticket for e in told.of("TRADE_EXECUTION", "POSITION_OPENED")] == [ticket, ticket]
+    assert raw(told) == []
+    await observer._marking
+    newest = terminal.deals[-1]
+    assert await intents.marked("1001@Fake-Demo") == (newest.time_msc, newest.ticket)

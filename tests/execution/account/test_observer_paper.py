@@ -110,7 +110,8 @@ async def test_a_position_that_is_closed_by_another_is_told_and_watching_goes_on
     assert await client.wait_connected(30)
     orders = Orders(client, told.append, SETTINGS)
     observer = Observer(client, told.append, settings=SETTINGS, mode="paper", sent=orders.sent)
-    assert await observer.refresh() is not None
+    before = await observer.refresh()
+    assert before is not None
     for direction in ("BUY", "SELL"):
         assert (await orders.open("EURUSD", direction, 0.1)).ok
     for _ in range(2):
@@ -128,6 +129,14 @@ async def test_a_position_that_is_closed_by_another_is_told_and_watching_goes_on
     seen = await observer.refresh()
     assert seen is not None
     assert seen.positions == ()
-    assert {event.ticket for event in told.of("POSITION_CLOSED")} == {one, other}
+    closed = told.of("POSITION_CLOSED")
+    assert sorted(event.ticket for event in closed) == sorted((one, other))
+    money = sum(event.profit + event.swap + event.commission for event in closed)
+    assert money == pytest.approx(seen.account.balance - before.account.balance, abs=0.011)
+    assert not told.of("RISK_ALERT")
+    assert (await orders.open("EURUSD", "BUY", 0.1)).ok
+    for _ in range(2):
+        assert await observer.refresh() is not None
+    assert len(told.of("POSITION_OPENED")) == 3
     await orders.stop()
     await client.close()
