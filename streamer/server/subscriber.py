@@ -25,7 +25,7 @@ Key = tuple[bool, bool, Names, Names, Names]
 """Legacy, deflate, types, symbols, bots: clients of one key get the same bytes."""
 
 
-class ClientConnection(Protocol):
+class SubscriberConnection(Protocol):
     """What a subscriber needs of its connection."""
 
     transport: asyncio.Transport
@@ -94,7 +94,7 @@ class Subscriber:
         "types",
     )
 
-    def __init__(self, connection: ClientConnection, *, legacy: bool, deflate: bool) -> None:
+    def __init__(self, connection: SubscriberConnection, *, legacy: bool, deflate: bool) -> None:
         self.connection = connection
         self.transport: asyncio.Transport = connection.transport
         self.fd = THROUGH_TRANSPORT
