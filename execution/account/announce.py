@@ -266,8 +266,8 @@ def _worded(make: Callable[[], list[Event]], what: str, raw: Any) -> list[Event]
     try:
         return make()
     except Exception:
-        # Nobody knows all numbers that a broker's terminal can answer, and a thing that is
-        # counted without being published is lost for ever.
+        # A broker's terminal may answer numbers that are not in its documentation, and a thing
+        # that is counted without being published is lost for ever.
         log.exception("%s has no event", what)
         return [_raw(what, raw)]
 
