@@ -262,7 +262,7 @@ def _refusal(symbol: SymbolProfile, known: set[str]) -> str | None:
     if reason is not None:
         return reason
     if symbol.session and symbol.session not in get_args(Session):
-        return f"session {symbol.session} is not known; known are {', '.join(get_args(Session))}"
+        return f"session {symbol.session} is not one of {', '.join(get_args(Session))}"
     spec = spec_of(symbol, "USD")
     if not calculable(spec):
         return f"trade_calc_mode {symbol.trade_calc_mode} cannot be computed"
