@@ -46,32 +46,33 @@ def test_parts_are_whole_cells_and_make_up_the_whole(cells: int, shares: tuple[i
     assert all(abs(p - cells * s / sum(shares)) <= 1 for p, s in zip(parts, shares, strict=True))
 
 
-def test_a_fifth_panel_is_its_file_and_its_row(tmp_path: Path) -> None:
+def test_a_further_panel_is_its_file_and_its_row(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(TESTS / "support" / "fifth_panel.py")],
+        [sys.executable, str(TESTS / "support" / "further_panel.py")],
         env=program.environment(tmp_path) | {"PYTHONPATH": f"{TESTS}:{TESTS.parent}"},
         capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)
-    assert "5 Quotes" in found["text"]
-    assert "1-5 panel" in found["keys"]
-    x, _, width, _ = found["regions"]["quotes"]
+    number = len(PANELS) + 1
+    assert f"{number} Extra" in found["text"]
+    assert f"1-{number} panel" in found["keys"]
+    x, _, width, _ = found["regions"]["extra"]
     assert (x, width) == (0, 120)
     # All panels together cover the board without overlap.
     areas = [w * h for _, _, w, h in found["regions"].values()]
     tops = {y for _, y, _, _ in found["regions"].values()}
-    assert len(tops) == 3
+    assert len(tops) == len({p.band for p in PANELS}) + 1
     assert sum(areas) == 120 * (36 - 3 - 2)
-    assert found["before the first"] == 5
+    assert found["before the first"] == number
     assert found["after the last"] == 1
-    assert found["focused"] == "quotes"
+    assert found["focused"] == "extra"
     assert "Symbol " in found["sheet"].splitlines()[0]
-    assert "Go to the Quotes panel" in found["help"]
-    assert "[5 Quotes" in found["narrow"]
+    assert "Go to the Extra panel" in found["help"]
+    assert f"[{number} Extra" in found["narrow"]
     # The first frame has the panels where the screen has them.
     frame = found["first frame"]
     for name, (left, top, _, _) in found["regions"].items():
-        title = next(p.title for p in [*PANELS, PanelSpec("quotes", "Quotes", 2, "left", "")]
+        title = next(p.title for p in [*PANELS, PanelSpec("extra", "Extra", 9, "left", "")]
                      if p.name == name)  # fmt: skip
         assert title in frame[top][left : left + 20], name

@@ -10,6 +10,7 @@ from support.screen_bench import bench
 from support.screen_text import same_as_picture
 from textual.events import Key
 
+from tui.board import PANELS
 from tui.options import Defaults
 
 
@@ -265,13 +266,14 @@ async def test_units_of_profit_go_round() -> None:
 async def test_a_panel_can_have_the_whole_board_and_give_it_back() -> None:
     for size in ((120, 36), (80, 24)):
         async with bench(size) as b:
-            text = await b.press("4", "m")
-            assert "[4 Trades" in text
+            last = PANELS[-1]
+            text = await b.press(last.key, "m")
+            assert f"[{last.label}" in text
             assert sum(p.display for p in b.main.panels) == 1
             await b.press("tab")
             assert b.main.panel.number == 1
             await b.press("m")
-            assert sum(p.display for p in b.main.panels) == (4 if size[0] == 120 else 2)
+            assert sum(p.display for p in b.main.panels) == (len(PANELS) if size[0] == 120 else 2)
 
 
 async def test_a_resize_through_all_layouts_does_no_harm() -> None:

@@ -12,6 +12,7 @@ from support.screen_bench import Bench, bench
 
 from tui.actions import ACTIONS
 from tui.app.app import DashApp
+from tui.board import PANELS
 from tui.screens.base import Dialog, Sheet
 from tui.screens.columns import ColumnsDialog
 from tui.screens.confirm import ConfirmDialog
@@ -70,14 +71,16 @@ def says(*words: str) -> Check:
     return lambda before, after: all(w in after["said"] for w in words)
 
 
+def goes_to(number: int) -> tuple[tuple[str, ...], Check]:
+    """The key of a panel, pressed while another one has the focus."""
+    return (("2",) if number == 1 else (), lambda b, a: a["panel"] == number)
+
+
 DOES: dict[str, tuple[tuple[str, ...], Check]] = {
     # action: (keys before it, what must be so after it)
-    "focus_panel(1)": (("2",), lambda b, a: a["panel"] == 1),
-    "focus_panel(2)": ((), lambda b, a: a["panel"] == 2),
-    "focus_panel(3)": ((), lambda b, a: a["panel"] == 3),
-    "focus_panel(4)": ((), lambda b, a: a["panel"] == 4),
+    **{f"focus_panel({panel.number})": goes_to(panel.number) for panel in PANELS},
     "next_panel(1)": ((), lambda b, a: a["panel"] == 2),
-    "next_panel(-1)": ((), lambda b, a: a["panel"] == 4),
+    "next_panel(-1)": ((), lambda b, a: a["panel"] == len(PANELS)),
     "maximise": ((), lambda b, a: b["maximised"] is None and a["maximised"] == 1),
     "move(1)": (("j",), lambda b, a: (b["index"], a["index"]) == (0, 1)),
     "move(-1)": (("j", "j"), lambda b, a: (b["index"], a["index"]) == (1, 0)),
@@ -240,12 +243,14 @@ async def test_the_last_panel_cannot_be_hidden_and_neighbours_take_the_room() ->
         assert b.main.panels[1].size.width > width * 2
         await b.press("2", "2")
         assert "1 2 hidden" in await b.now()
+        keys = [panel.key for panel in PANELS]
+        await b.press(*(key for later in keys[4:] for key in (later, later)))
         assert b.main.panels[2].size.height > 25
-        text = await b.press("3", "3", "4", "4")
-        assert [p.display for p in b.main.panels] == [False, False, False, True]
+        text = await b.press(*(key for kept in keys[2:4] for key in (kept, kept)))
+        assert [p.display for p in b.main.panels] == [panel.key == "4" for panel in PANELS]
         assert "The last panel stays" in text
-        text = await b.press("1", "2", "3")
-        assert [p.display for p in b.main.panels] == [True] * 4
+        text = await b.press(*(key for key in keys if key != "4"))
+        assert [p.display for p in b.main.panels] == [True] * len(PANELS)
         assert "hidden" not in text
 
 

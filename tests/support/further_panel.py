@@ -14,11 +14,11 @@ from typing import Any
 from tui import board
 
 ROW = board.PanelSpec(
-    name="quotes",
-    title="Quotes",
-    band=2,
+    name="extra",
+    title="Extra",
+    band=board.PANELS[-1].band + 1,
     side="left",
-    widget="support.fifth_panel:QuotesPanel",
+    widget="support.further_panel:ExtraPanel",
     sheet="tui.screens.rows:symbol_sheet",
 )
 if __name__ == "__main__":
@@ -33,14 +33,14 @@ from tui.session.view import View  # noqa: E402
 from tui.terminal.first_frame import frame_lines  # noqa: E402
 
 
-class Quote:
+class ExtraRow:
     """A row of the panel."""
 
     def __init__(self, symbol: str, bid: Any) -> None:
         self.symbol, self.bid = symbol, bid
 
 
-class QuotesPanel(TablePanel[Quote]):
+class ExtraPanel(TablePanel[ExtraRow]):
     """The newest bid of every symbol."""
 
     COLUMNS = (
@@ -48,11 +48,11 @@ class QuotesPanel(TablePanel[Quote]):
         Column("bid", "Bid", lambda r, v, w: [(str(r.bid), "text")], 0),
     )
 
-    def fetch(self, view: View) -> Sequence[Quote]:
+    def fetch(self, view: View) -> Sequence[ExtraRow]:
         quotes = view.session.state.quotes
-        return [Quote(symbol, quote.get("bid")) for symbol, quote in quotes.items()]
+        return [ExtraRow(symbol, quote.get("bid")) for symbol, quote in quotes.items()]
 
-    def key(self, row: Quote) -> Hashable:
+    def key(self, row: ExtraRow) -> Hashable:
         return row.symbol
 
 
@@ -67,13 +67,13 @@ async def main() -> dict[str, Any]:
         found["before the first"] = b.main.panel.number
         await b.press("tab")
         found["after the last"] = b.main.panel.number
-        await b.press("5")
+        await b.press(ROW.key)
         found["focused"] = b.main.panel.spec.name
         found["sheet"] = await b.press("j", "enter")
         await b.press("escape")
         found["help"] = await b.press("question_mark")
     async with bench((80, 24)) as b:
-        found["narrow"] = await b.press("5")
+        found["narrow"] = await b.press(ROW.key)
     steps = Steps("settings")
     lines = frame_lines(steps, 120, 36)
     found["first frame"] = ["".join(text for text, _ in line) for line in lines]
