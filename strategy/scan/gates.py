@@ -117,7 +117,7 @@ def spread(case: GateInput) -> Block | None:
 
 
 def cooldown(case: GateInput) -> Block | None:
-    """The symbol has since_last_trade_s since the bot's last trade in it."""
+    """Enough time has passed since the bot's last trade in the symbol."""
     limit = case.account.settings.cooldown_s
     if case.since_last_trade_s >= limit:
         return None

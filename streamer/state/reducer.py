@@ -2,7 +2,7 @@
 
 The server makes its snapshots from it, the terminal UI draws it, a remote client applies what
 it received, and the browser page has the same rules in JavaScript. All pass the vectors in
-``tests/streamer/vectors``.
+``tests/streamer/state/vectors``.
 """
 
 from __future__ import annotations
