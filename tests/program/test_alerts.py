@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.alert_servers import HttpServer, http_server
 from support.paths import ROOT
 from support.program import environment, running
+from support.until import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.05)
 
 
 def settings(home: Path, web: HttpServer) -> Path:

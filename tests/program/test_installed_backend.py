@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.told import until
+from support.until import until
 
 from execution.settings import PaperSettings, TerminalSettings
 from execution.transport.registry import BackendError, backend_kind, open_backend

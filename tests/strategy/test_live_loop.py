@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
+
+from support.until import until
 
 from execution.account.observer import Observer
 from execution.orders.orders import Orders
@@ -16,13 +17,6 @@ from execution.transport.client import TerminalClient
 from strategy.registry import load
 from strategy.settings import RiskSettings, StrategySettings
 from strategy.worker import Worker
-
-
-async def until(found: Callable[[], Any], seconds: float = 20.0) -> Any:
-    async with asyncio.timeout(seconds):
-        while not (value := found()):
-            await asyncio.sleep(0.02)
-        return value
 
 
 class Live:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.feed_kit import frame, frame_of, join, until
+from support.feed_kit import frame, frame_of, join
+from support.until import until
 
 from streamer.journal.replay import Replay
 from streamer.journal.writer import Journal

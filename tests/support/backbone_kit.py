@@ -31,6 +31,7 @@ from streamer.backbone.reader import BackboneReader
 from streamer.backbone.timings import ReaderTimings
 from streamer.backbone.writer import BackboneWriter
 from support import needs
+from support.until import until
 
 Where = tuple[str, str]
 """Kind of the store, and its address."""
@@ -327,13 +328,6 @@ class Flaky:
 
     async def close(self) -> None:
         await self._store.close()
-
-
-async def until(condition: Callable[[], Any], timeout: float = 20.0) -> None:
-    """Wait until ``condition()`` is true."""
-    async with asyncio.timeout(timeout):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def store_of(where: Where) -> Store:

@@ -66,13 +66,6 @@ async def closed(ws: ClientConnection, timeout: float = 8.0) -> tuple[int, list[
         return (end.rcvd.code if end.rcvd is not None else 1006), frames
 
 
-async def until(condition: Any, timeout: float = 10.0) -> None:
-    """Wait until ``condition()`` is true."""
-    async with asyncio.timeout(timeout):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def raw_request(port: int, request: bytes, timeout: float = 5.0) -> bytes:
     """Send bytes, read until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

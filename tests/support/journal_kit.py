@@ -11,7 +11,7 @@ from streamer.journal import schema as file
 from streamer.journal.writer import Journal
 from streamer.service import Feed
 from streamer.settings import FeedSettings, JournalSettings
-from support.feed_kit import until
+from support.until import until
 
 DAY = 86_400.0
 

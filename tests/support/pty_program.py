@@ -13,10 +13,7 @@ import subprocess
 import sys
 import termios
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyte
 
@@ -135,13 +132,3 @@ class PtyProgram:
                 modes[int(mode)] = match[2] == b"h"
         screen = all(on == fresh.get(mode, False) for mode, on in modes.items())
         return screen and termios.tcgetattr(self.slave) == self.found
-
-
-async def until(what: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Wait for something to become true; the bound only says when to give up."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := what():
-            return value
-        await asyncio.sleep(0.02)
-    raise AssertionError("waited in vain")

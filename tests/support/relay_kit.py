@@ -15,8 +15,8 @@ from streamer.relay.timings import RelayTimings
 from streamer.server.tokens import TokenStore
 from streamer.service import Feed
 from streamer.settings import FeedSettings, JournalSettings
-from support.feed_kit import until
 from support.present import present
+from support.until import until
 
 QUICK = RelayTimings(link_check_s=0.02, link_lost_s=0.4)
 """Lost links are reported at once."""

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable
 from typing import Any
 
 from streamer.protocol.messages import Event
-
-
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Wait for a condition; fails with what it was."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        await asyncio.sleep(0.005)
-    raise AssertionError(f"not within {seconds:g} s: {condition}")
 
 
 class Told(list[Event]):

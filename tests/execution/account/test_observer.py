@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from support.fake_terminal import BASE, FakeTerminal, symbol
-from support.told import Told, until
+from support.told import Told
+from support.until import until
 
 from execution.account.observer import Observation, Observer
 from execution.api import constants as c

@@ -8,7 +8,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from support.told import Told, until
+from support.told import Told
+from support.until import until
 
 from execution.account.observer import Observer
 from execution.api import constants as c

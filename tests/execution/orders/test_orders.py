@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from support.fake_terminal import FakeTerminal, slowly, symbol
-from support.told import Told, until
+from support.told import Told
+from support.until import until
 
 from execution.api import constants as c
 from execution.orders.intents import Intents, comment_of, id_in, new_id

@@ -11,7 +11,8 @@ from typing import Any, cast
 import pytest
 from support.fake_terminal import FakeTerminal, slowly, symbol
 from support.present import present
-from support.told import Told, until
+from support.told import Told
+from support.until import until
 
 from execution.api import constants as c
 from execution.api.terminal import TerminalError, TerminalTimeout

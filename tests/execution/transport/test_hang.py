@@ -23,7 +23,8 @@ import pytest
 from support.paths import ROOT
 from support.processes import alive
 from support.serving import PATH, TOKEN, serve_agent
-from support.told import Told, until
+from support.told import Told
+from support.until import until
 
 from execution import agent
 from execution.api.terminal import TerminalError, TerminalTimeout

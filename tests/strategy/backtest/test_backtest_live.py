@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from support.until import until
 
 from execution.account.observer import Observer
 from execution.orders.orders import Orders
@@ -46,15 +47,9 @@ class Watched(Worker):
         return done
 
 
-async def until(found: Any) -> None:
-    async with asyncio.timeout(20):
-        while not found():
-            await asyncio.sleep(0)
-
-
 async def at_rest(worker: Watched) -> None:
     """Wait until every look, also the one after an order, has been managed."""
-    await until(lambda: worker.begun == worker.managed and not worker._observed.is_set())
+    await until(lambda: worker.begun == worker.managed and not worker._observed.is_set(), every=0.0)
 
 
 async def live(paper: PaperSettings, plan: StrategySettings, seconds: float) -> list[ClosedTrade]:
@@ -84,20 +79,24 @@ async def live(paper: PaperSettings, plan: StrategySettings, seconds: float) -> 
     began = made[0].server_now()
     task = asyncio.create_task(worker.run())
     try:
-        await until(lambda: worker.scanned)  # its first scan, of a terminal not yet looked at
+        await until(
+            lambda: worker.scanned, every=0.0
+        )  # its first scan, of a terminal not yet looked at
         await observer.refresh()
-        await until(lambda: worker.managed and worker.scanned >= 2)  # woken by the first sight
+        await until(
+            lambda: worker.managed and worker.scanned >= 2, every=0.0
+        )  # woken by the first sight
         await at_rest(worker)
         next_scan = began + plan.cycle_s
         while made[0].server_now() < began + seconds:
             clock.step(POLL_S)
             managed, seen = worker.managed, worker.scanned
             await observer.refresh()
-            await until(lambda m=managed: worker.managed > m)
+            await until(lambda m=managed: worker.managed > m, every=0.0)
             if made[0].server_now() >= next_scan:
                 next_scan = made[0].server_now() + plan.cycle_s
                 worker.wake()
-                await until(lambda s=seen: worker.scanned > s)
+                await until(lambda s=seen: worker.scanned > s, every=0.0)
                 await at_rest(worker)
         return list(worker.book.closed)
     finally:

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 from support.alert_servers import HttpServer, SmtpServer, http_server, smtp_server
-from support.feed_kit import OpenFeed, until
+from support.feed_kit import OpenFeed
+from support.until import until
 
 from streamer.alerts.channels import HTTP, Desktop, Message, NotDelivered, open_channels, request
 from streamer.alerts.service import Alerts

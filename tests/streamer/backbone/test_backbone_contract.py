@@ -9,7 +9,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from support.backbone_kit import Broker, Flaky, Node, SmallFeed, Where, store_of, until, wipe
+from support.backbone_kit import Broker, Flaky, Node, SmallFeed, Where, store_of, wipe
+from support.until import until
 
 from streamer.backbone.model import STATES_KEPT
 from streamer.backbone.timings import WriterTimings

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.backbone_kit import Flaky, Node, SmallFeed, store_of, until, wipe
+from support.backbone_kit import Flaky, Node, SmallFeed, store_of, wipe
+from support.until import until
 
 from streamer.backbone.timings import ReaderTimings, WriterTimings
 

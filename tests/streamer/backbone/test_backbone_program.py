@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backbone_kit import Broker, until
+from support.backbone_kit import Broker
 from support.program import running
+from support.until import until
 
 from streamer.backbone.model import Gap
 from streamer.backbone.source import BackboneSource

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from support import needs
-from support.backbone_kit import Broker, Node, SmallFeed, until
+from support.backbone_kit import Broker, Node, SmallFeed
 from support.paths import ROOT
+from support.until import until
 
 from streamer.backbone.address import open_store
 from streamer.backbone.model import Store

@@ -10,8 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from support.backbone_kit import Broker, SmallFeed, until
+from support.backbone_kit import Broker, SmallFeed
 from support.feed_kit import OpenFeed, http
+from support.until import until
 
 from streamer.backbone.address import open_store
 from streamer.backbone.model import Gap

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from support.chaos import Proxy
-from support.feed_kit import OpenFeed, until
+from support.feed_kit import OpenFeed
+from support.until import until
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 

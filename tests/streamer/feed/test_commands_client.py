@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from support.feed_kit import OpenFeed, until
+from support.feed_kit import OpenFeed
+from support.until import until
 
 from streamer.client.feed_client import FeedClient
 from streamer.protocol.messages import Command, CommandResult, Confirm

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.until import until
 
 from streamer.feed.core import FeedCore
 from streamer.feed.sampler import Sampler
@@ -16,12 +16,6 @@ from streamer.journal.writer import Journal
 from streamer.protocol.codec import EventRefused, pack
 from streamer.settings import FeedSettings
 from streamer.state.ring import Item
-
-
-async def eventually(condition: Any) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def started(core: FeedCore) -> FeedCore:
@@ -79,7 +73,7 @@ async def test_nothing_is_announced_before_it_is_on_disk(tmp_path: Path) -> None
         core.publish({"type": "X", "n": n})
     assert seen == []
     assert core.waiting == 20
-    await eventually(lambda: seen == list(range(1, 21)))
+    await until(lambda: seen == list(range(1, 21)))
     assert core.waiting == 0
     core.stop_threads("closed")
     await core.close()

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from support.feed_kit import OpenFeed, frame, frame_of, join, until
+from support.feed_kit import OpenFeed, frame, frame_of, join
+from support.until import until
 
 from streamer.journal.schema import SCHEMA_VERSION, anchor, event_hash, event_hash_v1, read_meta
 from streamer.journal.verify import verify

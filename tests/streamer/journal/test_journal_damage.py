@@ -7,8 +7,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from support.feed_kit import until
 from support.journal_kit import everything, fill
+from support.until import until
 
 from streamer.journal import export
 from streamer.journal import schema as file

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.feed_kit import until
 from support.journal_kit import DAY, NOW, SECRETS, everything, fill
 from support.paths import ROOT, TESTS
+from support.until import until
 
 from streamer.journal import export
 from streamer.journal import schema as file

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.feed_kit import frame, join, until
+from support.feed_kit import frame, join
+from support.until import until
 
 from streamer.journal.replay import Replay
 from streamer.journal.schema import JournalError

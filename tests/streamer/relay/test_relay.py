@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.feed_kit import OpenFeed, frame, http, join, until
+from support.feed_kit import OpenFeed, frame, http, join
 from support.relay_kit import OpenRelay, Viewer, make_relay, open_relay, quick
+from support.until import until
 
 from streamer.protocol.messages import Account, AccountUpdate
 from streamer.service import Feed

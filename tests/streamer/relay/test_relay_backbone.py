@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from support.backbone_kit import Broker
-from support.feed_kit import OpenFeed, frame_of, join, until
+from support.feed_kit import OpenFeed, frame_of, join
 from support.relay_kit import Viewer, make_relay, quick
+from support.until import until
 
 from streamer.backbone import memory as backbone_memory
 from streamer.backbone.publisher import BackbonePublisher

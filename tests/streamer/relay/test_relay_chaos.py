@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 from support.chaos import Proxy
-from support.feed_kit import OpenFeed, until
+from support.feed_kit import OpenFeed
 from support.relay_kit import OpenRelay, Viewer, open_relay, quick, url_of
+from support.until import until
 
 from streamer.relay.relay import Relay
 from streamer.service import Feed

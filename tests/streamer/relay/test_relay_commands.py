@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from support.chaos import Proxy
-from support.feed_kit import OpenFeed, closed, frame, frame_of, join, until
+from support.feed_kit import OpenFeed, closed, frame, frame_of, join
 from support.relay_kit import QUICK, OpenRelay, make_relay, open_relay, quick, url_of
+from support.until import until
 from websockets.asyncio.client import ClientConnection
 
 from streamer.protocol.messages import Command, CommandResult

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from support.chaos import Proxy
-from support.feed_kit import OpenFeed, frame, http, join, until
+from support.feed_kit import OpenFeed, frame, http, join
 from support.present import present
 from support.relay_kit import QUICK, OpenRelay, Viewer, make_relay, open_relay, quick, url_of
+from support.until import until
 from websockets.asyncio.server import ServerConnection, serve
 
 from streamer.protocol.messages import Account, AccountUpdate

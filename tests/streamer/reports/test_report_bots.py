@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.feed_kit import until
+from support.until import until
 
 from streamer.journal import export
 from streamer.journal import schema as file

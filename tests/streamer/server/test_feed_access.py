@@ -20,9 +20,9 @@ from support.feed_kit import (
     handshake_status,
     http,
     join,
-    until,
     upgrade,
 )
+from support.until import until
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 

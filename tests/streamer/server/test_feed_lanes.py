@@ -9,7 +9,8 @@ import socket
 from typing import Any
 
 import pytest
-from support.feed_kit import OpenFeed, frame, frame_of, join, until, upgrade
+from support.feed_kit import OpenFeed, frame, frame_of, join, upgrade
+from support.until import until
 
 from streamer.server import fanout
 from streamer.server.lane import Lane

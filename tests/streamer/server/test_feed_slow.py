@@ -8,8 +8,9 @@ import time
 from typing import Any
 
 import pytest
-from support.feed_kit import OpenFeed, frame, join, raw_request, until
+from support.feed_kit import OpenFeed, frame, join, raw_request
 from support.stalled_client import Stalled
+from support.until import until
 
 from streamer.protocol.messages import Account, AccountUpdate, ScanStart
 from streamer.state.ring import Item, Ring

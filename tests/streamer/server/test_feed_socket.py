@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.feed_kit import OpenFeed, frame, frame_of, join, until, upgrade
+from support.feed_kit import OpenFeed, frame, frame_of, join, upgrade
+from support.until import until
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from support import needs
-from support.feed_kit import OpenFeed, closed, frame, http, join, until, upgrade
+from support.feed_kit import OpenFeed, closed, frame, http, join, upgrade
+from support.until import until
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidHandshake

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.feed_kit import OpenFeed, frame, frame_of, http, join, until
+from support.feed_kit import OpenFeed, frame, frame_of, http, join
+from support.until import until
 from websockets.asyncio.client import ClientConnection
 
 from streamer.client.feed_client import FeedClient

@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from support.feed_kit import OpenFeed, closed, frame, frame_of, http, join, until
+from support.feed_kit import OpenFeed, closed, frame, frame_of, http, join
+from support.until import until
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 

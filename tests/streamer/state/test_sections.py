@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 from support import needs
-from support.feed_kit import OpenFeed, frame, http, join, until
+from support.feed_kit import OpenFeed, frame, http, join
 from support.paths import ROOT
 from support.relay_kit import OpenRelay, open_relay, quick
 from support.stalled_client import Stalled
+from support.until import until
 from support.wire_examples import event, whole
 
 from streamer.backbone import memory as backbone_memory

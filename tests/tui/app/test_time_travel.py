@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.screen_text import text_of
+from support.until import until
 from textual.widgets import Input
 
 from streamer.client.feed_client import FeedClient
@@ -22,12 +22,6 @@ from tui.render.moments import parse_moment
 from tui.session.unread import LastSeen, away, watch_return
 
 NOW = float(int(time.time()) - 5)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 class Live:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from support import program
 from support.present import present
+from support.until import until
 
 from streamer.client.feed_client import ClientTimings, FeedClient
 from streamer.journal.writer import Journal
@@ -22,12 +23,6 @@ from streamer.service import Feed
 from streamer.settings import FeedSettings
 
 Start = Callable[..., Awaitable[program.Program]]
-
-
-async def until(condition: Any, timeout: float = 20.0) -> None:
-    async with asyncio.timeout(timeout):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.paths import ROOT, SUPPORT
+from support.until import until
 
 if sys.platform == "win32":
     pytest.skip("a pty is POSIX", allow_module_level=True)
@@ -128,16 +128,6 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     yield start
     for terminal in started:
         terminal.end()
-
-
-async def until(what: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Wait for something to become true; the bound only says when to give up."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := what():
-            return value
-        await asyncio.sleep(0.02)
-    raise AssertionError("waited in vain")
 
 
 @contextlib.asynccontextmanager

@@ -21,7 +21,8 @@ if sys.platform == "win32":
 
 from support import program
 from support.fake_source import FakeSource, FrozenClock
-from support.pty_program import PtyProgram, until
+from support.pty_program import PtyProgram
+from support.until import until
 
 from tui.app.app import DashApp
 from tui.progress import Steps
