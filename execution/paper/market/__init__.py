@@ -1,1 +1,4 @@
-"""Room: generated and recorded markets."""
+"""Markets of the paper terminal: generated, recorded and scripted quotes, their bars and clocks.
+
+The other rooms of ``paper`` import it; backtests import ``clock`` and ``replay``.
+"""
