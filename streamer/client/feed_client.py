@@ -26,7 +26,16 @@ from ..backoff import Backoff
 from ..errors import Mt5dashError
 from ..protocol.codec import decode_lenient, encode, now_iso
 from ..protocol.commands import refusal
-from ..protocol.messages import STATE_TYPES, SUBPROTOCOL, Command, CommandResult, Confirm
+from ..protocol.lenient import read
+from ..protocol.messages import (
+    STATE_TYPES,
+    SUBPROTOCOL,
+    BotPulse,
+    Command,
+    CommandResult,
+    Confirm,
+    Heartbeat,
+)
 from ..protocol.sections import DATA_SECTIONS
 from ..state.reducer import FeedState
 from ..state.source import Capabilities, Link, Wire
@@ -120,7 +129,7 @@ class FeedClient:
         self.legacy = False
         self.lost: str | None = None
         self.gaps = 0
-        self.pulses: dict[str, Wire] = {}
+        self.pulses: dict[str, BotPulse] = {}
         self.token = token
         self.timings = timings or self.default_timings
         self._confirm = confirm
@@ -447,19 +456,20 @@ class FeedClient:
         return any(names is not None for names in (self._types, self._symbols, self._bots))
 
     def _on_heartbeat(self, event: Wire, now: float) -> None:
-        seq, pulses = event.get("seq"), event.get("bots")
-        if type(seq) is int:
-            self._last_seq = max(self._last_seq, seq)  # the events between were filtered out
-        known = pulses if isinstance(pulses, dict) else {}
+        beat = read(event, Heartbeat)
+        if beat is None:
+            return
+        if beat.seq is not None:
+            self._last_seq = max(self._last_seq, beat.seq)  # the events between were filtered out
         for state in self.state.each():
-            pulse = known.get(state.name)
+            pulse = beat.bots.get(state.name)
+            age = None if pulse is None else pulse.data_age_s
             if pulse is None and state is self.state:
-                pulse = event  # an older feed, whose bots have no names
-            age = pulse.get("data_age_s") if isinstance(pulse, dict) else None
-            if isinstance(age, int | float):
+                age = beat.data_age_s  # an older feed, whose bots have no names
+            if age is not None:
                 for section in DATA_SECTIONS:
                     state.updated.setdefault(section, now - age)
-        self.pulses = {name: p for name, p in known.items() if isinstance(p, dict)}
+        self.pulses = beat.bots
 
     def _on_result(self, reply: Wire) -> None:
         answer = self._answers.get(str(reply.get("id")))

@@ -30,7 +30,14 @@ from ..protocol.commands import (
     refused,
     two_steps,
 )
-from ..protocol.messages import Command, CommandAudit, CommandResult, Confirm
+from ..protocol.messages import (
+    Command,
+    CommandAudit,
+    CommandResult,
+    Confirm,
+    PendingOrder,
+    Position,
+)
 from ..state.reducer import FeedState, bot_of
 from .confirmations import Confirmations
 
@@ -290,20 +297,19 @@ class CommandDispatcher:
 
     def _would_do(self, command: Command) -> str:
         symbol, owner = command.args.get("symbol"), command.args.get("owner", "all")
-        rows: list[dict[str, Any]] = []
-        orders: list[dict[str, Any]] = []
+        rows: tuple[Position, ...] = ()
+        orders: tuple[PendingOrder, ...] = ()
         state = None if self._state is None else self._state.of(command.bot or self._own)
         if state is not None:
-            rows, orders = state.positions, state.orders
+            rows, orders = state.typed.positions, state.typed.orders
 
-        def wanted(row: Mapping[str, Any]) -> bool:
-            mine = owner == "all" or row.get("owner") == "bot"
-            return mine and symbol in (None, row.get("symbol"))
+        def wanted(row: Position | PendingOrder) -> bool:
+            mine = owner == "all" or row.owner == "bot"
+            return mine and symbol in (None, row.symbol)
 
         meant = [row for row in rows if wanted(row)]
         shown = ", ".join(
-            f"{row.get('symbol')} {row.get('direction') or '?'} {row.get('volume')}"
-            for row in meant[:5]
+            f"{row.symbol or '?'} {row.direction or '?'} {row.volume}" for row in meant[:5]
         )
         if len(meant) > 5:
             shown += f" and {len(meant) - 5} more"

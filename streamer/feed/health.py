@@ -125,17 +125,16 @@ def data_check(state: FeedState, now: float) -> HealthCheck:
 
 def terminal_check(state: FeedState, now: float) -> HealthCheck:
     """Check the terminal of a bot by its last TERMINAL_STATUS."""
-    known = state.terminal
+    known = state.typed.terminal
     if known is None:
         return HealthCheck("degraded", "no terminal has reported yet")
     at = state.updated.get("terminal")
     age = None if at is None else now - at
-    word = str(known.get("state"))
+    word = known.state or "unknown"
     status: Status = "down"
     if word in ("connected", "stale"):
         status = "ok" if word == "connected" else "degraded"
-    error = known.get("last_error")
-    text = f"{word}: {error.get('text')}" if isinstance(error, dict) else word
+    text = word if known.last_error is None else f"{word}: {known.last_error.text}"
     return HealthCheck(status, text, age)
 
 

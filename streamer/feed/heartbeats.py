@@ -62,13 +62,12 @@ class Heartbeats:
             bot.name: BotPulse(
                 data_age_s=_tenth(bot.age(now)),
                 heard_s=None if bot.heard is None else _tenth(now - bot.heard),
-                terminal=bot.state.terminal.get("state") if bot.state.terminal else None,
+                terminal=_terminal(bot.state),
                 lost=bot.unreachable_reason,
             )
             for bot in self._bots
         }
         legacy = self._bots.get(self._bots.legacy_bot) or self._bots.default_bot
-        terminal = self._state.terminal
         beat = Heartbeat(
             timestamp=now_iso(),
             seq=0,
@@ -76,7 +75,7 @@ class Heartbeats:
             sent=0,
             clients=self._clients(),
             loop_lag_ms=round(self._lag.ms, 1),
-            terminal=terminal.get("state") if terminal else None,
+            terminal=_terminal(self._state),
             data_age_s=_tenth(legacy.age(now)),
             journal=self._journal(),
             bots=bots,
@@ -85,6 +84,11 @@ class Heartbeats:
         for name in ("type", "seq", "sent"):
             del shared[name]
         return encode(shared)[1:]
+
+
+def _terminal(state: FeedState) -> str | None:
+    status = state.typed.terminal
+    return None if status is None else status.state
 
 
 def _tenth(seconds: float | None) -> float | None:

@@ -297,15 +297,15 @@ class Relay:
 
     def _publish_terminal_lost(self, name: str, text: str) -> None:
         bot = self.feed.bots.get(name)
-        known = (bot.state.terminal if bot is not None else None) or {}
+        known = None if bot is None else bot.state.typed.terminal
         event = {
             "type": "TERMINAL_STATUS",
             "state": "disconnected",
-            "backend": known.get("backend") or "relay",
+            "backend": (known and known.backend) or "relay",
             "last_error": {"code": "UPSTREAM_LOST", "text": text},
             "ping_ms": None,
             "since": now_iso(),
-            "market": known.get("market"),
+            "market": known and known.market,
         }
         self.feed.publish(event, bot=name)
 
@@ -316,14 +316,16 @@ class Relay:
         text = f"{upstream.label} is back after {seconds:.0f} s"
         self.publish_notice(upstream, RiskAlert(code="UPSTREAM", level="info", text=text))
 
-    def on_heartbeat(self, upstream: Upstream, bot: str, age_s: float | None, lost: object) -> None:
+    def on_heartbeat(
+        self, upstream: Upstream, bot: str, age_s: float | None, lost: str | None
+    ) -> None:
         """See ``RelayPort.on_heartbeat``. The relay never reports data as fresher, or a bot as
         better connected, than the upstream does."""
         here = self._name_of(upstream, bot)
         known = self.feed.bots.get(here)
         if known is None:
             return
-        if isinstance(lost, str) and here:
+        if lost is not None and here:
             self.feed.bots.set_unreachable(here, clean(lost, 200))
         if age_s is not None:
             at = time.monotonic() - age_s

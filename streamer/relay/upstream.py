@@ -18,7 +18,8 @@ from ..client.feed_client import FeedClient, FeedLost
 from ..errors import Mt5dashError
 from ..journal.writer import JournalError
 from ..protocol.codec import EventRefused
-from ..protocol.messages import STATE_TYPES, Event, RiskAlert
+from ..protocol.lenient import read
+from ..protocol.messages import STATE_TYPES, Event, Heartbeat, RiskAlert
 from ..protocol.sanitise import clean
 from ..state.reducer import FeedState, bot_of
 from ..state.source import Link, Wire
@@ -101,7 +102,9 @@ class RelayPort(Protocol):
         """The upstream published a ``COMMAND_AUDIT``."""
         ...
 
-    def on_heartbeat(self, upstream: Upstream, bot: str, age_s: float | None, lost: object) -> None:
+    def on_heartbeat(
+        self, upstream: Upstream, bot: str, age_s: float | None, lost: str | None
+    ) -> None:
         """The upstream reported the age of a bot's data, and why it has lost the bot if so."""
         ...
 
@@ -168,7 +171,7 @@ class Upstream:
         are ``None`` when the client's state is to be used once it has reached the number."""
         self._status: dict[tuple[str, str], Wire] = {}
         self._lost_since: float | None = None
-        self._heartbeat: Wire = {}
+        self._heartbeat: Heartbeat | None = None
         self._refused_events = 0
         self._refused_events_reported = -self._timings.refused_events_s
 
@@ -189,9 +192,10 @@ class Upstream:
     @property
     def data_age_s(self) -> float | None:
         """Age of account and quotes of the bot with the oldest data, by the last heartbeat."""
-        bots = self._heartbeat.get("bots")
-        pulses = [p for p in bots.values() if isinstance(p, dict)] if isinstance(bots, dict) else []
-        ages = [_number(pulse.get("data_age_s")) for pulse in pulses or [self._heartbeat]]
+        beat = self._heartbeat
+        if beat is None:
+            return None
+        ages = [pulse.data_age_s for pulse in beat.bots.values()] or [beat.data_age_s]
         known = [age for age in ages if age is not None]
         at = self.link.last_frame
         return max(known) + max(0.0, time.monotonic() - at) if known and at is not None else None
@@ -413,13 +417,13 @@ class Upstream:
             log.warning("%s: a %s was refused: %s", self.label, event["type"], error)
 
     def _on_heartbeat(self, frame: Wire) -> None:
-        self._heartbeat = frame
-        bots = frame.get("bots")
-        pulses = bots if isinstance(bots, dict) and bots else {"": frame}
-        for name, pulse in pulses.items():
-            if isinstance(pulse, dict):
-                age_s = _number(pulse.get("data_age_s"))
-                self._relay.on_heartbeat(self, name, age_s, pulse.get("lost"))
+        beat = self._heartbeat = read(frame, Heartbeat)
+        if beat is None:
+            return
+        for name, pulse in beat.bots.items():
+            self._relay.on_heartbeat(self, name, pulse.data_age_s, pulse.lost)
+        if not beat.bots:  # an older feed, whose bots have no names
+            self._relay.on_heartbeat(self, "", beat.data_age_s, None)
 
     # -- reports --------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
+from ..protocol.lenient import wire_key
+from ..protocol.messages import PositionModified
 from . import figures as f
 from .table import TABLE, CloseReasonWords, Text, TextPart
 
@@ -316,9 +318,14 @@ def _appears(part: TextPart, event: Event) -> bool:
     return not part.locked or no_loss_possible(event)
 
 
+_ENTRY = wire_key(PositionModified, lambda e: e.entry_price)
+_STOP = wire_key(PositionModified, lambda e: e.sl_price)
+_DIRECTION = wire_key(PositionModified, lambda e: e.direction)
+
+
 def no_loss_possible(event: Event) -> bool:
     """Whether the stop of a position is at its entry or beyond it."""
-    entry, stop = f.known(event.get("entry_price")), f.known(event.get("sl_price"))
+    entry, stop = f.known(event.get(_ENTRY)), f.known(event.get(_STOP))
     if entry is None or not stop:
         return False
-    return stop >= entry if event.get("direction") == "BUY" else stop <= entry
+    return stop >= entry if event.get(_DIRECTION) == "BUY" else stop <= entry

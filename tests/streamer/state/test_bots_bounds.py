@@ -120,6 +120,11 @@ async def test_malformed_events_of_one_bot_cost_it_alone(open_feed: OpenFeed) ->
     assert not feed.own.events
 
 
+def known(value: float | None) -> float:
+    assert value is not None
+    return value
+
+
 async def test_a_silent_bot_is_stale_by_itself_and_no_other_is(open_feed: OpenFeed) -> None:
     feed = await open_feed(heartbeat_s=0.05)
     async with await publisher(feed, "beta") as beta, FeedClient(feed.url) as client:
@@ -131,15 +136,15 @@ async def test_a_silent_bot_is_stale_by_itself_and_no_other_is(open_feed: OpenFe
         assert silent.heard is not None
         silent.heard -= 60.0  # as if its last event came a minute ago
         silent.state.updated["account"] -= 60.0
-        await until(lambda: client.pulses["beta"]["data_age_s"] >= 60)
-        assert client.pulses["beta"]["heard_s"] >= 60
-        assert client.pulses["main"]["data_age_s"] < 30
+        await until(lambda: known(client.pulses["beta"].data_age_s) >= 60)
+        assert known(client.pulses["beta"].heard_s) >= 60
+        assert known(client.pulses["main"].data_age_s) < 30
         async with await join(feed) as late:
             await frame(late)
             beat = await frame_of(late, "HEARTBEAT")
         assert beat["data_age_s"] < 30, "of the chosen bot"
         feed.bots.set_unreachable("beta", "no route to host")
-        await until(lambda: client.pulses["beta"]["lost"] == "no route to host")
+        await until(lambda: client.pulses["beta"].lost == "no route to host")
         _, _, body = await http(feed, "/api/bots")
         report = json.loads(body)
         assert (report["beta"]["status"], report["main"]["status"]) == ("down", "ok")
@@ -150,8 +155,8 @@ async def test_a_silent_bot_is_stale_by_itself_and_no_other_is(open_feed: OpenFe
         assert status == 503
         assert json.loads(theirs)["checks"]["heard"]["status"] == "down"
         await beta.send(publish({"type": "BACK"}))
-        await until(lambda: client.pulses["beta"]["lost"] is None)
-        assert client.pulses["beta"]["heard_s"] < 30
+        await until(lambda: client.pulses["beta"].lost is None)
+        assert known(client.pulses["beta"].heard_s) < 30
 
 
 async def test_a_late_client_knows_how_old_each_bots_account_is(open_feed: OpenFeed) -> None:
