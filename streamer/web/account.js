@@ -1,10 +1,10 @@
 // @ts-check
-/** The account: figures, distance to the limits, and how fresh it all is. */
+/** The account: figures, distance to the limits, and the badges of freshness. */
 
 import { byId, el, setAttribute, setText } from './dom.js';
 import { UNKNOWN, age, arrow, clock, known, money, number, percent, tone, words } from './format.js';
 import * as fresh from './fresh.js';
-import { limitGrade, limitName, modeName, toneColour } from './words.js';
+import { limitAmount, limitGrade, limitName, modeName, modeOf, toneColour } from './words.js';
 
 /** @typedef {import('./link.js').FeedLink} FeedLink */
 /** @typedef {import('./state.js').Wire} Wire */
@@ -65,7 +65,7 @@ export class AccountView {
     const leverage = known(account.leverage) ? `1:${account.leverage}` : '';
     const text = [who.map(words).join(' · '), words(account.margin_mode ?? ''), leverage].filter(Boolean).join('  ');
     setText(byId('ident'), text || 'waiting for the account');
-    const mode = link.reducer.bot?.mode ?? account.mode;
+    const mode = modeOf(link.reducer);
     const place = byId('mode');
     place.hidden = typeof mode !== 'string';
     setText(place, modeName(mode ?? ''));
@@ -97,15 +97,14 @@ export class AccountView {
       const end = known(limit?.limit);
       const part = value === null || !end ? null : Math.max(0, Math.min(1, value / end));
       const unit = words(limit?.unit ?? '');
-      const places = unit === '' || Number.isInteger(end) && unit !== '%' ? 0 : 2;
       setText(bar.name, limitName(name));
-      setText(bar.value, `${number(value, places)} of ${number(end, places)}${unit && ` ${unit}`}`);
+      setText(bar.value, `${limitAmount(name, value, unit)} of ${limitAmount(name, end, unit)}${unit && unit !== '%' ? ` ${unit}` : ''}`);
       bar.fill.style.setProperty('--part', String(part ?? 0));
       setAttribute(bar.bar, 'data-tone', toneColour(limitGrade(value, end)));
     }
   }
 
-  /** Ages tick also when nothing comes. @param {FeedLink} link */
+  /** Ages go on also when no event comes. @param {FeedLink} link */
   tick(link) {
     const found = { terminal: fresh.terminal(link), bot: fresh.bot(link), feed: fresh.feed(link) };
     for (const [name, { place, sign, word, old }] of Object.entries(this.badges)) {

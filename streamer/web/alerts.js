@@ -1,5 +1,5 @@
 // @ts-check
-/** Alerts: title, sound, desktop notification by permission; and what a screen reader is told. */
+/** Alerts: title, sound, desktop notification by permission, and the text for screen readers. */
 
 import { byId, el, setText } from './dom.js';
 import { level, tag, text } from './words.js';
@@ -27,13 +27,13 @@ export class Alerts {
       this.sound = kept.sound === true;
       this.desktop = kept.desktop === true && 'Notification' in window && Notification.permission === 'granted';
     } catch {
-      // Storage is refused or broken: alerts start silent.
+      // No storage: alerts start silent.
     }
     document.addEventListener('visibilitychange', () => this.seen());
     window.addEventListener('focus', () => this.seen());
   }
 
-  /** Whether the page must stay joined while nobody looks at it. */
+  /** Whether the page must stay connected while it is hidden. */
   get wanted() {
     return this.sound || this.desktop;
   }
@@ -42,11 +42,11 @@ export class Alerts {
     try {
       localStorage.setItem(KEY, JSON.stringify({ sound: this.sound, desktop: this.desktop }));
     } catch {
-      // Not kept: they hold until the page is closed.
+      // Not stored: the settings last until the page is closed.
     }
   }
 
-  /** A new event. @param {Wire} event @param {string} bot whose, when it is not the shown one's */
+  /** A new event. @param {Wire} event @param {string} bot its name, when it is not the bot that is shown */
   event(event, bot = '') {
     if (!alerting(event)) return;
     this.raise(`${bot && `${bot}: `}${tag(event)} ${text(event)}`, level(event) === 'error' || level(event) === 'warn');
@@ -69,7 +69,7 @@ export class Alerts {
     document.title = 'mt5dash';
   }
 
-  /** Tell a screen reader, at most every five seconds. @param {string} words */
+  /** Set the text for screen readers, at most every five seconds. @param {string} words */
   say(words) {
     this.toSay.push(words);
     const wait = Math.max(0, this.saidAt + SPEAK_MS - performance.now());
@@ -77,7 +77,7 @@ export class Alerts {
       this.timer = undefined;
       this.saidAt = performance.now();
       const more = this.toSay.length - 2;
-      setText(byId('said'), this.toSay.slice(-2).join('. ') + (more > 0 ? `. And ${more} more events` : ''));
+      setText(byId('spoken'), this.toSay.slice(-2).join('. ') + (more > 0 ? `. And ${more} more events` : ''));
       this.toSay = [];
     }, wait);
   }
@@ -110,10 +110,10 @@ export class Alerts {
     dialogs.ask({
       title: 'Alerts',
       body: [
-        'Trades, closed positions, refused orders, risk alerts and a lost terminal or feed. The title counts what you have not seen.',
+        'Trades, closed positions, refused orders, risk alerts and a disconnected terminal or feed. The title counts the events that you have not seen.',
         check('sound', 'Sound', this.sound),
         check('desktop', 'Desktop notification while the page is hidden', this.desktop),
-        'With either one on, the page stays joined while it is hidden.',
+        'With either one on, the page stays connected while it is hidden.',
       ],
       choices: [{ label: 'Keep', value: 'keep', cls: 'go' }],
       decide: async (_, form) => {

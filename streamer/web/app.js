@@ -1,5 +1,5 @@
 // @ts-check
-/** The page: joins the feed and draws what changed, at most ten times a second. */
+/** The page: connects to the feed and draws the parts that changed, at most ten times a second. */
 
 import { AccountView } from './account.js';
 import { Alerts } from './alerts.js';
@@ -25,7 +25,7 @@ const HEALTH_MS = 5000;
 const HIDDEN_MS = 30_000;
 const PANELS = ['positions', 'scanner', 'equity', 'events', 'trades', 'control'];
 
-/** A token given once in the address is taken out of it before anything else is done. */
+/** A token in the address is read once and removed from the address first of all. */
 function tokenFromAddress() {
   const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? '';
   if (token) history.replaceState(null, '', location.pathname);
@@ -87,7 +87,7 @@ class Page {
     this.tick();
   }
 
-  // -- what comes ------------------------------------------------------------------------
+  // -- events ------------------------------------------------------------------------
 
   /** @param {Wire} event */
   onEvent(event) {
@@ -100,7 +100,7 @@ class Page {
     this.changed();
   }
 
-  /** Another bot is shown: everything is drawn anew. */
+  /** Another bot is shown: everything is drawn again. */
   onBot() {
     this.drawn = {};
     this.healthAt = this.barsAt = -Infinity;
@@ -136,8 +136,8 @@ class Page {
     const texts = {
       live: '',
       asleep: '',
-      connecting: link.reconnects ? 'Joining the feed again …' : '',
-      lost: `The feed is lost (${link.detail}). What is shown is old. Next try in ${wait} s.`,
+      connecting: link.reconnects ? 'Connecting to the feed again …' : '',
+      lost: `The feed is lost (${link.detail}). The values shown are stale. Next try in ${wait} s.`,
       refused: `The feed refused this page: ${link.detail}`,
     };
     const text = texts[link.status];
@@ -145,7 +145,7 @@ class Page {
     place.hidden = text === '';
   }
 
-  /** Something changed: draw it, soon, and only while the page is seen. */
+  /** Something changed: draw it soon, and only while the page is visible. */
   changed() {
     if (this.waiting || document.hidden) return;
     this.waiting = true;
@@ -170,7 +170,7 @@ class Page {
     }
   }
 
-  /** Draw when one of these sections changed since this was last drawn. @param {string[]} sections @param {() => void} draw @param {string} [name] */
+  /** Draw when one of these sections changed since the last drawing. @param {string[]} sections @param {() => void} draw @param {string} [name] */
   on(sections, draw, name = sections.join()) {
     const { revisions } = this.link.reducer;
     const sum = sections.reduce((total, section) => total + revisions[section], 0);
@@ -179,7 +179,7 @@ class Page {
     draw();
   }
 
-  /** Ages and countdowns go on also when nothing comes. */
+  /** Ages and countdowns go on also when no event comes. */
   tick() {
     if (document.hidden) return;
     this.account.tick(this.link);
@@ -206,7 +206,7 @@ class Page {
       }, HIDDEN_MS);
       return;
     }
-    // Timers of a hidden tab are slowed down: what was silent meanwhile is joined again at once.
+    // Timers of a hidden tab are slowed down: a link that was silent meanwhile connects again at once.
     const silent = link.now() - link.lastFrame > 7000;
     if (link.status === 'asleep' || link.status === 'lost' || (link.status === 'live' && silent)) link.start();
     this.drawn = {};
@@ -241,7 +241,7 @@ class Page {
       ['clients', number(beat.clients), ''],
       ['loop lag', known(beat.loop_lag_ms) === null ? UNKNOWN : `${number(beat.loop_lag_ms, 1)} ms`, ''],
       ['data age', age(known(beat.data_age_s)), ''],
-      ['this page', `joined again ${reconnects} times, resumed ${resumes}, last event ${this.link.logSeq}`, ''],
+      ['this page', `connected again ${reconnects} times, resumed ${resumes}, last event ${this.link.logSeq}`, ''],
     );
     byId('health-list').replaceChildren(...facts(lines).childNodes);
     setText(byId('health-sum'), health ? words(health.status) : 'the health route does not answer');
@@ -315,7 +315,7 @@ class Page {
     this.chart.show(symbol, this.bars, marks, Number.isInteger(digits) ? digits : 5, this.barsNote);
   }
 
-  // -- the rest ----------------------------------------------------------------------------
+  // -- dialogs, theme, keys ----------------------------------------------------------------------------
 
   /** @param {Wire} event */
   showEvent(event) {
@@ -337,7 +337,7 @@ class Page {
     for (const button of document.querySelectorAll('[data-goto]')) {
       button.setAttribute('aria-pressed', String(button.getAttribute('data-goto') === view));
     }
-    // A list that was not laid out could not follow.
+    // A hidden list cannot scroll to its end.
     if (this.log.following) this.log.follow();
   }
 
@@ -375,7 +375,7 @@ class Page {
       try {
         localStorage.setItem('mt5dash.theme', next);
       } catch {
-        // Not kept.
+        // Not stored.
       }
     });
     byId('tool-alerts').addEventListener('click', () => this.alerts.settings(this.dialogs));
@@ -425,7 +425,7 @@ class Page {
   help() {
     const keys = [
       ['1 – 6', 'positions, scanner, equity, events, trades, control'],
-      ['/', 'filter events, or the scanner when it has the focus'],
+      ['/', 'filter the events, or the scanner while it has the focus'],
       ['Esc', 'clear a filter, leave a dialog'],
       ['Enter', 'details of the row or event'],
       ['← →', 'read a chart'],
@@ -437,9 +437,9 @@ class Page {
       body: [
         el('dl', { class: 'facts' }, ...keys.flatMap(([key, text]) => [el('dt', {}, el('kbd', { text: key })), el('dd', { text })])),
         el('p', {}),
-        '● live   ◐ slow or paused   ✕ stale, lost or stopped   ○ not known yet',
-        '– means: not known. A number that is old is drawn pale; the badges say how old.',
-        'Times are UTC. Everything here comes from this feed; the page asks no other host for anything.',
+        '● live   ◐ slow or paused   ✕ stale, lost or stopped   ○ unknown',
+        '– means unknown. Stale numbers are drawn pale; the badges show their age.',
+        'Times are UTC. Everything here comes from this feed; the page sends requests to no other host.',
       ],
     });
   }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The bots of a feed that has several: which one the page shows, and how the others are. */
+/** The bots of a feed that has several: the one that is shown, and the state of the others. */
 
 import { byId, el, setText } from './dom.js';
 import { age, known } from './format.js';
@@ -20,7 +20,7 @@ export class BotChooser {
     });
   }
 
-  /** Which bots there are, and which of them are silent. */
+  /** The list of bots, with a sign for those that are silent. */
   draw() {
     const { link, select } = this;
     const names = link.names();
@@ -33,7 +33,7 @@ export class BotChooser {
     for (const option of select.options) setText(option, `${this.sign(option.value)} ${option.value}`);
     select.value = link.reducer.name;
     const others = names.filter((name) => name !== link.reducer.name && this.sign(name) === '✕');
-    this.place.title = others.length ? `Not heard of: ${others.map((name) => `${name}${this.silent(name)}`).join(', ')}` : '';
+    this.place.title = others.length ? `No event from: ${others.map((name) => `${name}${this.silent(name)}`).join(', ')}` : '';
     this.place.dataset.tone = others.length ? 'error' : '';
   }
 

@@ -14,7 +14,7 @@ const FONT = '11px ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono",
 
 /** A canvas that follows its element's size, the screen's density and the theme. */
 class Chart {
-  /** @param {HTMLCanvasElement} canvas @param {HTMLElement} readout says what the cursor is on */
+  /** @param {HTMLCanvasElement} canvas @param {HTMLElement} readout shows the value at the cursor */
   constructor(canvas, readout) {
     this.canvas = canvas;
     this.readout = readout;
@@ -58,7 +58,7 @@ class Chart {
     return context;
   }
 
-  /** How many places the cursor can stand on. */
+  /** The number of places of the cursor. */
   places() {
     return 0;
   }
@@ -267,7 +267,7 @@ export class PriceChart extends Chart {
     }
     const span = high - low;
     for (const mark of marks) {
-      // A level far away would flatten the candles: it is only told at the edge.
+      // A level far away would flatten the candles: it is only named at the edge.
       if (mark.value > low - span && mark.value < high + span) {
         low = Math.min(low, mark.value);
         high = Math.max(high, mark.value);
@@ -330,7 +330,7 @@ export class PriceChart extends Chart {
 }
 
 /**
- * The bars of an answer of /api/bars; what is not a whole bar is left out.
+ * The bars of an answer of /api/bars; incomplete bars are left out.
  * @param {unknown} answer
  * @returns {Bar[]}
  */

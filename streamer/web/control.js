@@ -1,14 +1,14 @@
 // @ts-check
 /**
- * Acting on bot and account. Every action asks first, says what it will do, and shows the answer;
- * the kill switch and closing everything want a typed word. Only a control token may act.
+ * Commands to bot and account. Each has a dialog first, which explains the effect and shows the
+ * answer; the kill switch and closing everything need a typed word. All need a control token.
  */
 
 import { byId, el, setText } from './dom.js';
 import { facts, field } from './dialogs.js';
 import { arrow, known, lots, moment, money, number, price, tone, wholeAge, words } from './format.js';
 import { rMultiple, side } from './positions.js';
-import { toneColour } from './words.js';
+import { modeOf, toneColour } from './words.js';
 
 /** @typedef {import('./state.js').Wire} Wire */
 /** @typedef {import('./link.js').FeedLink} FeedLink */
@@ -16,8 +16,8 @@ import { toneColour } from './words.js';
 /** @typedef {import('./dialogs.js').Choice} Choice */
 
 /**
- * About what a position makes when a stop at this price is hit, costs aside: from the risk of its
- * present stop, else from its profit where the price has moved enough to tell.
+ * The approximate result of a position when a stop at this price is hit, costs aside: from the risk
+ * of its present stop, else from its profit where the price has moved enough.
  * @param {Wire} p @param {number} stop
  */
 export function stopMoney(p, stop) {
@@ -31,7 +31,7 @@ export function stopMoney(p, stop) {
   return points >= 5 && profit * moved > 0 ? (stop - entry) * sign * (profit / moved) : null;
 }
 
-/** What stands on the page: the bot refuses when it is something else by now. @param {Wire} row */
+/** The position as the page shows it: the bot refuses the command when it has changed. @param {Wire} row */
 function expected(row) {
   /** @type {Wire} */
   const seen = {};
@@ -56,24 +56,24 @@ export class Control {
     return this.link.role === 'control' && this.link.status === 'live';
   }
 
-  /** @param {string} name @param {Wire} [args] @returns {Promise<string>} '' or what went wrong */
+  /** @param {string} name @param {Wire} [args] @returns {Promise<string>} '' or the error */
   async act(name, args = {}) {
     const answer = await this.link.command(name, args);
-    // The feed asks again before it closes everything: the dialog, with its typed word, has asked.
+    // The feed asks for confirmation before it closes everything: the dialog has already asked.
     const { ok, error, result } = answer.confirm ? await this.link.confirm(answer) : answer;
     if (!ok) return `${error?.message ?? 'refused'} (${error?.code ?? '?'})`;
-    const told = result && typeof result === 'object' ? Object.entries(result).map(([k, v]) => `${k} ${words(v)}`).join(', ') : '';
-    this.say(`${name.replaceAll('_', ' ')}: done${told && `, ${told}`}`);
+    const details = result && typeof result === 'object' ? Object.entries(result).map(([k, v]) => `${k} ${words(v)}`).join(', ') : '';
+    this.say(`${name.replaceAll('_', ' ')}: done${details && `, ${details}`}`);
     return '';
   }
 
-  /** On what it acts; a line that cannot be overlooked when real money is meant. */
+  /** The account that a command acts on, with a conspicuous line when the money is real. */
   warning() {
-    const { account, bot } = this.link.reducer;
-    const mode = bot?.mode ?? account.mode;
+    const { account } = this.link.reducer;
+    const mode = modeOf(this.link.reducer);
     const on = `Account ${words(account.login)}, ${words(account.server)}, mode ${words(mode)}.`;
     if (mode === 'live') return [el('p', { class: 'live', text: 'LIVE ACCOUNT: this moves real money.' }), on];
-    return mode === 'observe' ? [on, 'This bot only observes: it will refuse to send orders.'] : [on];
+    return mode === 'observe' ? [on, 'This bot only observes: it refuses to send orders.'] : [on];
   }
 
   draw() {
@@ -85,10 +85,10 @@ export class Control {
     setText(
       byId('control-note'),
       this.may
-        ? 'Commands go to the bot over this connection and are written to the audit log.'
+        ? 'Commands go to the bot over this connection and are recorded in the audit log.'
         : this.link.token && this.link.status === 'live'
-          ? 'The token given allows viewing only. Make one that may act: mt5dash token new --role control'
-          : 'To act from this page, enter a control token (mt5dash token new --role control). It is kept in memory only.',
+          ? 'This token allows viewing only. Make a control token: mt5dash token new --role control'
+          : 'To send commands from this page, enter a control token (mt5dash token new --role control). It is kept in memory only.',
     );
     const tool = byId('tool-token');
     tool.dataset.on = String(this.may);
@@ -113,7 +113,7 @@ export class Control {
     );
   }
 
-  /** Harmless, so it is not asked about. */
+  /** Harmless, so there is no dialog. */
   async scan() {
     const wrong = await this.act('scan_now');
     if (wrong) this.dialogs.ask({ title: 'Scan now', body: [wrong] });
@@ -145,7 +145,7 @@ export class Control {
       title: 'Close everything',
       body: [
         ...this.warning(),
-        `${positions.length} position${positions.length === 1 ? '' : 's'} at market, ${money(total, true)} as they stand. Also those that the bot did not open.`,
+        `${positions.length} position${positions.length === 1 ? '' : 's'} at market, ${money(total, true)} at the prices now. Also those that the bot did not open.`,
         el('label', {}, 'Only of', select),
       ],
       typed: 'flatten',
@@ -175,7 +175,7 @@ export class Control {
     this.dialogs.ask({
       title: why ? 'This feed asks for a token' : 'Enter a token',
       body: [
-        why || 'With a control token this page may act. Without one it goes on viewing.',
+        why || 'With a control token this page can send commands. Without one it shows the feed only.',
         field('Token', { type: 'password', name: 'token', autocomplete: 'off', spellcheck: 'false', required: '' }),
         'Make one on the machine of the feed with: mt5dash token new. It is kept in memory only and goes when the page is closed.',
       ],
@@ -210,7 +210,7 @@ export class Control {
           ['Swap', money(p.swap, true)],
           ['Commission', money(p.commission, true)],
           ['Opened', moment(p.opened_at)],
-          ['Whose', words(p.owner)],
+          ['Owner', words(p.owner)],
           ['Magic', words(p.magic)],
           ['Comment', words(p.comment)],
         ]),
@@ -230,7 +230,7 @@ export class Control {
       title: `Close ${words(p.symbol)} ${side(p) ?? ''}`,
       body: [
         ...this.warning(),
-        `Ticket ${words(p.ticket)}, ${money(p.profit, true)} as it stands, at market.`,
+        `Ticket ${words(p.ticket)}, ${money(p.profit, true)} at the price now, at market.`,
         field('Lots', { type: 'number', name: 'volume', value: String(p.volume ?? ''), step: 'any', min: '0', max: String(p.volume ?? '') }),
       ],
       choices: [{ label: 'Close at market', value: 'close', cls: 'danger go' }],
@@ -250,13 +250,13 @@ export class Control {
     const attributes = (/** @type {'sl' | 'tp'} */ name) => ({ type: 'text', inputmode: 'decimal', name, value: before[name], autocomplete: 'off' });
     const stop = field('Stop', attributes('sl'));
     const means = el('p', { role: 'status' });
-    const tell = () => {
+    const showCost = () => {
       const at = Number(stop.querySelector('input')?.value);
       const loss = stopMoney(p, at);
       setText(means, at === 0 ? 'Without a stop the loss has no bound.' : loss === null ? 'What this stop costs is not known here.' : `If this stop is hit: about ${money(loss, true)}.`);
     };
-    stop.addEventListener('input', tell);
-    tell();
+    stop.addEventListener('input', showCost);
+    showCost();
     this.dialogs.ask({
       title: `Stop and target of ${words(p.symbol)} ${side(p) ?? ''}`,
       body: [
@@ -272,12 +272,12 @@ export class Control {
         const args = { ticket: p.ticket, expect: expected(p) };
         for (const name of /** @type {const} */ (['sl', 'tp'])) {
           const text = String(form.get(name) ?? '').trim();
-          // What was left as it was is not sent: the bot may have moved it meanwhile.
+          // An unchanged level is not sent: the bot may have moved it meanwhile.
           if (text === before[name]) continue;
           if (text === '' || !(Number(text) >= 0)) return `${name.toUpperCase()}: a price, or 0 for none.`;
           args[name] = Number(text);
         }
-        return Object.keys(args).length === 2 ? 'Nothing was changed.' : this.act('modify_position', args);
+        return Object.keys(args).length === 2 ? 'No level was changed.' : this.act('modify_position', args);
       },
     });
   }
@@ -295,7 +295,7 @@ export class Control {
           ['Target', price(o.tp, o.digits)],
           ['Placed', moment(o.placed_at)],
           ['Expires', moment(o.expires_at)],
-          ['Whose', words(o.owner)],
+          ['Owner', words(o.owner)],
           ['Comment', words(o.comment)],
         ]),
         ...(this.may ? this.warning() : []),

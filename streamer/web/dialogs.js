@@ -8,11 +8,11 @@ import { byId, el, setText } from './dom.js';
  * @typedef {object} Question
  * @property {string} title
  * @property {(Node | string)[]} body
- * @property {Choice[]} [choices] buttons beside the one that leaves
- * @property {string} [leave] the word on that one
+ * @property {Choice[]} [choices] buttons beside the one that closes the dialog
+ * @property {string} [leave] the label of that one
  * @property {string} [typed] a word that must be typed before anything can be chosen
- * @property {(value: string, form: FormData) => string | void | Promise<string | void>} [decide] does
- *   what was chosen; words returned are shown as an error and the dialog stays
+ * @property {(value: string, form: FormData) => string | void | Promise<string | void>} [decide]
+ *   carries out the choice; a text that it returns is shown as an error and the dialog stays
  */
 
 export class Dialogs {
@@ -60,7 +60,7 @@ export class Dialogs {
     leave.addEventListener('click', () => this.dialog.close());
     buttons.replaceChildren(leave, ...choices);
     this.dialog.showModal();
-    // The safe answer has the focus, unless something is to be typed.
+    // The safe answer has the focus, unless a word must be typed.
     const first = /** @type {HTMLElement | null} */ (body.querySelector('input, select'));
     (first ?? leave).focus();
   }

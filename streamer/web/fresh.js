@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * How fresh what the page shows is: one badge for each thing that can fall silent, in words.
+ * Freshness of what the page shows: one badge each for terminal, bot and feed.
  * Words, grades and thresholds are those of words.json; the terminal's screen grades by the same
  * rules (tui/session/freshness.py) and passes the same vectors.
  */
@@ -21,7 +21,7 @@ const BADGES = table.badges;
 
 export const SIGNS = { ok: '●', warn: '◐', crit: '✕', dim: '○' };
 
-/** The words of a badge; a word that is not in the table is fine. @param {'terminal' | 'bot' | 'feed'} source @param {string} word */
+/** The words of a badge; a word that is not in the table is ok. @param {'terminal' | 'bot' | 'feed'} source @param {string} word */
 const wordsOf = (source, word) => (Object.hasOwn(BADGES[source], word) ? BADGES[source][word] : { grade: 'ok' });
 
 /** @param {'terminal' | 'bot' | 'feed'} source @param {string} word @param {number | null} [age] @param {string} [detail] @returns {Badge} */
@@ -70,7 +70,7 @@ export function gradeBot(status, { age }) {
 /**
  * The feed, as this page sees it.
  * @param {{state: import('./link.js').LinkState, detail?: string, frame_age?: number | null, for_s?: number, journal_trouble?: string | null}} facts
- *   the connection, the age of its last frame, how long it is in this state
+ *   the connection, the age of its last frame, seconds in this state
  * @returns {Badge}
  */
 export function gradeFeed({ state, detail = '', frame_age = null, for_s = 0, journal_trouble = null }) {
@@ -88,23 +88,23 @@ export function gradeFeed({ state, detail = '', frame_age = null, for_s = 0, jou
 }
 
 /**
- * Seconds since the account was last read; null while that is not known. A snapshot says what the
- * account was, not when: until the next update the age is what the heartbeat says.
+ * Seconds since the account was read; null while that is unknown. A snapshot holds the account
+ * without the time at which it was read: until the next update its age is that of the heartbeat.
  * @param {FeedLink} link
  */
 function accountAge(link) {
   const at = link.reducer.updated.account;
   if (at === undefined) return null;
   const now = link.now();
-  if (at > link.joinedAt) return (now - at) / 1000;
-  const told = link.heartbeatAt > link.joinedAt ? known((link.feed.bots.size ? link.pulse(link.reducer.name) : link.heartbeat).data_age_s) : null;
-  return told === null ? null : told + (now - link.heartbeatAt) / 1000;
+  if (at > link.snapshotAt) return (now - at) / 1000;
+  const atBeat = link.heartbeatAt > link.snapshotAt ? known((link.feed.bots.size ? link.pulse(link.reducer.name) : link.heartbeat).data_age_s) : null;
+  return atBeat === null ? null : atBeat + (now - link.heartbeatAt) / 1000;
 }
 
 /** Seconds since a section came after the snapshot; null before. @param {FeedLink} link @param {string} section */
 function sectionAge(link, section) {
   const at = link.reducer.updated[section];
-  return at === undefined || at <= link.joinedAt ? null : (link.now() - at) / 1000;
+  return at === undefined || at <= link.snapshotAt ? null : (link.now() - at) / 1000;
 }
 
 /** Seconds from a timestamp until now. @param {unknown} timestamp */
@@ -113,7 +113,7 @@ const since = (timestamp) => {
   return at === null ? null : Math.max(0, Date.now() / 1000 - at);
 };
 
-/** The trading terminal: how old account and positions are. @param {FeedLink} link */
+/** The trading terminal: the age of account, positions and quotes. @param {FeedLink} link */
 export function terminal(link) {
   const others = ['positions', 'quotes'].map((section) => sectionAge(link, section)).filter((age) => age !== null);
   return gradeTerminal(link.reducer.terminal, {
@@ -125,7 +125,7 @@ export function terminal(link) {
   });
 }
 
-/** The bot: what it does, and the age of its last scan. @param {FeedLink} link */
+/** The bot: its state, and the age of its last scan. @param {FeedLink} link */
 export const bot = (link) => gradeBot(link.reducer.bot, { age: since(link.reducer.scan_summary.timestamp) });
 
 /** The feed, as this page sees it. @param {FeedLink} link */

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The connection: joins the feed, resumes where it was cut, backs off, and knows when not to
- * come back. It owns the state; the page is told what changed.
+ * The connection: connects, resumes after the last event, backs off, and stops after a final close
+ * code. It owns the state and calls the page's listener for each change.
  */
 
 import { FeedState, STATE_TYPES, botOf } from './state.js';
@@ -10,8 +10,8 @@ import { FeedState, STATE_TYPES, botOf } from './state.js';
 /** @typedef {'connecting' | 'live' | 'lost' | 'refused' | 'asleep'} LinkState */
 /**
  * @typedef {object} Listener
- * @property {(events: Wire[], missed: string) => void} onLog the log begins anew; `missed` says
- *   what is not in it, '' when nothing
+ * @property {(events: Wire[], missed: string) => void} onLog the log starts again; `missed`
+ *   names the events that are not in it, '' when it has all
  * @property {(event: Wire) => void} onEvent a log event, in order, once
  * @property {() => void} onState the state changed
  * @property {() => void} onLink the connection changed
@@ -25,9 +25,9 @@ const SILENCE_MS = 15_000;
 const FIRST_DELAY_MS = 500;
 const MAX_DELAY_MS = 30_000;
 const PATIENT_DELAY_MS = 10_000;
-/** The server is full, or wants less from us: come back slowly. */
+/** The server is full, or limits this client: connect again slowly. */
 const PATIENT_CODES = new Set([1013, 4029]);
-/** Sent by a server to a client that must not come back; also 1009 (we sent too much). */
+/** Close codes after which a client must not connect again; also 1009 (message too big). */
 const isFinal = (/** @type {number} */ code) => (code >= 4500 && code <= 4999) || code === 1009;
 const ANSWER_MS = 35_000;
 
@@ -53,22 +53,22 @@ export class FeedLink {
     this.role = 'view';
     this.since = now();
     this.lastFrame = 0;
-    /** When the last snapshot came: how old its content is, only a heartbeat or an update tells. */
-    this.joinedAt = 0;
+    /** When the last snapshot came. The age of its content comes with a heartbeat or an update. */
+    this.snapshotAt = 0;
     /** @type {Wire} */ this.heartbeat = {};
     this.heartbeatAt = 0;
     this.reconnects = 0;
     this.resumes = 0;
     this.retryAt = 0;
-    /** Last log event handed on: what a resume starts from. */
+    /** The last log event passed to the page: a resume starts after it. */
     this.logSeq = 0;
     /** Log events up to this one are in the state already. */
     this.inState = 0;
     this.attempt = 0;
     this.hadSnapshot = false;
     this.resumable = true;
-    /** Where the last hole was found. */
-    this.holeAt = -1;
+    /** The event before the last gap that was found. */
+    this.gapAt = -1;
     /** @type {WebSocket | null} */ this.socket = null;
     /** @type {ReturnType<typeof setTimeout> | undefined} */ this.timer = undefined;
     /** @type {Map<string, {frame: string, epoch: string, done: (r: Result) => void}>} */
@@ -107,7 +107,7 @@ export class FeedLink {
     return `${path}${path.includes('?') ? '&' : '?'}bot=${encodeURIComponent(this.reducer.name)}`;
   }
 
-  /** Join. Also after `sleep` or a refusal. */
+  /** Connect. Also after `sleep` or a refusal. */
   start() {
     clearTimeout(this.timer);
     this.drop();
@@ -115,14 +115,14 @@ export class FeedLink {
     this.role = 'view';
     const resume = this.hadSnapshot && this.resumable && this.feed.epoch !== '';
     const url = resume ? `${this.url}?since=${this.feed.epoch}:${this.logSeq}` : this.url;
-    this.tell('connecting', this.hadSnapshot ? 'joining again' : 'joining');
+    this.setStatus('connecting', this.hadSnapshot ? 'connecting again' : 'connecting');
     const socket = new WebSocket(url, [PROTOCOL]);
     this.socket = socket;
     socket.onopen = () => {
       this.lastFrame = this.now();
       if (this.token) socket.send(JSON.stringify({ type: 'AUTH', token: this.token }));
     };
-    socket.onmessage = (message) => this.hear(socket, message.data);
+    socket.onmessage = (message) => this.onFrame(socket, message.data);
     socket.onclose = (event) => this.lost(socket, event.code, event.reason);
     this.watch(socket);
   }
@@ -134,16 +134,16 @@ export class FeedLink {
     this.start();
   }
 
-  /** Forget the token and go back to what the feed gives without one. */
+  /** Forget the token and connect without one. */
   forget() {
     this.present('');
   }
 
-  /** Leave on purpose (a hidden tab); `start` resumes. */
+  /** Disconnect on purpose (a hidden tab); `start` resumes. */
   sleep() {
     clearTimeout(this.timer);
     this.drop();
-    this.tell('asleep', 'not in view');
+    this.setStatus('asleep', 'not in view');
   }
 
   drop() {
@@ -158,17 +158,17 @@ export class FeedLink {
   /** @param {WebSocket} socket */
   watch(socket) {
     const from = this.now();
-    const look = () => {
+    const check = () => {
       if (this.socket !== socket) return;
       const silent = this.now() - Math.max(this.lastFrame, from);
       if (silent > SILENCE_MS) {
         this.drop();
-        this.again(0, 'nothing came for 15 s');
+        this.again(0, 'no frame for 15 s');
       } else {
-        this.timer = setTimeout(look, 1000);
+        this.timer = setTimeout(check, 1000);
       }
     };
-    this.timer = setTimeout(look, 1000);
+    this.timer = setTimeout(check, 1000);
   }
 
   /** @param {WebSocket} socket @param {number} code @param {string} reason */
@@ -179,7 +179,7 @@ export class FeedLink {
     if (isFinal(code)) {
       clearTimeout(this.timer);
       if (code === 4501) this.token = '';
-      this.tell('refused', reason || this.detail || `closed with ${code}`);
+      this.setStatus('refused', reason || this.detail || `closed with ${code}`);
       this.failCommands();
       return;
     }
@@ -196,12 +196,12 @@ export class FeedLink {
     this.attempt += 1;
     this.reconnects += 1;
     this.retryAt = this.now() + delay;
-    this.tell('lost', why);
+    this.setStatus('lost', why);
     this.timer = setTimeout(() => this.start(), delay);
   }
 
   /** @param {LinkState} status @param {string} detail */
-  tell(status, detail) {
+  setStatus(status, detail) {
     if (status !== this.status) this.since = this.now();
     this.status = status;
     this.detail = detail;
@@ -209,7 +209,7 @@ export class FeedLink {
   }
 
   /** @param {WebSocket} socket @param {unknown} text */
-  hear(socket, text) {
+  onFrame(socket, text) {
     if (this.socket !== socket || typeof text !== 'string') return;
     this.lastFrame = this.now();
     /** @type {Wire} */
@@ -222,7 +222,7 @@ export class FeedLink {
     if (typeof frame !== 'object' || frame === null) return;
     switch (frame.type) {
       case 'STATE_SNAPSHOT':
-        this.join(frame);
+        this.onSnapshot(frame);
         return;
       case 'AUTH_OK':
         this.role = typeof frame.role === 'string' ? frame.role : 'view';
@@ -253,13 +253,13 @@ export class FeedLink {
   }
 
   /** @param {Wire} frame */
-  join(frame) {
+  onSnapshot(frame) {
     const { epoch } = this.feed;
     const last = this.logSeq;
     const sameRun = this.hadSnapshot && frame.epoch === epoch;
     this.feed.load(frame, this.lastFrame);
     this.inState = this.feed.seq;
-    this.joinedAt = this.lastFrame;
+    this.snapshotAt = this.lastFrame;
     if (frame.resumed === true && sameRun) {
       this.resumes += 1;
     } else {
@@ -269,9 +269,9 @@ export class FeedLink {
     this.resumable = true;
     this.hadSnapshot = true;
     this.attempt = 0;
-    // Where viewing is free, a token's role is told by AUTH_OK after this.
+    // Where viewing needs no token, AUTH_OK brings the role of a token after this.
     if (typeof frame.role === 'string' && frame.role !== 'view') this.role = frame.role;
-    this.tell('live', '');
+    this.setStatus('live', '');
     if (!this.token || this.role !== 'view') this.sendCommands();
     this.listener.onState();
   }
@@ -292,9 +292,9 @@ export class FeedLink {
     if (Number.isInteger(seq)) {
       if (seq <= this.logSeq) return;
       if (seq !== this.logSeq + 1) {
-        // A hole: what is missing is asked for, once; then the state is taken as it is.
-        this.resumable = this.logSeq !== this.holeAt;
-        this.holeAt = this.logSeq;
+        // A gap: the missing events are requested once; then the state is taken as it is.
+        this.resumable = this.logSeq !== this.gapAt;
+        this.gapAt = this.logSeq;
         this.drop();
         this.again(0, `event ${this.logSeq + 1} is missing`);
         return;
@@ -309,8 +309,8 @@ export class FeedLink {
   }
 
   /**
-   * Ask for something to be done. Never rejects. A command whose answer is lost with the
-   * connection is sent again under the same id, on which the feed acts once.
+   * Send a command. Never rejects. A command whose answer is lost with the connection is sent
+   * again under the same id, on which the feed acts once.
    * @param {string} name
    * @param {Wire} [args]
    * @returns {Promise<Result>}
@@ -371,7 +371,7 @@ const UNANSWERED = {
   },
 };
 
-/** A name no other command has; also where randomUUID is kept for secure pages. */
+/** An id that no other command has; works also on pages where randomUUID is not available. */
 function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -1,5 +1,5 @@
 // @ts-check
-/** The event log: everything since the page was opened, filtered, following the newest or held. */
+/** The event log: all events since the page was opened, filtered, following the newest or held. */
 
 import { byId, el, setText } from './dom.js';
 import { clock } from './format.js';
@@ -41,7 +41,7 @@ export class LogView {
     this.list.addEventListener('keydown', (event) => this.key(event));
   }
 
-  /** The log begins anew. @param {Wire[]} events @param {string} missed what is not in it */
+  /** The log starts again. @param {Wire[]} events @param {string} missed the events that are not in it */
   reset(events, missed) {
     this.events = events.slice(-KEPT);
     const note = byId('events-missed');
@@ -78,7 +78,7 @@ export class LogView {
     this.follow();
   }
 
-  /** What came since the last frame. */
+  /** Add the events since the last drawing. */
   draw() {
     if (this.waiting.length === 0) return;
     const fresh = this.waiting.filter((event) => this.wanted(event));
@@ -86,7 +86,7 @@ export class LogView {
     this.matching += fresh.length;
     const wasFollowing = this.following;
     this.list.append(...fresh.slice(-SHOWN).map((event) => this.line(event)));
-    // Lines above are only taken away while nobody reads them.
+    // Lines above are removed only while the list follows the newest.
     while (wasFollowing && this.list.childElementCount > SHOWN) this.list.firstElementChild?.remove();
     while (this.list.childElementCount > 2 * SHOWN) this.list.firstElementChild?.remove();
     this.finish();

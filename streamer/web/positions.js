@@ -33,7 +33,7 @@ function openFor(row, serverTime) {
   return opened === null ? null : now - opened;
 }
 
-/** Where the price stands between stop (0) and target (1). @param {Wire} row */
+/** The place of the price between stop (0) and target (1). @param {Wire} row */
 export function between(row) {
   const [sl, tp, now, entry] = [row.sl_price, row.tp_price, row.price_current, row.entry_price].map(known);
   if (!sl || !tp || now === null || entry === null || sl === tp) return null;

@@ -1,5 +1,5 @@
 // @ts-check
-/** Every symbol with where it stopped on its way to a trade, why in numbers, and the funnel. */
+/** Every symbol with the stage it reached on its way to a trade, the reason, and the funnel. */
 
 import { byId, el, setAttribute, setText } from './dom.js';
 import { UNKNOWN, age, countdown, known, number, price, words } from './format.js';
@@ -118,7 +118,7 @@ export class ScannerView {
     const reason = bot?.reason?.text ?? bot?.reason?.code;
     setText(
       byId('bot-says'),
-      bot?.state ? `${words(bot.strategy ?? 'The bot')} is ${words(bot.state)}${reason ? `: ${words(reason)}` : ''}` : 'No bot has spoken on this feed yet.',
+      bot?.state ? `${words(bot.strategy ?? 'The bot')} is ${words(bot.state)}${reason ? `: ${words(reason)}` : ''}` : 'No bot has published on this feed yet.',
     );
   }
 }

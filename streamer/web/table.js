@@ -2,8 +2,8 @@
 /**
  * A table whose rows are updated in place: a cell that did not change costs nothing, and a row
  * that is scrolled out of sight is drawn once a second only, so 200 positions may change ten
- * times a second. Rows do not jump: values that move sort the table anew every two seconds, and
- * not while the pointer or the focus is in it.
+ * times a second. Rows do not jump: the table is sorted again every two seconds at most, and not
+ * while the pointer or the focus is in it.
  */
 
 import { el, setText } from './dom.js';
@@ -13,7 +13,7 @@ import { el, setText } from './dom.js';
  * @template Row
  * @typedef {object} Column
  * @property {string} title
- * @property {(row: Row) => string} text what the cell says
+ * @property {(row: Row) => string} text the text of the cell
  * @property {(row: Row) => string} [tone] its colour: up, down, warn, dim or ''
  * @property {(row: Row) => string | number | null} [sort] makes the heading a button
  * @property {(cell: HTMLElement, row: Row) => void} [draw] in place of text, which is then what
@@ -100,7 +100,7 @@ export class LiveTable {
     });
   }
 
-  /** @param {string} text what is said when there is no row */
+  /** @param {string} text shown when there is no row */
   setEmpty(text) {
     setText(this.nothing, text);
   }
@@ -146,7 +146,7 @@ export class LiveTable {
     this.table.hidden = byKey.size === 0;
   }
 
-  /** Keep the order, or sort anew. @param {Map<string, Row>} byKey */
+  /** Keep the order, or sort again. @param {Map<string, Row>} byKey */
   arrange(byKey) {
     const same = byKey.size === this.order.length && this.order.every((key) => byKey.has(key));
     if (same && this.columns[this.sortBy]?.sort) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** Deals as they happened, and the results of closed trades from the feed's book. */
+/** Deals as they happened, and the results of closed trades from the feed's ledger. */
 
 import { byId, setText } from './dom.js';
 import { UNKNOWN, arrow, clock, known, lots, money, number, percent, price, tone, words } from './format.js';
@@ -45,7 +45,7 @@ export class TradesView {
         { title: 'Exit', cls: 'num p2', text: (t) => price(t.exit_price) },
         { title: 'P/L', cls: 'num', text: (t) => (t.outcome === 'OPEN' ? 'open' : `${money(t.profit, true)} ${arrow(t.profit)}`), tone: (t) => tone(t.profit), sort: (t) => known(t.profit) },
       ]),
-      { label: 'Results, newest first', key: (t) => String(t.ticket), empty: 'No trade in the book yet.' },
+      { label: 'Results, newest first', key: (t) => String(t.ticket), empty: 'No trade yet.' },
     );
     byId('trades-deals').addEventListener('click', () => this.show(false));
     byId('trades-closed').addEventListener('click', () => this.show(true));
@@ -66,7 +66,7 @@ export class TradesView {
     this.deals.update(link.reducer.recent_trades);
   }
 
-  /** The book changed: read it again, at most twice a second. */
+  /** The ledger changed: read it again, at most twice a second. */
   refresh() {
     this.timer ??= setTimeout(async () => {
       this.timer = undefined;
@@ -78,7 +78,7 @@ export class TradesView {
       );
       if (!this.closed) return;
       const trades = await this.ask('/api/journal/trades?limit=50');
-      this.results.setEmpty(trades === null ? 'The book of trades could not be read.' : 'No trade in the book yet.');
+      this.results.setEmpty(trades === null ? 'The trades could not be read.' : 'No trade yet.');
       if (Array.isArray(trades)) this.results.update(trades);
     }, 500);
   }

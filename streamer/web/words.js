@@ -4,7 +4,7 @@
  * Both pass the vectors in tests/streamer/words/vectors.
  */
 
-import { known, words } from './format.js';
+import { UNKNOWN, known, money, percent, words } from './format.js';
 import { valueAt, writeText } from './sentences.js';
 import table from './words.json' with { type: 'json' };
 
@@ -99,20 +99,30 @@ export const nearness = (stage, score) => {
 /** The page's colour of a tone of the table. @param {string} of */
 export const toneColour = (of) => ({ info: 'accent', crit: 'error' })[of] ?? of;
 
+/** observe, paper or live, as account or bot say; undefined when neither does. @param {{account: Wire, bot: Wire | null}} state */
+export const modeOf = ({ account, bot }) => account.mode || bot?.mode || undefined;
+
 /** What a mode is called. @param {unknown} mode */
 export const modeName = (mode) =>
   Object.hasOwn(table.modes, String(mode))
     ? table.modes[/** @type {keyof typeof table.modes} */ (mode)]
     : words(mode).toUpperCase();
 
+/** @type {Map<string, {name: string, short: string, decimals?: number}>} */
+const LIMITS = new Map(Object.entries(table.limits));
+
 /** What a risk limit is called. @param {string} limit */
-export const limitName = (limit) =>
-  Object.hasOwn(table.limits, limit)
-    ? table.limits[/** @type {keyof typeof table.limits} */ (limit)].name
-    : sentenceCase(limit.replaceAll('_', ' '));
+export const limitName = (limit) => LIMITS.get(limit)?.name ?? sentenceCase(limit.replaceAll('_', ' '));
 
 /** @param {string} text */
 const sentenceCase = (text) => text.slice(0, 1).toUpperCase() + text.slice(1).toLowerCase();
+
+/** A limit's value without its unit, '%' excepted. @param {string} limit @param {number | null} value @param {string} unit */
+export function limitAmount(limit, value, unit) {
+  if (unit === '%') return percent(value, LIMITS.get(limit)?.decimals ?? 1);
+  if (!table.counted_units.includes(unit)) return money(value);
+  return value === null ? UNKNOWN : String(Number(value.toPrecision(10)));
+}
 
 /** How near a limit is: '', 'ok', 'warn' or 'crit'. @param {number | null} value @param {number | null} limit */
 export function limitGrade(value, limit) {

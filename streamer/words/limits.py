@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from .figures import UNKNOWN, money, percent
 from .table import TABLE, LimitWords
 
 SHORT_MAX = 8
@@ -17,6 +18,20 @@ def limit_words(limit: str) -> LimitWords:
     if found is not None:
         return found
     return LimitWords(name=limit.replace("_", " ").capitalize(), short=limit[:SHORT_MAX])
+
+
+def amount(limit: str, value: float | None, unit: str) -> str:
+    """A value of a limit without its unit, ``%`` excepted: a percentage, a number or money."""
+    if unit == "%":
+        return percent(value, limit_words(limit).decimals)
+    if is_money(unit):
+        return money(value)
+    return UNKNOWN if value is None else f"{value:.10g}"
+
+
+def is_money(unit: str) -> bool:
+    """Whether a limit in this unit is about money."""
+    return unit != "%" and unit not in TABLE.counted_units
 
 
 def grade(value: float | None, limit: float | None) -> LimitGrade:

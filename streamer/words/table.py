@@ -94,6 +94,8 @@ class LimitWords(_Words, frozen=True):
 
     name: str
     short: str
+    decimals: int = 1
+    """Of its values in percent."""
 
 
 class LimitShares(_Words, frozen=True):
@@ -139,6 +141,8 @@ class WordTable(_Words, frozen=True):
     modes: dict[str, str]
     limits: dict[str, LimitWords]
     limit_shares: LimitShares
+    counted_units: tuple[str, ...]
+    """Units of limits that are numbers of things; other units are of money, but ``%``."""
     freshness: Freshness
     badges: dict[BadgeSource, dict[str, BadgeWords]]
     """By what can fall silent and by its word. A word that is not here is ``ok``."""

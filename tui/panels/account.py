@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streamer.protocol.messages import Limit
-from streamer.words.limits import grade, limit_words
+from streamer.words.limits import amount, grade, is_money, limit_words
 
 from ..render import format as f
 from ..render.lines import Line, Part, fit_line, line_width, pack
@@ -78,16 +78,12 @@ def _limit(name: str, limit: Limit, view: View) -> Part:
     value, top, unit = limit.value, limit.limit, limit.unit
     words = limit_words(name)
 
-    def amount(number: float | None) -> str:
-        if unit == "%":  # rounded as on the line above
-            return f.percent(number, 0 if name == "margin_level" else 1)
-        if unit == "" or unit in ("positions", "trades", "lots"):
-            return f.UNKNOWN if number is None else f"{number:g}"
-        return view.cash(number)
+    def written(number: float | None) -> str:
+        return view.cash(number) if is_money(unit) else amount(name, number, unit)
 
     style = grade(value, top) or "dim"
-    text = f"{amount(value)} of {amount(top)}"
-    tight = f"{amount(value)}/{amount(top)}"
+    text = f"{written(value)} of {written(top)}"
+    tight = f"{written(value)}/{written(top)}"
 
     def meter(cells: int) -> Line:
         drawn = f.gauge(value, top, cells)

@@ -169,7 +169,7 @@ async def test_the_page_shows_the_snapshot_and_asks_nobody_else(
     page = await open_page(browser, feed)
     await expect(page.locator("#figures")).to_contain_text("10,006.80")
     await expect(page.locator("#mode")).to_have_text("PAPER")
-    await expect(page.locator("#limits")).to_contain_text("12 of 300 USD")
+    await expect(page.locator("#limits")).to_contain_text("12.00 of 300.00 USD")
     row = page.locator("#positions-table tbody tr")
     await expect(row).to_contain_text("EURUSD")
     await expect(row).to_contain_text("+6.80 ▲")
@@ -225,8 +225,8 @@ async def test_a_trade_appears(open_feed: Any, browser: Any) -> None:
     await expect(page.locator("#events-list")).to_contain_text("GBPUSD SELL 0.30 @ 1.2711")
     feed.publish({"type": "POSITION_UPDATE", "positions": [position(), position(2, symbol="N")]})
     await expect(page.locator("#positions-table tbody tr")).to_have_count(2)
-    # A screen reader is told of the trade, not of every price.
-    await expect(page.locator("#said")).to_contain_text("FILL GBPUSD")
+    # The text for screen readers names the trade, not every price.
+    await expect(page.locator("#spoken")).to_contain_text("FILL GBPUSD")
 
 
 async def test_a_cut_connection_resumes_without_a_gap(open_feed: Any, browser: Any) -> None:

@@ -35,7 +35,8 @@ const PAGE = { whole_age: 'wholeAge' };
 for (const [write, cases] of Object.entries(read('figures'))) {
   for (const [args, text] of cases) check(`${write} ${JSON.stringify(args)}`, format[PAGE[write] ?? write](...args), text);
 }
-for (const { limit, name, value, of, grade } of read('limits')) {
+for (const { limit, name, value, of, unit, grade, text } of read('limits')) {
+  check(limit, `${words.limitAmount(limit, value, unit)} of ${words.limitAmount(limit, of, unit)}`, text);
   check(limit, words.limitName(limit), name);
   check(limit, words.limitGrade(value, of), grade);
 }

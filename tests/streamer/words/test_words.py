@@ -61,6 +61,8 @@ def test_a_figure_is_written(write: str, args: list[Any], text: str) -> None:
 def test_a_limit_has_its_name_and_grade(vector: Any) -> None:
     assert limits.limit_words(vector["limit"]).name == vector["name"]
     assert limits.grade(vector["value"], vector["of"]) == vector["grade"]
+    parts = (limits.amount(vector["limit"], vector[k], vector["unit"]) for k in ("value", "of"))
+    assert " of ".join(parts) == vector["text"]
 
 
 # -- the table ------------------------------------------------------------------------------
