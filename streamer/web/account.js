@@ -7,9 +7,9 @@ import * as fresh from './fresh.js';
 import { limitAmount, limitGrade, limitName, modeName, modeOf, toneColour } from './words.js';
 
 /** @typedef {import('./link.js').FeedLink} FeedLink */
-/** @typedef {import('./state.js').Wire} Wire */
+/** @typedef {import('./wire').Account} Account */
 
-/** @type {[string, (a: Wire) => string, ((a: Wire) => string)?, ((a: Wire) => string)?][]} */
+/** @type {[string, (a: Account) => string, ((a: Account) => string)?, ((a: Account) => string)?][]} */
 const FIGURES = [
   ['Equity', (a) => money(a.equity), undefined, (a) => words(a.currency ?? '')],
   ['Balance', (a) => money(a.balance)],
@@ -19,7 +19,7 @@ const FIGURES = [
   ['Drawdown', (a) => percent(a.drawdown_pct, 2)],
 ];
 
-/** @param {Wire} a */
+/** @param {Account} a */
 function dayPercent(a) {
   const day = known(a.day_pl);
   const equity = known(a.equity);
@@ -73,7 +73,7 @@ export class AccountView {
     this.drawLimits(account.limits);
   }
 
-  /** @param {unknown} limits */
+  /** @param {Account['limits']} limits */
   drawLimits(limits) {
     const given = limits && typeof limits === 'object' ? Object.entries(limits) : [];
     const names = new Set(given.map(([name]) => name));

@@ -240,7 +240,7 @@ class Page {
     lines.push(
       ['clients', number(beat.clients), ''],
       ['loop lag', known(beat.loop_lag_ms) === null ? UNKNOWN : `${number(beat.loop_lag_ms, 1)} ms`, ''],
-      ['data age', age(known(beat.data_age_s)), ''],
+      ['data age', age(beat.data_age_s), ''],
       ['this page', `connected again ${reconnects} times, resumed ${resumes}, last event ${this.link.logSeq}`, ''],
     );
     byId('health-list').replaceChildren(...facts(lines).childNodes);
@@ -312,7 +312,7 @@ class Page {
     }
     for (const o of orders.filter((row) => row.symbol === symbol)) mark(o.price, `${side(o) ?? ''} ${words(o.kind)}`, 'accent', true);
     mark(quote.bid, '', 'dim', false);
-    this.chart.show(symbol, this.bars, marks, Number.isInteger(digits) ? digits : 5, this.barsNote);
+    this.chart.show(symbol, this.bars, marks, known(digits) ?? 5, this.barsNote);
   }
 
   // -- dialogs, theme, keys ----------------------------------------------------------------------------

@@ -11,6 +11,8 @@ import { rMultiple, side } from './positions.js';
 import { modeOf, toneColour } from './words.js';
 
 /** @typedef {import('./state.js').Wire} Wire */
+/** @typedef {import('./wire').Position} Position */
+/** @typedef {import('./wire').PendingOrder} PendingOrder */
 /** @typedef {import('./link.js').FeedLink} FeedLink */
 /** @typedef {import('./dialogs.js').Dialogs} Dialogs */
 /** @typedef {import('./dialogs.js').Choice} Choice */
@@ -18,7 +20,7 @@ import { modeOf, toneColour } from './words.js';
 /**
  * The approximate result of a position when a stop at this price is hit, costs aside: from the risk
  * of its present stop, else from its profit where the price has moved enough.
- * @param {Wire} p @param {number} stop
+ * @param {Position} p @param {number} stop
  */
 export function stopMoney(p, stop) {
   const [entry, now, first, risk, profit] = [p.entry_price, p.price_current, p.sl_price, p.risk, p.profit].map(known);
@@ -31,7 +33,7 @@ export function stopMoney(p, stop) {
   return points >= 5 && profit * moved > 0 ? (stop - entry) * sign * (profit / moved) : null;
 }
 
-/** The position as the page shows it: the bot refuses the command when it has changed. @param {Wire} row */
+/** The position as the page shows it: the bot refuses the command when it has changed. @param {Position | PendingOrder} row */
 function expected(row) {
   /** @type {Wire} */
   const seen = {};
@@ -189,7 +191,7 @@ export class Control {
     });
   }
 
-  /** @param {Wire} p */
+  /** @param {Position} p */
   position(p) {
     const digits = p.digits;
     /** @type {Choice[]} */
@@ -224,7 +226,7 @@ export class Control {
     });
   }
 
-  /** @param {Wire} p */
+  /** @param {Position} p */
   close(p) {
     this.dialogs.ask({
       title: `Close ${words(p.symbol)} ${side(p) ?? ''}`,
@@ -243,7 +245,7 @@ export class Control {
     });
   }
 
-  /** @param {Wire} p */
+  /** @param {Position} p */
   modify(p) {
     const show = (/** @type {unknown} */ v) => (known(v) ? price(v, p.digits) : '0');
     const before = { sl: show(p.sl_price), tp: show(p.tp_price) };
@@ -282,7 +284,7 @@ export class Control {
     });
   }
 
-  /** @param {Wire} o */
+  /** @param {PendingOrder} o */
   order(o) {
     this.dialogs.ask({
       title: `${words(o.symbol)} ${side(o) ?? ''} ${words(o.kind).replace('_', ' ')} ${lots(o.volume)}`,

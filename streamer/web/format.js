@@ -90,32 +90,36 @@ export function tone(value) {
   return n > 0 ? 'up' : 'down';
 }
 
-/** How old: `0.3s`, `12s`, `4m05`, `2h07`, `3d04`. @param {number | null} seconds */
+/** How old: `0.3s`, `12s`, `4m05`, `2h07`, `3d04`. @param {unknown} seconds */
 export function age(seconds) {
-  if (seconds === null) return UNKNOWN;
-  return seconds < 9.95 ? `${Math.max(0, seconds).toFixed(1)}s` : wholeAge(seconds);
+  const n = known(seconds);
+  if (n === null) return UNKNOWN;
+  return n < 9.95 ? `${fixed(Math.max(0, n), 1)}s` : wholeAge(n);
 }
 
-/** @param {number | null} seconds */
+/** As `age`, in whole seconds. @param {unknown} seconds */
 export function wholeAge(seconds) {
-  if (seconds === null) return UNKNOWN;
-  const s = Math.max(0, Math.floor(seconds));
-  const two = (/** @type {number} */ n) => String(n).padStart(2, '0');
+  const n = known(seconds);
+  if (n === null) return UNKNOWN;
+  const s = Math.max(0, Math.floor(n));
   if (s < 60) return `${s}s`;
   if (s < 3600) return `${Math.floor(s / 60)}m${two(s % 60)}`;
   if (s < 86400) return `${Math.floor(s / 3600)}h${two(Math.floor((s % 3600) / 60))}`;
   return `${Math.floor(s / 86400)}d${two(Math.floor((s % 86400) / 3600))}`;
 }
 
-/** Until then: `0:07`, `1:48`; `now` when it is due. @param {number | null} seconds */
+/** Time left: `0:07`, `1:48`; `now` when it is due. @param {unknown} seconds */
 export function countdown(seconds) {
-  if (seconds === null) return UNKNOWN;
-  if (seconds <= 0) return 'now';
-  const s = Math.ceil(seconds);
-  const two = (/** @type {number} */ n) => String(n).padStart(2, '0');
+  const n = known(seconds);
+  if (n === null) return UNKNOWN;
+  if (n <= 0) return 'now';
+  const s = Math.ceil(n);
   if (s < 3600) return `${Math.floor(s / 60)}:${two(s % 60)}`;
   return `${Math.floor(s / 3600)}:${two(Math.floor((s % 3600) / 60))}:${two(s % 60)}`;
 }
+
+/** @param {number} n */
+const two = (n) => String(n).padStart(2, '0');
 
 /** Time of day (UTC) of an ISO time. @param {unknown} text */
 export function clock(text) {

@@ -11,7 +11,8 @@ import { epoch } from './state.js';
 import table from './words.json' with { type: 'json' };
 
 /** @typedef {import('./link.js').FeedLink} FeedLink */
-/** @typedef {import('./state.js').Wire} Wire */
+/** @typedef {import('./wire').TerminalStatus} TerminalStatus */
+/** @typedef {import('./wire').BotStatus} BotStatus */
 /** @typedef {'ok' | 'warn' | 'crit' | 'dim'} Grade */
 /** @typedef {{word: string, grade: Grade, age: number | null, detail: string}} Badge */
 
@@ -32,7 +33,7 @@ function badge(source, word, age = null, detail = '') {
 
 /**
  * The trading terminal.
- * @param {Wire | null} status its last status
+ * @param {TerminalStatus | null} status its last status
  * @param {{known: boolean, age: number | null, other_age?: number | null, status_age?: number | null, lost?: unknown}} facts
  *   whether there is an account; seconds since it was read (null: unknown), the same of the newer
  *   of positions and quotes; seconds since the status came; why the bot cannot be reached
@@ -54,7 +55,7 @@ export function gradeTerminal(status, { known: isKnown, age, other_age = null, s
   return badge('terminal', 'LIVE', newest, detail || words(status?.market ?? ''));
 }
 
-/** The bot: its state, and the age of its last scan. @param {Wire | null} status @param {{age: number | null}} facts @returns {Badge} */
+/** The bot: its state, and the age of its last scan. @param {BotStatus | null} status @param {{age: number | null}} facts @returns {Badge} */
 export function gradeBot(status, { age }) {
   if (!status?.state) return age === null ? badge('bot', 'UNKNOWN') : badge('bot', 'LIVE', age);
   const word = words(status.state).toUpperCase();

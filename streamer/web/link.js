@@ -55,7 +55,7 @@ export class FeedLink {
     this.lastFrame = 0;
     /** When the last snapshot came. The age of its content comes with a heartbeat or an update. */
     this.snapshotAt = 0;
-    /** @type {Wire} */ this.heartbeat = {};
+    /** @type {import('./wire').Heartbeat} */ this.heartbeat = {};
     this.heartbeatAt = 0;
     this.reconnects = 0;
     this.resumes = 0;
@@ -95,7 +95,7 @@ export class FeedLink {
     return (botOf(event) || this.feed.name) === this.reducer.name;
   }
 
-  /** How a bot is, by the last heartbeat. @param {string} name @returns {Wire} */
+  /** The last heartbeat's entry about a bot. @param {string} name @returns {import('./wire').BotPulse} */
   pulse(name) {
     const { bots } = this.heartbeat;
     return (bots && typeof bots === 'object' && Object.hasOwn(bots, name) && bots[name]) || {};

@@ -6,34 +6,36 @@ import { UNKNOWN, arrow, known, lots, money, number, price, tone, wholeAge, word
 import { epoch } from './state.js';
 import { LiveTable } from './table.js';
 
-/** @typedef {import('./state.js').Wire} Wire */
+/** @typedef {import('./wire').Position} Position */
+/** @typedef {import('./wire').PendingOrder} PendingOrder */
+/** @typedef {{direction?: string | null, type?: number | null}} Sided a position, an order, a deal or a trade */
 /** @typedef {import('./link.js').FeedLink} FeedLink */
 
-/** @param {Wire} row @returns {'BUY' | 'SELL' | null} */
+/** @param {Sided} row @returns {'BUY' | 'SELL' | null} */
 export function side(row) {
   if (row.direction === 'BUY' || row.direction === 'SELL') return row.direction;
   return row.type === 0 ? 'BUY' : row.type === 1 ? 'SELL' : null;
 }
-/** @param {Wire} row */
+/** @param {Sided} row */
 const sideText = (row) => ({ BUY: '▲ BUY', SELL: '▼ SELL', '': UNKNOWN })[side(row) ?? ''];
-/** @param {Wire} row */
+/** @param {Sided} row */
 const sideTone = (row) => ({ BUY: 'up', SELL: 'down', '': '' })[side(row) ?? ''];
 
-/** Profit in units of what the first stop put at risk. @param {Wire} row */
+/** Profit in units of what the first stop put at risk. @param {Position} row */
 export function rMultiple(row) {
   const profit = known(row.profit);
   const risk = known(row.initial_risk);
   return profit === null || !risk ? null : profit / risk;
 }
 
-/** Seconds since it was opened, on the market's clock. @param {Wire} row @param {string | null} serverTime */
+/** Seconds since it was opened, on the market's clock. @param {Position} row @param {string | null} serverTime */
 function openFor(row, serverTime) {
   const opened = epoch(row.opened_at);
   const now = epoch(serverTime) ?? Date.now() / 1000;
   return opened === null ? null : now - opened;
 }
 
-/** The place of the price between stop (0) and target (1). @param {Wire} row */
+/** The place of the price between stop (0) and target (1). @param {Position} row */
 export function between(row) {
   const [sl, tp, now, entry] = [row.sl_price, row.tp_price, row.price_current, row.entry_price].map(known);
   if (!sl || !tp || now === null || entry === null || sl === tp) return null;
@@ -41,14 +43,14 @@ export function between(row) {
   return { now: part(now), entry: part(entry) };
 }
 
-/** @param {Wire} row */
+/** @param {Position} row */
 function railText(row) {
   const at = between(row);
   if (at) return `${Math.round(at.now * 100)}|${Math.round(at.entry * 100)}`;
   return known(row.sl_price) ? 'no target' : row.sl_price === 0 ? 'NO STOP' : UNKNOWN;
 }
 
-/** @param {HTMLElement} cell @param {Wire} row */
+/** @param {HTMLElement} cell @param {Position} row */
 function drawRail(cell, row) {
   const at = between(row);
   if (!at) {
@@ -62,13 +64,13 @@ function drawRail(cell, row) {
 }
 
 export class PositionsView {
-  /** @param {{onPosition: (row: Wire) => void, onOrder: (row: Wire) => void}} calls */
+  /** @param {{onPosition: (row: Position) => void, onOrder: (row: PendingOrder) => void}} calls */
   constructor({ onPosition, onOrder }) {
     /** @type {string | null} */
     this.serverTime = null;
     this.table = new LiveTable(
       byId('positions-table'),
-      /** @type {import('./table.js').Column<Wire>[]} */ ([
+      /** @type {import('./table.js').Column<Position>[]} */ ([
         { title: 'Symbol', head: true, text: (p) => words(p.symbol), sort: (p) => words(p.symbol) },
         { title: 'Side', text: sideText, tone: sideTone, sort: (p) => side(p) },
         { title: 'Lots', cls: 'num', text: (p) => lots(p.volume), sort: (p) => known(p.volume) },
@@ -93,7 +95,7 @@ export class PositionsView {
     );
     this.orders = new LiveTable(
       byId('orders-table'),
-      /** @type {import('./table.js').Column<Wire>[]} */ ([
+      /** @type {import('./table.js').Column<PendingOrder>[]} */ ([
         { title: 'Symbol', head: true, text: (o) => words(o.symbol) },
         { title: 'Side', text: sideText, tone: sideTone },
         { title: 'Kind', text: (o) => words(o.kind).replace('_', ' ') },
@@ -122,10 +124,10 @@ export class PositionsView {
     setText(byId('positions-sum'), this.sum(positions));
   }
 
-  /** @param {Wire[]} positions */
+  /** @param {Position[]} positions */
   sum(positions) {
     if (positions.length === 0) return '';
-    const add = (/** @type {string} */ name) => {
+    const add = (/** @type {'risk' | 'volume' | 'profit'} */ name) => {
       const values = positions.map((p) => known(p[name]));
       return values.includes(null) ? null : values.reduce((a, b) => /** @type {number} */ (a) + /** @type {number} */ (b), 0);
     };

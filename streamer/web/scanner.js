@@ -7,9 +7,10 @@ import { epoch } from './state.js';
 import { LiveTable } from './table.js';
 import { nearness, stageOf, toneColour } from './words.js';
 
-/** @typedef {import('./state.js').Wire} Wire */
+/** @typedef {import('./wire').ScanDetail} ScanDetail */
+/** @typedef {import('./wire').Quote} Quote */
 /** @typedef {import('./link.js').FeedLink} FeedLink */
-/** @typedef {{symbol: string, text: string, detail: Wire, stage: import('./words.js').Stage, quote: Wire}} Row */
+/** @typedef {{symbol: string, text: string, detail: ScanDetail, stage: import('./words.js').Stage, quote: Quote}} Row */
 
 /** @param {Row} row */
 function score(row) {
@@ -50,7 +51,8 @@ export class ScannerView {
 
   /** @param {FeedLink} link @returns {Row[]} */
   rows(link) {
-    const { symbols = {}, details = {} } = link.reducer.scan_summary;
+    const { scan_summary: scan } = link.reducer;
+    const [symbols, details] = [scan.symbols ?? {}, scan.details ?? {}];
     const names = new Set([...Object.keys(symbols), ...Object.keys(details)]);
     return [...names].map((symbol) => {
       const detail = details[symbol] && typeof details[symbol] === 'object' ? details[symbol] : {};

@@ -12,7 +12,7 @@ import table from './words.json' with { type: 'json' };
 /** @typedef {{decimals: number | undefined}} Look how the figures of one sentence are written */
 /** @typedef {{paths: string[], format: string}} Field */
 /** @typedef {(string | Field | {optional: (string | Field)[]})[]} Sentence */
-/** @typedef {string | {text: string, changed?: string[], locked?: boolean}} Part */
+/** @typedef {string | {text: string, changed?: string[], locked?: string[]}} Part */
 
 const METRICS_SHOWN = 6;
 
@@ -129,11 +129,13 @@ function decimalsOf(parts, event) {
   return prices.length ? Math.max(...prices.map((n) => priceDecimals(/** @type {number} */ (n)))) : undefined;
 }
 
-/** Whether the stop of a position is at its entry or beyond it. @param {Wire} event */
-function noLossPossible(event) {
-  const [entry, stop] = [known(event.entry_price), known(event.sl_price)];
+/**
+ * Whether the stop of a position is at its entry or beyond it.
+ * @param {number | null} entry @param {number | null} stop @param {unknown} direction
+ */
+function noLossPossible(entry, stop, direction) {
   if (entry === null || !stop) return false;
-  return event.direction === 'BUY' ? stop >= entry : stop <= entry;
+  return direction === 'BUY' ? stop >= entry : stop <= entry;
 }
 
 /** @param {Exclude<Part, string>} part @param {Wire} event */
@@ -142,7 +144,9 @@ function appears(part, event) {
     const [before, after] = part.changed.map((name) => event[name] ?? null);
     return after !== null && before !== after;
   }
-  return !part.locked || noLossPossible(event);
+  if (!part.locked) return true;
+  const [entry, stop] = part.locked.map((name) => known(event[name]));
+  return noLossPossible(entry, stop, event.direction);
 }
 
 /** The parts of a sentence, those that are not empty joined by two spaces. @param {readonly Part[]} text @param {Wire} event */

@@ -165,15 +165,15 @@ for (const section of SECTIONS) {
  * bot is about the feed itself and counts for the first bot.
  */
 export class FeedState {
-  /** @type {Wire} */ account = {};
-  /** @type {Wire[]} */ positions = [];
-  /** @type {Wire[]} */ orders = [];
-  /** @type {Record<string, Wire>} */ quotes = {};
-  /** @type {Wire} */ scan_summary = {};
-  /** @type {Wire[]} */ recent_trades = [];
+  /** @type {import('./wire').Account} */ account = {};
+  /** @type {import('./wire').Position[]} */ positions = [];
+  /** @type {import('./wire').PendingOrder[]} */ orders = [];
+  /** @type {Record<string, import('./wire').Quote>} */ quotes = {};
+  /** @type {import('./wire').Scan} */ scan_summary = {};
+  /** @type {import('./wire').TradeExecution[]} */ recent_trades = [];
   /** @type {Wire[]} */ events = [];
-  /** @type {Wire | null} */ bot = null;
-  /** @type {Wire | null} */ terminal = null;
+  /** @type {import('./wire').BotStatus | null} */ bot = null;
+  /** @type {import('./wire').TerminalStatus | null} */ terminal = null;
   /** @type {{time: number[], value: number[]}} */ equity = { time: [], value: [] };
   /** @type {string | null} */ server_time = null;
   speed = 1;

@@ -7,11 +7,12 @@ import { side } from './positions.js';
 import { LiveTable } from './table.js';
 
 /** @typedef {import('./state.js').Wire} Wire */
+/** @typedef {import('./positions.js').Sided} Sided */
 /** @typedef {import('./link.js').FeedLink} FeedLink */
 
-/** @param {Wire} t */
+/** @param {Sided} t */
 const sideText = (t) => ({ BUY: '▲ BUY', SELL: '▼ SELL', '': UNKNOWN })[side(t) ?? ''];
-/** @param {Wire} t */
+/** @param {Sided} t */
 const sideTone = (t) => ({ BUY: 'up', SELL: 'down', '': '' })[side(t) ?? ''];
 
 export class TradesView {
@@ -23,7 +24,7 @@ export class TradesView {
     /** @type {ReturnType<typeof setTimeout> | undefined} */ this.timer = undefined;
     this.deals = new LiveTable(
       byId('deals-table'),
-      /** @type {import('./table.js').Column<Wire>[]} */ ([
+      /** @type {import('./table.js').Column<import('./wire').TradeExecution>[]} */ ([
         { title: 'Time', cls: 'mono', text: (t) => clock(t.timestamp), tone: () => 'dim' },
         { title: 'Symbol', head: true, text: (t) => words(t.symbol) },
         { title: 'Side', text: sideText, tone: sideTone },

@@ -81,7 +81,7 @@ export const STAGES = table.stages;
 /**
  * The stage of a symbol by the detail of its scan. A code that is not in the table is a stage of
  * its own, with an unknown sign.
- * @param {Wire} detail @returns {Stage}
+ * @param {import('./wire').ScanDetail} detail @returns {Stage}
  */
 export function stageOf({ code, gate }) {
   const found = STAGES.find(({ of }) => of && of.code === code && of.gate === gate) ?? STAGES.find(({ stage }) => stage === code);
@@ -99,7 +99,7 @@ export const nearness = (stage, score) => {
 /** The page's colour of a tone of the table. @param {string} of */
 export const toneColour = (of) => ({ info: 'accent', crit: 'error' })[of] ?? of;
 
-/** observe, paper or live, as account or bot say; undefined when neither does. @param {{account: Wire, bot: Wire | null}} state */
+/** observe, paper or live, as account or bot say; undefined when neither does. @param {{account: import('./wire').Account, bot: import('./wire').BotStatus | null}} state */
 export const modeOf = ({ account, bot }) => account.mode || bot?.mode || undefined;
 
 /** What a mode is called. @param {unknown} mode */

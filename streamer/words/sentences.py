@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
-from ..protocol.lenient import wire_key
-from ..protocol.messages import PositionModified
 from . import figures as f
 from .table import TABLE, CloseReasonWords, Text, TextPart
 
@@ -315,17 +313,14 @@ def _appears(part: TextPart, event: Event) -> bool:
     if part.changed is not None:
         before, after = (event.get(name) for name in part.changed)
         return after is not None and before != after
-    return not part.locked or no_loss_possible(event)
+    if part.locked is not None:
+        entry, stop = (f.known(event.get(name)) for name in part.locked)
+        return no_loss_possible(entry, stop, event.get("direction"))
+    return True
 
 
-_ENTRY = wire_key(PositionModified, lambda e: e.entry_price)
-_STOP = wire_key(PositionModified, lambda e: e.sl_price)
-_DIRECTION = wire_key(PositionModified, lambda e: e.direction)
-
-
-def no_loss_possible(event: Event) -> bool:
+def no_loss_possible(entry: float | None, stop: float | None, direction: object) -> bool:
     """Whether the stop of a position is at its entry or beyond it."""
-    entry, stop = f.known(event.get(_ENTRY)), f.known(event.get(_STOP))
     if entry is None or not stop:
         return False
-    return stop >= entry if event.get(_DIRECTION) == "BUY" else stop <= entry
+    return stop >= entry if direction == "BUY" else stop <= entry

@@ -27,8 +27,8 @@ class TextPart(_Words, frozen=True):
     text: str
     changed: tuple[str, str] | None = None
     """Fields with the value before and after: the part appears when they differ."""
-    locked: bool = False
-    """The part appears when the stop is beyond the entry, so that no loss is possible."""
+    locked: tuple[str, str] | None = None
+    """Fields with the entry and the stop: the part appears when no loss is possible."""
 
 
 Text = tuple[str | TextPart, ...]

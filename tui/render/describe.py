@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from streamer.protocol.lenient import typed_event
+from streamer.protocol.messages import PositionClosed
 from streamer.words.events import Level as Level
 from streamer.words.events import event_type as event_type
 from streamer.words.events import level as level
@@ -11,8 +13,6 @@ from streamer.words.events import tag as tag
 from streamer.words.events import text as text
 from streamer.words.events import tone
 from streamer.words.sentences import Event
-
-from . import format as f
 
 DEBUG, INFO, WARN, ERROR = Level
 LEVELS = ("ALL", "INFO", "WARN", "ERR")
@@ -27,6 +27,7 @@ def style(event: Event) -> str:
         return LEVEL_STYLE[grade]
     kind = tone(event)
     if kind == "result":
-        profit = f.known(event.get("profit"))
+        closed = typed_event(event)
+        profit = closed.profit if isinstance(closed, PositionClosed) else None
         return "dim" if profit is None else "up" if profit >= 0 else "down"
     return TONE_STYLE[kind]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from support import needs
 from support.paths import ROOT
+from support.sentences import decoded
 
+from streamer.protocol.wire_types import declarations
 from streamer.web import CONTENT_TYPES, manifest
 
 WEB = ROOT / "streamer" / "web"
@@ -65,7 +68,14 @@ def test_the_connection_resumes_backs_off_and_knows_when_to_stop() -> None:
     assert int(re.findall(r"^# pass (\d+)", done.stdout, re.M)[0]) >= 20
 
 
-def test_types_hold(tmp_path: Path) -> None:
+def test_the_declarations_of_the_page_are_those_of_the_protocol() -> None:
+    shipped = (WEB / "wire.d.ts").read_text(encoding="utf-8")
+    assert shipped == declarations(), (
+        "run: python -m streamer.protocol.wire_types > streamer/web/wire.d.ts"
+    )
+
+
+def type_check(folder: Path, *patterns: str) -> subprocess.CompletedProcess[str]:
     tsc = needs.program("tsc", variable="TSC", get="npm install -g typescript")
     config = {
         "compilerOptions": {
@@ -80,11 +90,35 @@ def test_types_hold(tmp_path: Path) -> None:
             "lib": ["es2023", "dom", "dom.iterable"],
             "types": [],
         },
-        "include": [f"{WEB.as_posix()}/*.js"],
+        "include": patterns,
     }
-    (tmp_path / "tsconfig.json").write_text(json.dumps(config), encoding="utf-8")
-    done = subprocess.run([tsc, "-p", str(tmp_path)], capture_output=True, text=True, check=False)
+    (folder / "tsconfig.json").write_text(json.dumps(config), encoding="utf-8")
+    return subprocess.run([tsc, "-p", str(folder)], capture_output=True, text=True, check=False)
+
+
+def test_types_hold(tmp_path: Path) -> None:
+    done = type_check(tmp_path, f"{WEB.as_posix()}/*.js")
     assert done.returncode == 0, done.stdout
+
+
+def test_a_renamed_field_is_an_error_in_each_module_that_reads_it(tmp_path: Path) -> None:
+    """The control of the test above: the page reads the protocol's fields, and no others."""
+    shutil.copytree(WEB, tmp_path / "web", ignore=shutil.ignore_patterns("__pycache__"))
+    types = tmp_path / "web" / "wire.d.ts"
+    text = types.read_text(encoding="utf-8")
+    types.write_text(text.replace("sl_price", "stop_price"), encoding="utf-8")
+    done = type_check(tmp_path, "web/*.js")
+    wrong = set(re.findall(r"(\w+)\.js\(", done.stdout))
+    read = {p.stem for p in WEB.glob("*.js") if re.search(r"\b(p|row)\.sl_price", p.read_text())}
+    assert read
+    assert wrong == read
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted(WEB.glob("*.js")), WEB / "index.html"], ids=lambda p: p.name
+)
+def test_a_module_of_the_page_is_in_plain_words(path: Path) -> None:
+    assert decoded(path.read_text(encoding="utf-8")) == []
 
 
 def test_every_file_is_in_the_manifest_and_nothing_else_is() -> None:

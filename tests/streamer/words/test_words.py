@@ -88,7 +88,8 @@ def test_the_words_of_an_event_name_only_fields_that_it_has(kind: str) -> None:
     named = [p for t in templates for field in sentences.parse(t).fields() for p in field.paths]
     named += [path for case in words.cases for path in case.when]
     named += [path.partition(":")[0] for v in variants for path in v.same or ()]
-    named += [p for part in parts if not isinstance(part, str) for p in part.changed or ()]
+    for part in (part for part in parts if not isinstance(part, str)):
+        named += [*(part.changed or ()), *(part.locked or ())]
     assert {path.split(".")[0] for path in named} <= fields
     assert 0 < len(words.tag) <= events.TAG_MAX
 
