@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * The one reducer, as in streamer/state: what the page shows is a pure function of the events. The
- * sections stand in sections.json, which is generated from streamer/protocol/sections.py. Python and
+ * sections are listed in sections.json, which is generated from streamer/protocol/sections.py. Python and
  * the page pass the same vectors, tests/streamer/state/vectors.
  */
 
