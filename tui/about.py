@@ -1,4 +1,4 @@
-"""What this program is."""
+"""The version of the program."""
 
 from importlib.metadata import PackageNotFoundError, version
 

@@ -1,6 +1,6 @@
-"""The program's own log: written by a thread, so that no full pipe or stalled terminal waits.
+"""The program's own log, written by a thread: a full pipe or a stalled terminal blocks no caller.
 
-Messages carry text from brokers and clients, so every line is cleaned of control characters:
+Messages contain text from brokers and clients, so control characters are removed from every line:
 one message is one line.
 """
 
@@ -33,7 +33,7 @@ class LineFormatter(logging.Formatter):
 
 
 class DroppingQueueHandler(logging.handlers.QueueHandler):
-    """Hands records over without ever waiting; what does not fit is counted, not kept."""
+    """Queues records without waiting; a record that does not fit is counted and dropped."""
 
     dropped = 0
 
@@ -45,14 +45,14 @@ class DroppingQueueHandler(logging.handlers.QueueHandler):
 
 
 class Log:
-    """The running log. ``close`` waits at most a moment for what is still queued."""
+    """The running log."""
 
     def __init__(self, *, level: str, file: Path | None, console: bool) -> None:
         """
         Args:
-            level: debug, info, warning or error.
-            file: where to write; ``None`` writes no file.
-            console: also write to standard error.
+            level: The least severe level that is written: debug, info, warning or error.
+            file: The file to write; ``None``: no file.
+            console: Whether to write to standard error too.
         """
         handlers: list[logging.Handler] = []
         if file is not None:
@@ -82,6 +82,7 @@ class Log:
                 handler.handle(record)
 
     def close(self, timeout: float = 0.5) -> None:
+        """Write what is still queued, for ``timeout`` seconds at most."""
         logging.getLogger().removeHandler(self._entry)
         try:
             self._records.put_nowait(None)

@@ -1,4 +1,4 @@
-"""What the screen is told from outside: settings of the face, and what it remembers itself."""
+"""What the screen gets from outside: its settings, its clocks, and what it saved in the last run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("mt5dash.ui")
 
 
 class UiOptions(Protocol):
-    """How the screen looks and how often it is drawn (``tui.settings.UiSettings``)."""
+    """Look and redraw rate of the screen (``tui.settings.UiSettings``)."""
 
     hz: float
     theme: str
@@ -26,7 +26,7 @@ class UiOptions(Protocol):
 
 @dataclass
 class Defaults:
-    """The options of a screen that was given none."""
+    """The options of a screen without settings."""
 
     hz: float = 4.0
     theme: str = "mt5dash-dark"
@@ -46,17 +46,20 @@ class Clock:
 
 @dataclass
 class Memory:
-    """What the screen remembers between runs: hidden columns, sort order, theme, unit.
+    """What the screen saves between runs: columns, sort order, theme, unit.
 
-    ``path`` is ``None`` where nothing is to be kept. Reading and writing are file work: call
-    them off the loop.
+    Reading and writing block: call them in a thread.
+
+    Attributes:
+        path: The file; ``None``: nothing is saved.
+        values: The content, as JSON values.
     """
 
     path: Path | None = None
     values: dict[str, Any] = field(default_factory=dict)
 
     def load(self) -> None:
-        """Read the file. A missing one is an empty memory; a broken one is told in the log."""
+        """Read the file. A missing file is empty; an unreadable one is logged and counts as empty."""
         if self.path is None:
             return
         try:
@@ -70,7 +73,7 @@ class Memory:
             self.values = values
 
     def save(self, values: Mapping[str, Any]) -> None:
-        """Write the file whole: a crash leaves the old or the new one."""
+        """Replace the file: a crash leaves the old or the new one."""
         if self.path is None:
             return
         try:

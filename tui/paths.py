@@ -8,5 +8,5 @@ import platformdirs
 
 
 def state_dir() -> Path:
-    """Where journals and tokens live."""
+    """The folder of journals, tokens and the screen's files."""
     return Path(platformdirs.user_state_dir("mt5dash", appauthor=False))

@@ -1,5 +1,7 @@
-"""The steps of the start, and how far each one is: told by whoever does them, from any thread,
-and drawn by the first frame, by the screen and by the log. Imports nothing that takes time.
+"""The steps of the start and the progress of each.
+
+Whoever does a step reports it, from any thread; the first frame, the screen and the log show it.
+This module imports nothing that takes time.
 """
 
 from __future__ import annotations
@@ -17,13 +19,20 @@ STYLES = {"todo": "faint", "now": "text", "done": "dim", "failed": "crit"}
 NAME_CELLS = 10
 BAR_CELLS = 12
 SLOW_S = 1.0
-"""A step tells its seconds once it took so long."""
+"""Seconds from which on a step shows its duration."""
 
 
 @dataclass(slots=True)
 class Step:
-    """One step. ``state`` is todo, now, done or failed; ``total`` is 0 where how far it is cannot
-    be known; times are ``time.monotonic()`` seconds."""
+    """One step.
+
+    Attributes:
+        name: Its name on the screen.
+        state: ``todo``, ``now``, ``done`` or ``failed``.
+        detail: What it does now, or what came of it.
+        done, total: Its progress; ``total`` is 0 where that is unknown.
+        began, ended: ``time.monotonic()`` seconds.
+    """
 
     name: str
     state: str = "todo"
@@ -53,9 +62,10 @@ class Step:
 
 
 class Steps:
-    """What has to be done until the screen has something to show, in order.
+    """The steps until the screen has data, in order.
 
-    ``on_change`` is called from the thread that tells, after each change; it must be quick.
+    Attributes:
+        on_change: Called after each change, in the thread that reported it; must be quick.
     """
 
     def __init__(self, *names: str) -> None:
@@ -64,7 +74,7 @@ class Steps:
         self.on_change: Callable[[], object] | None = None
 
     def begin(self, name: str, detail: str = "") -> None:
-        """This step is being done now; those before it are over."""
+        """A step begins; those before it are done."""
         with self._lock:
             now = time.monotonic()
             for step in self._steps.values():
@@ -78,8 +88,8 @@ class Steps:
             step.state, step.detail, step.done, step.total = "now", detail, 0, 0
         self._changed()
 
-    def tell(self, name: str, detail: str, done: int = 0, total: int = 0) -> None:
-        """How far a step is; one that is over stays so."""
+    def report(self, name: str, detail: str, done: int = 0, total: int = 0) -> None:
+        """The progress of a step; ignored unless the step is in progress."""
         with self._lock:
             step = self._steps.get(name)
             if step is None or step.state != "now":
@@ -88,7 +98,7 @@ class Steps:
         self._changed()
 
     def end(self, name: str, detail: str = "", *, failed: bool = False) -> None:
-        """A step is over; ``detail`` is what came of it."""
+        """A step has ended; ``detail`` is what came of it."""
         with self._lock:
             step = self._steps.setdefault(name, Step(name))
             step.state, step.ended = "failed" if failed else "done", time.monotonic()
@@ -98,12 +108,12 @@ class Steps:
 
     @property
     def over(self) -> bool:
-        """Whether all that had to be done is done."""
+        """Whether all steps are done."""
         return all(step.state == "done" for step in self._steps.values())
 
     @property
     def current(self) -> Step | None:
-        """The step that is being done, the last of them if several are."""
+        """The step in progress, the last one if there are several; ``None`` without any."""
         return next((s for s in reversed(self._steps.values()) if s.state == "now"), None)
 
     def lines(self, cells: int, now: float | None = None) -> list[list[Piece]]:
@@ -118,13 +128,13 @@ class Steps:
 
 
 def quick_start() -> None:
-    """Look for no garbage while the program loads: what is made stays, and looking through it
-    is a fifth of the time. ``started`` ends it."""
+    """Disable the cyclic garbage collector while the program loads, which saves a fifth of the
+    time; ``started`` enables it again."""
     gc.disable()
 
 
 def started() -> None:
-    """The program runs: garbage is looked for again, but not in what was loaded, which takes
-    tens of milliseconds each time."""
+    """Enable the garbage collector again, without the objects that were loaded: traversing those
+    would take tens of milliseconds each time."""
     gc.freeze()
     gc.enable()

@@ -1,4 +1,4 @@
-"""The settings tree, and where each value came from.
+"""The settings tree, and the source of each value.
 
 One tree of pydantic models: the floors below own their branches, this module composes them.
 A value is taken from the first of: command-line flag, environment (``MT5DASH_FEED__PORT``),
@@ -32,7 +32,7 @@ from streamer.settings import FeedSettings, JournalSettings
 ENV_PREFIX = "MT5DASH_"
 CONFIG_ENV = "MT5DASH_CONFIG"
 NO_SETTINGS = frozenset({CONFIG_ENV, "MT5DASH_TOKEN", "MT5DASH_AGENT_TOKEN"})
-"""Names in the environment that begin like settings and are none."""
+"""Names in the environment that begin like settings but are something else."""
 TOKEN_OF_ONE = re.compile(r"MT5DASH_TOKEN_\d+")
 """The tokens of a relay's upstreams, by number."""
 FILE_NAME = "mt5dash.toml"
@@ -47,7 +47,7 @@ class SettingsError(Mt5dashError):
 
 
 class UiSettings(BaseModel):
-    """How the screen looks and how often it is drawn."""
+    """Look and redraw rate of the screen."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -118,7 +118,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One setting as it is in force: its dotted name, value, source and description."""
+    """One setting in force: its dotted name, value, source and description."""
 
     name: str
     value: Any
@@ -128,7 +128,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings in force and where each of them came from."""
+    """The settings in force and the source of each."""
 
     settings: Settings
     values: tuple[Value, ...]
@@ -149,7 +149,7 @@ def load(
     """Read all sources.
 
     Args:
-        flags: Nested mapping of what the command line set (``{"feed": {"port": 8000}}``).
+        flags: Nested mapping of the flags given (``{"feed": {"port": 8000}}``).
         file: The TOML file; it must exist. ``None``: ``MT5DASH_CONFIG`` or the user's own.
         environ: The environment; ``os.environ`` unless given.
 
@@ -220,7 +220,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     class FromEnvironment(Settings, BaseSettings):
         model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__")
 
-    # pydantic-settings reads os.environ itself: it is given exactly what was passed here.
+    # pydantic-settings reads os.environ itself: give it exactly the names of this call.
     source = EnvSettingsSource(FromEnvironment)
     source.env_vars = {n.lower(): env[n] for n in names}
     try:
@@ -329,7 +329,7 @@ def _values(settings: Settings, layers: list[tuple[str, dict[str, Any]]]) -> Ite
 
 
 def _nested_copy(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy without the flags that were not given (``None``) and the branches left empty."""
+    """A copy without flags that were not given (``None``) and without empty branches."""
     result: dict[str, Any] = {}
     for key, value in mapping.items():
         if isinstance(value, Mapping):

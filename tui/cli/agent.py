@@ -8,7 +8,7 @@ import typer
 def agent(
     context: typer.Context,
 ) -> None:
-    """Serve a real MetaTrader 5 terminal over a socket (run it where the terminal is)."""
+    """Serve a real MetaTrader 5 terminal over a socket; runs where the terminal is."""
     from execution.agent import main
 
     raise typer.Exit(main(list(context.args)))

@@ -1,4 +1,4 @@
-"""``mt5dash backtest``: arguments in, a report out; progress goes to standard error."""
+"""``mt5dash backtest``: prints a report; progress goes to standard error."""
 
 from __future__ import annotations
 
@@ -21,15 +21,19 @@ from streamer.protocol.sanitise import clean
 from .common import USAGE, Config, fail, load_settings
 
 if TYPE_CHECKING:
-    from ..run.backtest import Done
+    from ..run.backtest import BacktestRun
 
 INTERRUPTED = 130
-"""Exit code after Ctrl+C, as shells have it; what was done until then is printed."""
+"""Exit code after Ctrl+C, the one that shells use; the report until then is printed."""
 
 
 class Progress:
-    """Tells on standard error how far a run is, and notices Ctrl+C; the second one ends the
-    program at once."""
+    """Prints the progress of a run to standard error and handles Ctrl+C; a second one ends the
+    program at once.
+
+    Attributes:
+        stopped: Whether Ctrl+C was pressed.
+    """
 
     def __init__(self) -> None:
         self.stopped = False
@@ -37,8 +41,8 @@ class Progress:
         self._terminal = sys.stderr.isatty()
         self._every = 0.2 if self._terminal else 10.0
         self._began: float | None = None
-        # In a file only a market that takes long to open is worth a line.
-        self._told = -math.inf if self._terminal else time.monotonic()
+        # A file gets a line only for a market that takes long to open.
+        self._printed_at = -math.inf if self._terminal else time.monotonic()
         self._shown = False
 
     def on_interrupt(self, signum: int, frame: FrameType | None) -> None:
@@ -46,35 +50,35 @@ class Progress:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def opening(self, what: str, done: int, total: int) -> None:
-        """The market is being opened."""
+        """The progress of opening the market."""
         if self._due():
-            self._say(f"opening the market: {what}, {done:,} of {total:,}")
+            self._print(f"opening the market: {what}, {done:,} of {total:,}")
 
     def opened(self, seconds: float) -> None:
-        """The run can take so many seconds of market time."""
+        """The market is open; the run takes ``seconds`` of market time at most."""
         self._seconds = seconds if math.isfinite(seconds) else None
-        self._told = -math.inf
+        self._printed_at = -math.inf
 
     def go_on(self, now: float, trades: int) -> bool:
-        """For :func:`strategy.backtest.backtest.run`."""
+        """Whether to go on; called with the market time and the number of trades."""
         if self._began is None:
             self._began = now
         if self._due():
             share = ""
             if self._seconds:
                 share = f"{min(100.0 * (now - self._began) / self._seconds, 100.0):3.0f} %, "
-            self._say(f"{share}{_moment(now)}, {trades} trades")
+            self._print(f"{share}{_moment(now)}, {trades} trades")
         return not self.stopped
 
     def _due(self) -> bool:
         real = time.monotonic()
-        if real - self._told < self._every:
+        if real - self._printed_at < self._every:
             return False
-        self._told = real
+        self._printed_at = real
         return True
 
-    def _say(self, text: str) -> None:
-        text = clean(text, 100)  # names of files stand in it
+    def _print(self, text: str) -> None:
+        text = clean(text, 100)  # it may contain names of files
         if self._terminal:
             print(f"\rmt5dash: {text}\x1b[K", end="", file=sys.stderr, flush=True)
             self._shown = True
@@ -105,16 +109,16 @@ def backtest(
         str | None, typer.Option(metavar="NAME", help="Built in, installed, or FILE.py:Class.")
     ] = None,
     poll: Annotated[
-        float, typer.Option(min=0.1, help="Market seconds between two looks at the account.")
+        float, typer.Option(min=0.1, help="Market seconds between two readings of the account.")
     ] = 5.0,
     every: Annotated[
         bool,
-        typer.Option("--gates", help="Ask the gates at every scan, for their counts: slower."),
+        typer.Option("--gates", help="Evaluate the gates at every scan, for their counts; slower."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     config: Config = None,
 ) -> None:
-    """Run the strategy over past or generated quotes, as fast as it goes."""
+    """Run the strategy over past or generated quotes, as fast as possible."""
     from ..run.backtest import run_backtest
 
     if to is not None and hours is not None:
@@ -141,7 +145,7 @@ def backtest(
             )
         )
     except KeyboardInterrupt:
-        raise fail("stopped before there was anything to report", INTERRUPTED) from None
+        raise fail("stopped before there was a report", INTERRUPTED) from None
     finally:
         progress.close()
         signal.signal(signal.SIGINT, kept)
@@ -150,13 +154,11 @@ def backtest(
     else:
         _print(done)
     if progress.stopped:
-        raise fail(
-            f"stopped at {_moment(done.report.ended)}; this is as far as it got", INTERRUPTED
-        )
+        raise fail(f"stopped at {_moment(done.report.ended)}; the report ends there", INTERRUPTED)
 
 
-def _as_json(done: Done, *, interrupted: bool) -> dict[str, Any]:
-    """The report; what is not known is null. Times in server epoch seconds."""
+def _as_json(done: BacktestRun, *, interrupted: bool) -> dict[str, Any]:
+    """The report as JSON values; unknown values are null, times are server epoch seconds."""
     report = done.report
     return {
         "market": done.market,
@@ -182,20 +184,20 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _print(done: Done) -> None:
+def _print(done: BacktestRun) -> None:
     report = done.report
     print(done.market)
     print(f"{_moment(report.began)} to {_moment(report.ended)} server time, in {done.currency}")
     for name, value in report.statistics().items():
         shown = f"{value:>12,.2f}" if math.isfinite(value) else f"{'–':>12}"
         print(f"{name:<18} {shown}")
-    print("symbol-scans by the gate that stopped them (waiting: no trade could come of it)")
+    print("symbol-scans by the gate that blocked them (waiting: no trade was possible)")
     for gate, count in report.stopped.most_common():
         print(f"  {gate:<16} {count:>12,}")
     speed = done.ticks / report.seconds if report.seconds > 0 else math.nan
     print(
         f"{done.ticks:,} ticks in {report.seconds:.1f} s ({speed:,.0f} a second).\n"
-        "Past quotes, one path: this describes what happened, it does not say what will.",
+        "Past quotes, one path: this describes the past and predicts nothing.",
         file=sys.stderr,
     )
 

@@ -1,7 +1,7 @@
-"""``mt5dash cmd``: asks a running bot to do something, over its feed, and shows the answer.
+"""``mt5dash cmd``: sends a command to a running bot, over its feed, and prints the answer.
 
-What cannot be taken back is asked about by the feed itself. A command whose answer was lost
-is asked for again under the same ``id``, on which the feed acts once.
+The feed itself asks for a confirmation of commands that cannot be undone. A command whose answer
+was lost is sent again with the same ``id``, on which the feed acts once.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from .common import FAILED, USAGE, fail, feed_url, token_from
 if TYPE_CHECKING:
     from streamer.client.feed_client import FeedClient
 
-JOIN_S = 10.0
+CONNECT_S = 10.0
+"""Longest wait for the connection, seconds."""
 TRIES = 3
+"""Most times that a command is sent."""
 UNKNOWN = 4
-"""Exit code when it is not known whether the command was carried out."""
+"""Exit code when it is unknown whether the command was carried out."""
 
-_NOT_KNOWN = frozenset({"OUTCOME_UNKNOWN", "UNKNOWN_OUTCOME"})
+_UNKNOWN_CODES = frozenset({"OUTCOME_UNKNOWN", "UNKNOWN_OUTCOME"})
 
 FEED_URL = "ws://127.0.0.1:8000/ws"
 
@@ -51,26 +53,26 @@ def cmd(
         str | None,
         typer.Option(
             metavar="K=V,K=V",
-            help="Refuse when the position is another by now: side=BUY,volume=0.1,symbol=EURUSD.",
+            help="Refuse when the position has changed: side=BUY,volume=0.1,symbol=EURUSD.",
         ),
     ] = None,
     flatten: Annotated[
-        bool, typer.Option("--flatten", help="With halt: close everything, too.")
+        bool, typer.Option("--flatten", help="With halt: close everything too.")
     ] = False,
     id: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Name of this command: given again, it acts once."),
+        typer.Option(
+            metavar="ID", help="Name of this command; sent again with the same name, it acts once."
+        ),
     ] = None,
     bot: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Which bot of the feed is to act [the feed's own]."),
+        typer.Option(metavar="NAME", help="The bot of the feed that acts [the feed's own]."),
     ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Answer the feed's question with yes.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm without being asked.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The whole answer as JSON.")] = False,
 ) -> None:
-    """Ask a running bot to do something (needs a control token)."""
+    """Send a command to a running bot (needs a control token)."""
     try:
         args = arguments(given or [], expect)
         if flatten:
@@ -96,24 +98,23 @@ def cmd(
         result = asyncio.run(run_command(feed_url(url), token, name, args, key, confirm, bot))
     except KeyboardInterrupt:
         raise fail(
-            f"ended before the answer came; ask for it with the same command and --id {key}",
+            f"ended before the answer; get it with the same command and --id {key}",
             UNKNOWN,
         ) from None
     raise typer.Exit(show(result, as_json))
 
 
 def arguments(given: list[str], expect: str | None = None) -> dict[str, Any]:
-    """``key=value`` words as arguments: numbers, true and false are what they look like,
-    everything else is text.
+    """``key=value`` words as arguments: numbers, true and false as such, the rest as text.
 
     Raises:
-        BadCommand: a word that is none.
+        BadCommand: A word is not an argument, or is given twice.
     """
     args: dict[str, Any] = {}
     for word in given:
         key, found, text = word.partition("=")
         if not found or not key:
-            raise BadCommand("BAD_ARGS", f"{word!r} is no argument; one looks like ticket=4711")
+            raise BadCommand("BAD_ARGS", f"{word!r} is not an argument; one looks like ticket=4711")
         if key in args:
             raise BadCommand("BAD_ARGS", f"{key} is given twice")
         args[key] = text if key in ("reason", "symbol", "owner") else _value(text)
@@ -142,10 +143,10 @@ def _value(text: str) -> Any:
 
 
 def _typed(name: str, question: Confirm) -> bool:
-    """Ask the person at the terminal; nobody there means no."""
+    """Ask the person at the terminal; without a terminal the answer is no."""
     print(f"mt5dash: this {question.text}.", file=sys.stderr)
     if not sys.stdin.isatty():
-        print("mt5dash: not done: no one to ask; --yes answers with yes", file=sys.stderr)
+        print("mt5dash: not done: there is no terminal to ask on; --yes confirms", file=sys.stderr)
         return False
     print(f"Type {name} to go on ({question.expires_s:.0f} s): ", end="", file=sys.stderr)
     sys.stderr.flush()
@@ -161,12 +162,12 @@ async def run_command(
     confirm: Callable[[Confirm], Awaitable[bool]],
     bot: str | None = None,
 ) -> CommandResult:
-    """Join the feed, give the command, and ask again where the answer was lost on the way."""
+    """Connect, send the command, and send it again when the answer was lost on the way."""
     from streamer.client.feed_client import FeedClient
 
     async with FeedClient(url, token=token, types=["COMMAND_AUDIT"], confirm=confirm) as client:
         for attempt in range(TRIES):
-            trouble = await _joined(client)
+            trouble = await _connected(client)
             if trouble is not None:
                 if attempt:
                     return refusal(id, "OUTCOME_UNKNOWN", f"the link was lost: {trouble}")
@@ -178,10 +179,10 @@ async def run_command(
     return result
 
 
-async def _joined(client: FeedClient) -> str | None:
-    """Wait for the link; ``None`` when it is there, else what is in the way."""
+async def _connected(client: FeedClient) -> str | None:
+    """Wait for the connection; ``None`` when it is there, otherwise why it is not."""
     try:
-        async with asyncio.timeout(JOIN_S):
+        async with asyncio.timeout(CONNECT_S):
             while client.link.state != "live" or not (client.state.epoch or client.legacy):
                 if client.lost is not None:
                     return client.lost
@@ -192,7 +193,11 @@ async def _joined(client: FeedClient) -> str | None:
 
 
 def show(result: CommandResult, as_json: bool) -> int:
-    """Print an answer; returns the exit code: 0 done, 1 refused, 4 not known."""
+    """Print an answer.
+
+    Returns:
+        The exit code: 0 done, 1 refused, 4 unknown.
+    """
     if as_json:
         print(msgspec.json.encode(result).decode())
     elif result.ok:
@@ -204,9 +209,9 @@ def show(result: CommandResult, as_json: bool) -> int:
     if not as_json:
         text = error.message if error is not None else "refused without a reason"
         print(f"mt5dash: {text} ({code})", file=sys.stderr)
-        if code in _NOT_KNOWN:
-            print(f"mt5dash: ask for the result again with --id {result.id}", file=sys.stderr)
-    return UNKNOWN if code in _NOT_KNOWN else FAILED
+        if code in _UNKNOWN_CODES:
+            print(f"mt5dash: get the result with --id {result.id}", file=sys.stderr)
+    return UNKNOWN if code in _UNKNOWN_CODES else FAILED
 
 
 def _text(value: Any) -> str:

@@ -62,7 +62,7 @@ def backup(
     db: Db = None,
     config: Config = None,
 ) -> None:
-    """Write a whole, checked copy, also while the journal is in use."""
+    """Write a complete, checked copy, also while the journal is in use."""
     import sqlite3
 
     from streamer.journal import schema
@@ -92,7 +92,7 @@ def prune(
     db: Db = None,
     config: Config = None,
 ) -> None:
-    """Delete old rows now and give the space back. A running program prunes by itself."""
+    """Delete old rows now and free their space. A running program prunes by itself."""
     from streamer.journal.prune import prune_file
 
     settings = load_settings({}, config).settings.journal
@@ -115,13 +115,15 @@ def export(
     format: Annotated[
         str | None, typer.Option(help="jsonl, csv or parquet [by the file's ending].")
     ] = None,
-    trades: Annotated[bool, typer.Option("--trades", help="The trades, not the events.")] = False,
+    trades: Annotated[
+        bool, typer.Option("--trades", help="The trades instead of the events.")
+    ] = False,
     begin: Annotated[str | None, typer.Option("--from", metavar="TIME")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="TIME")] = None,
     db: Db = None,
     config: Config = None,
 ) -> None:
-    """Write log events, or the trades, for other programs."""
+    """Write the log events or the trades for other programs."""
     from streamer.journal import export as exports
     from streamer.journal import schema
     from streamer.protocol.codec import encode

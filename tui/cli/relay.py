@@ -59,7 +59,7 @@ def relay(
     ] = False,
     config: Config = None,
 ) -> None:
-    """Serve the events of other feeds to many viewers, and pass their commands on."""
+    """Serve the events of other feeds to many viewers, and forward their commands."""
     flags = {
         "relay": {"upstreams": upstream, "token_files": token_file},
         "feed": {

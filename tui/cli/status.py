@@ -1,4 +1,4 @@
-"""``mt5dash status``: one look at a running feed, for people and for scripts.
+"""``mt5dash status``: the state of a running feed, for people and for scripts.
 
 The exit code is a contract: 0 ok, 1 degraded, 2 wrong usage or token, 3 down or not reachable.
 """
@@ -153,7 +153,7 @@ def status(
         typer.Argument(help="The feed [first that answers of 127.0.0.1:8000-8009]."),
     ] = None,
     bot: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which bot of the feed [its own].")
+        str | None, typer.Option(metavar="NAME", help="A bot of the feed [its own].")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Status, health and the whole state as JSON.")
@@ -165,7 +165,7 @@ def status(
         float, typer.Option(min=0.1, max=60.0, metavar="S", help="Seconds to wait for an answer.")
     ] = 3.0,
 ) -> None:
-    """One look at a running feed; the exit code says how it is."""
+    """Print the state of a running feed; the exit code says whether it is well."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a console of another code page has no arrows
     token = token_from(token_file)

@@ -12,7 +12,8 @@ import typer
 from .common import USAGE, Config, fail, load_settings
 
 token = typer.Typer(
-    help="Tokens: who may control or publish, and view from elsewhere.", no_args_is_help=True
+    help="Tokens of a feed, to control it, to publish, and to view it from elsewhere.",
+    no_args_is_help=True,
 )
 
 
@@ -27,7 +28,7 @@ def token_list(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     config: Config = None,
 ) -> None:
-    """Show the tokens (never their text)."""
+    """List the tokens, without their text."""
     from streamer.server.tokens import AccessError
 
     try:
@@ -54,7 +55,7 @@ def token_list(
         whose = f"as {t.bot}  " if t.bot else ""
         print(f"{t.id}  {t.role:<8} {t.created}  {whose}{t.name}".rstrip())
     if not tokens:
-        print("no tokens; make one with `mt5dash token new --role view`", file=sys.stderr)
+        print("no tokens; create one with `mt5dash token new --role view`", file=sys.stderr)
 
 
 @token.command("new")
@@ -70,7 +71,7 @@ def token_new(
     ] = "",
     config: Config = None,
 ) -> None:
-    """Make a token. Its text is printed once, to standard output, and kept nowhere."""
+    """Create a token. Its text is printed once, to standard output, and stored nowhere."""
     from streamer.server.tokens import ROLES, AccessError
     from streamer.settings import GIVEN_NAME
 
@@ -88,7 +89,7 @@ def token_new(
         raise fail(str(error)) from None
     print(text)
     whose = f" as {bot}" if bot else ""
-    print(f"mt5dash: token {made.id} ({role}{whose}); it is shown only now", file=sys.stderr)
+    print(f"mt5dash: token {made.id} ({role}{whose}); its text is shown only now", file=sys.stderr)
 
 
 @token.command("revoke")
@@ -96,7 +97,7 @@ def token_revoke(
     id: Annotated[str, typer.Argument(help="The token's id, from `mt5dash token list`.")],
     config: Config = None,
 ) -> None:
-    """Make a token useless; clients that hold it are closed."""
+    """Revoke a token; clients that use it are disconnected."""
     from streamer.server.tokens import AccessError
 
     try:

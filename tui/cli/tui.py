@@ -36,7 +36,7 @@ def tui(
     connect: Annotated[
         list[str] | None,
         typer.Option(
-            "--connect", metavar="URL", help="Draw a feed that runs elsewhere; may be repeated."
+            "--connect", metavar="URL", help="Show a feed that runs elsewhere; may be repeated."
         ),
     ] = None,
     token_file: Annotated[
@@ -69,13 +69,13 @@ def tui(
         float | None, typer.Option(metavar="N", help="Paper market seconds per second [1].")
     ] = None,
     start: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Where in the paper market to start.")
+        str | None, typer.Option(metavar="TIME", help="Where to start in the paper market.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the generated paper market.")] = None,
     balance: Annotated[float | None, typer.Option(help="First deposit on paper.")] = None,
     state: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Keep the paper account here, over restarts."),
+        typer.Option(metavar="FILE", help="Keep the paper account in this file, over restarts."),
     ] = None,
     journal: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Journal file (SQLite).")

@@ -19,8 +19,8 @@ from streamer.errors import USAGE, Mt5dashError
 from ..settings import Settings
 
 GENERATED_START, GENERATED_HOURS = "2025-01-07T08:00", 24.0
-"""Where a generated market begins and how long it is traded when nothing is said: not the
-present, so that a seed gives the same trades on any day."""
+"""Default begin of a generated market, and its hours. Not the present, so that a seed gives the
+same trades on any day."""
 
 
 class BacktestError(Mt5dashError):
@@ -30,8 +30,15 @@ class BacktestError(Mt5dashError):
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A run that ended: its report, the market in words, how many ticks passed."""
+class BacktestRun:
+    """A finished run.
+
+    Attributes:
+        report: Its trades and statistics.
+        market: The market in words.
+        currency: The currency of the account.
+        ticks: How many ticks were replayed.
+    """
 
     report: BacktestReport
     market: str
@@ -50,16 +57,16 @@ async def run_backtest(
     go_on: Callable[[float, int], bool] = lambda now, trades: True,
     opening: Callable[[str, int, int], None] | None = None,
     opened: Callable[[float], None] = lambda seconds: None,
-) -> Done:
+) -> BacktestRun:
     """Open a new paper account and trade from the market's start. A kept account
     (``paper.state``) is not touched.
 
     Args:
-        hours: Market hours; without it to the end of recorded quotes, 24 of generated ones.
+        hours: Market hours; without it to the end of recorded quotes, or 24 of generated ones.
         to: Server time of the end, instead of ``hours``.
         every, go_on: See :func:`strategy.backtest.backtest.run`.
-        opening: Hears how far the opening of the market is: what is done, how many of how many.
-        opened: Hears how many seconds of market time the run can take at most.
+        opening: Called with the progress of opening the market: what is done, done, total.
+        opened: Called with the most seconds of market time that the run can take.
 
     Raises:
         BacktestError: hours, end or symbols do not fit the market.
@@ -103,7 +110,7 @@ async def run_backtest(
         symbols=wanted,
         go_on=go_on,
     )
-    return Done(report, terminal.market_text, paper.currency, _ticks(terminal) - before)
+    return BacktestRun(report, terminal.market_text, paper.currency, _ticks(terminal) - before)
 
 
 def _ticks(terminal: PaperTerminal) -> int:

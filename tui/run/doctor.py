@@ -1,7 +1,7 @@
-"""``mt5dash doctor``: looks at a set-up from the settings to the broker, in words.
+"""The checks of ``mt5dash doctor``, from the settings to the broker.
 
-Each line says what was found; what is not well is followed by what to do. Exit code 0 when
-nothing failed, 1 otherwise.
+Each line says what was found; a problem is followed by what to do. The exit code is 0 when
+nothing failed, otherwise 1.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from .shadowing import imports_check
 SIGNS = {"ok": "ok", "warning": "WARN", "failed": "FAIL", "skipped": "skip"}
 
 
-class _Quiet:
-    """Listens to a journal that is only looked at."""
+class _NoListener:
+    """The listener of a journal that is opened only for a check."""
 
     def journal_committed(self, seq: int) -> None: ...
 
@@ -39,7 +39,7 @@ class _Quiet:
 
 
 def settings_check(loaded: Loaded) -> Check:
-    """Where the settings came from and what they amount to."""
+    """The source of the settings, and the mode that they result in."""
     where = str(loaded.file) if loaded.file else "defaults (no settings file)"
     changed = sum(1 for value in loaded.values if value.source != "default")
     mode = loaded.settings.effective_mode
@@ -50,7 +50,7 @@ def settings_check(loaded: Loaded) -> Check:
 
 
 async def port_check(settings: Settings) -> Check:
-    """Whether the feed could listen where it is told to."""
+    """Whether the feed could listen at the address of the settings."""
     feed = settings.feed
     try:
         sock = await take_port(feed)
@@ -85,7 +85,7 @@ async def journal_check(settings: Settings) -> Check:
     journal = Journal(path, settings.journal)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        restored = await journal.start(_Quiet())
+        restored = await journal.start(_NoListener())
     except (JournalError, OSError) as error:
         return Check(
             "journal", "failed", f"{path}: {error}", "free it, or name another journal.path"
@@ -131,6 +131,13 @@ async def checks(loaded: Loaded, profile: Path | None = None) -> AsyncIterator[C
         yield check
 
 
+def print_check(check: Check) -> None:
+    """Print a check, and what to do unless it is ok."""
+    print(f"{SIGNS[check.result]:<5} {check.name:<10} {check.text}", flush=True)
+    if check.todo and check.result != "ok":
+        print(f"{'':<16} -> {check.todo}", flush=True)
+
+
 async def run_doctor(loaded: Loaded, *, as_json: bool, profile: Path | None = None) -> int:
     """Print the checks. Returns the exit code."""
     rows: list[dict[str, Any]] = []
@@ -142,9 +149,7 @@ async def run_doctor(loaded: Loaded, *, as_json: bool, profile: Path | None = No
                 {"name": check.name, "result": check.result, "text": check.text, "todo": check.todo}
             )
             continue
-        print(f"{SIGNS[check.result]:<5} {check.name:<10} {check.text}", flush=True)
-        if check.todo and check.result != "ok":
-            print(f"{'':<16} -> {check.todo}", flush=True)
+        print_check(check)
     if as_json:
         print(json.dumps(rows, indent=2))
     return 1 if failed else 0

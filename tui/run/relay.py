@@ -20,7 +20,7 @@ from streamer.service import Feed
 from ..about import program_version
 from ..settings import Settings
 from . import shutdown
-from .doctor import SIGNS, access_check, port_check
+from .doctor import access_check, port_check, print_check
 from .files import relay_journal_path
 from .listening import listen
 from .reporting import announce, log_events
@@ -110,10 +110,8 @@ async def run_check(settings: Settings, addresses: Sequence[Address]) -> int:
     relay = build(settings, addresses)
     ok = True
     for check in (await port_check(settings), access_check(settings)):
-        print(f"{SIGNS[check.result]:<5} {check.name:<10} {check.text}", flush=True)
-        if check.result == "failed":
-            ok = False
-            print(f"{'':<16} -> {check.todo}", flush=True)
+        print_check(check)
+        ok = ok and check.result != "failed"
     for upstream, (url, token) in zip(relay.upstreams, addresses, strict=True):
         found, text, todo = await probe(url, token, CHECK_S)
         sign = "ok" if found and not todo else "WARN" if found else "FAIL"

@@ -1,14 +1,14 @@
-"""What an earlier run of the bot left in the journal that this one must not forget.
+"""Kill switch and risk limits of the last run, read from its journal at the start.
 
 The kill switch stays on over a restart, and so do the peak of the equity and the limits that
-were hit. What cannot be read counts as "halted": a disk that fails releases nothing.
+tripped. A journal that cannot be read counts as halted: a disk that fails releases nothing.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,7 +20,7 @@ from streamer.protocol.messages import RiskMemory
 log = logging.getLogger("mt5dash.runtime")
 
 NEWEST = 400
-"""Events of bot and operator that are looked through."""
+"""Most events of bot and operator that are read."""
 
 
 _NOT_BEGUN = frozenset({"OBSERVE", "NO_COMMANDER", "BAD_ARGS"})
@@ -33,14 +33,22 @@ _STATUS = (
 )
 
 
-async def recall(journal: Journal, bot: str) -> tuple[str | None, RiskMemory | None]:
-    """Why the kill switch was on when the last run ended (``None``: it was off), and what
-    that run knew of the risk limits.
+class RestartState(NamedTuple):
+    """What the last run leaves to this one."""
+
+    halted: str | None
+    """Why the kill switch was on; ``None`` when it was off."""
+    risk: RiskMemory | None
+    """The risk limits as the last run knew them; ``None`` when it published none."""
+
+
+async def read_restart_state(journal: Journal, bot: str) -> RestartState:
+    """The state at the end of the last run.
 
     Args:
-        journal: Of this feed; other bots that publish on it are in it too.
-        bot: Name of the feed's own bot. A journal that knows it only by other names was its
-            own under one of them: then every halt in it counts.
+        journal: The journal of this feed; it has the events of other publishing bots too.
+        bot: Name of the feed's own bot. In a journal without that name, the bot had another name
+            before: then the halt of any bot in it counts.
     """
     try:
         rows = await journal.query(_STATUS.format(whose="="), (bot, NEWEST))
@@ -48,15 +56,15 @@ async def recall(journal: Journal, bot: str) -> tuple[str | None, RiskMemory | N
         if not any(event.get("type") == "BOT_STATUS" for event in events):
             rows = await journal.query(_STATUS.format(whose="<>"), (bot, NEWEST))
             others = [decode(bytes(row[0])) for row in rows]
-            return _renamed(others) or halted(events), memory(others)
+            return RestartState(_renamed(others) or halted(events), risk_memory(others))
     except JournalError as error:
         log.error("the last run's kill switch: %s", error)
-        return (
+        return RestartState(
             "whether the kill switch was on before the restart could not be read from the "
             "journal; release it once you have looked",
             None,
         )
-    return halted(events), memory(events)
+    return RestartState(halted(events), risk_memory(events))
 
 
 def _renamed(newest_first: Iterable[Mapping[str, Any]]) -> str | None:
@@ -72,10 +80,9 @@ def _renamed(newest_first: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def halted(newest_first: Iterable[Mapping[str, Any]]) -> str | None:
-    """The kill switch after these events; ``None`` when it is off.
+    """Why the kill switch is on after these events; ``None`` when it is off.
 
-    A ``halt`` that was given, but of which nothing more was written, counts: the program was
-    killed while it was carried out.
+    A ``halt`` without an outcome counts: the program was killed while it carried it out.
     """
     for event in newest_first:
         if event.get("type") == "BOT_STATUS":
@@ -94,8 +101,8 @@ def halted(newest_first: Iterable[Mapping[str, Any]]) -> str | None:
     return None
 
 
-def memory(newest_first: Iterable[Mapping[str, Any]]) -> RiskMemory | None:
-    """What the newest status says of the risk limits; ``None`` when none does."""
+def risk_memory(newest_first: Iterable[Mapping[str, Any]]) -> RiskMemory | None:
+    """The risk limits in the newest status that has them; ``None`` without one."""
     for event in newest_first:
         if event.get("type") == "BOT_STATUS" and event.get("risk") is not None:
             try:

@@ -36,7 +36,7 @@ from ..progress import Steps
 from ..settings import Settings
 from .files import intents_path, journal_path, prune_journals
 from .listening import listen
-from .restart_state import recall
+from .restart_state import read_restart_state
 from .threads import in_thread
 
 log = logging.getLogger("mt5dash.runtime")
@@ -44,9 +44,11 @@ log = logging.getLogger("mt5dash.runtime")
 WORKER_STOP_S = 2.0
 FEED_STOP_S = 2.0
 TERMINAL_STOP_S = 0.5
+"""Longest waits while stopping, seconds; together they stay below ``shutdown.STOP_S``."""
 AUDIT_FIRST_S, AUDIT_EVERY_S = 90.0, 3600.0
+"""Seconds to the first audit of the ledger, and between audits."""
 SERVICE_SETTLED_S = 60.0
-"""A service that ran so long begins with the shortest pause again when it fails."""
+"""A service that has run for so many seconds begins with the shortest pause when it fails."""
 
 
 async def supervise(name: str, run: Callable[[], Awaitable[None]], feed: Feed) -> None:
@@ -79,7 +81,11 @@ class Runtime:
     """Worker, execution and feed of one bot, on one loop."""
 
     def __init__(self, settings: Settings, steps: Steps | None = None) -> None:
-        """``steps`` hears how far the start is: ``feed``, then ``terminal``."""
+        """
+        Args:
+            settings: All settings of the program.
+            steps: Gets the progress of the start: the steps ``feed`` and ``terminal``.
+        """
         self.settings = settings
         self.steps = steps or Steps()
         self.mode = settings.effective_mode
@@ -111,9 +117,10 @@ class Runtime:
         prepared: object = None
         if self.kind.preparing:
             steps.begin("feed", self.kind.preparing)
-            tell = partial(steps.tell, "feed")
+            progress = partial(steps.report, "feed")
             prepared = await in_thread(
-                lambda: self.kind.prepare(settings.terminal, settings.paper, tell), "market-check"
+                lambda: self.kind.prepare(settings.terminal, settings.paper, progress),
+                "market-check",
             )
         steps.begin("feed", "opening the journal")
         path = journal_path(settings)
@@ -122,7 +129,7 @@ class Runtime:
         self.journal = Journal(path, settings.journal)
         self.feed = Feed(settings.feed, self.journal, version=program_version())
         await listen(self.feed.start, settings.feed.host)
-        steps.begin("feed", f"listening on {self.feed.url}; reading what was before")
+        steps.begin("feed", f"listening on {self.feed.url}; restoring the state")
         try:
             await self._build(prepared)
         except BaseException:
@@ -149,16 +156,16 @@ class Runtime:
         if settings.backbone.url.get_secret_value():
             self.backbone = BackbonePublisher(feed, settings.backbone)
             await self.backbone.start()
-        halted, memory = await recall(self.journal, settings.feed.bot)
+        halted, memory = await read_restart_state(self.journal, settings.feed.bot)
         if not settings.backend_traits.outlives_program:
-            memory = None  # the account begins anew, only the journal goes on
+            memory = None  # the account is a new one, only the journal continues
         terminal = settings.terminal
         self.client = TerminalClient(
             self.kind.open(
-                terminal, settings.paper, partial(self.steps.tell, "terminal"), prepared
+                terminal, settings.paper, partial(self.steps.report, "terminal"), prepared
             ),
             settings=terminal,
-            on_status=self._terminal_said,
+            on_status=self._on_terminal_status,
         )
         intents = Intents(intents_path(settings))
         self.orders = Orders(self.client, feed.publish, terminal, intents=intents)
@@ -197,28 +204,28 @@ class Runtime:
         feed.health.register("worker", self._worker_health)
 
     def _where(self) -> str:
-        """The terminal that is reached for, in words."""
+        """The terminal of the settings, in words."""
         return self.kind.where(self.settings.terminal, self.settings.paper)
 
-    def _terminal_said(self, status: TerminalStatus) -> None:
+    def _on_terminal_status(self, status: TerminalStatus) -> None:
         self.feed.publish(status)
         if status.state == "connected":
             self.steps.end("terminal", "connected")
         elif status.last_error is not None and status.last_error.code != "STARTING":
-            self.steps.tell("terminal", f"{self._where()}: {status.last_error.text}")
+            self.steps.report("terminal", f"{self._where()}: {status.last_error.text}")
 
     async def _audit(self) -> None:
-        """Compare the ledger with the terminal's history, soon after the start and hourly."""
-        told: set[str] = set()
+        """Compare the ledger with the terminal's history and publish each difference once."""
+        published: set[str] = set()
         await asyncio.sleep(AUDIT_FIRST_S)
         while True:
             try:
                 found = await audit(self.client, self.feed.ledger)
             except TerminalError as error:
-                log.info("the ledger was not compared with the terminal's history: %s", error)
+                log.info("the ledger cannot be compared with the terminal's history: %s", error)
                 found = []
-            for text in sorted(set(found) - told):
-                told.add(text)
+            for text in sorted(set(found) - published):
+                published.add(text)
                 self.feed.publish(RiskAlert(code="LEDGER_DIFFERS", level="warning", text=text))
             await asyncio.sleep(AUDIT_EVERY_S)
 
@@ -234,17 +241,17 @@ class Runtime:
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def _worker_health(self) -> HealthCheck:
-        """The worker by what it last did: its state, and the age of its last word."""
+        """The health of the worker: its last state, and the age of that."""
         state, at = self.feed.own.bot, self.feed.own.updated.get("bot")
         if state is None or at is None:
-            return HealthCheck("degraded", "the worker has not spoken yet")
+            return HealthCheck("degraded", "the worker has published no state yet")
         age = time.monotonic() - at
         late = age > 3 * self.settings.strategy.cycle_s + 5
         wrong = state["state"] == "error" or (late and state["state"] in ("scanning", "waiting"))
         return HealthCheck("degraded" if wrong else "ok", state["state"], age)
 
     async def stop(self) -> None:
-        """End worker, terminal and feed in that order, each within its own bound."""
+        """End worker, terminal and feed in that order, each within its own time."""
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop(), name="stop")
         await asyncio.shield(self._stopping)
@@ -263,5 +270,5 @@ class Runtime:
         await closing
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.feed.close(), FEED_STOP_S)
-        if self.backbone is not None:  # last: it takes what the feed said at the end
+        if self.backbone is not None:  # last: it also stores the last events of the feed
             await self.backbone.close()

@@ -2,7 +2,7 @@
 
 The protocol is one datagram of ``NAME=value`` lines to the socket in ``NOTIFY_SOCKET``; see
 sd_notify(3). Pings come from the event loop, so systemd restarts a process whose loop hangs. They
-go on while the trading terminal is down: a restart would not mend that, and would lose what is
+go on while the trading terminal is down: a restart would not help, and would lose what is
 in memory.
 """
 

@@ -1,4 +1,4 @@
-"""The system's own clipboard, beside the terminal's (OSC 52), which not every terminal honours."""
+"""The system's own clipboard, beside OSC 52, which not every terminal supports."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ DEADLINE_S = 2.0
 
 
 def command(env: Mapping[str, str]) -> list[str] | None:
-    """The program that fills the clipboard of whoever sits here; ``None`` where there is none.
+    """The command line of the program that fills the clipboard; ``None`` without one.
 
-    Over ssh there is none: the clipboard of this machine is not the one of the reader.
+    Over ssh there is none: the clipboard of this machine is not the operator's.
     """
     if env.get("SSH_CONNECTION") or env.get("SSH_TTY"):
         return None
@@ -38,13 +38,17 @@ def command(env: Mapping[str, str]) -> list[str] | None:
 
 
 async def system_copy(text: str) -> str | None:
-    """Give ``text`` to the system's clipboard; the name of the program that took it."""
+    """Copy ``text`` to the system's clipboard.
+
+    Returns:
+        The name of the program that took it; ``None`` when there is none or it failed.
+    """
     words = command(os.environ)
     if words is None:
         return None
     name = os.path.basename(words[0])
     data = text.encode("utf-16-le" if name.lower() == "clip.exe" else "utf-8", "replace")
-    # xclip stays behind to serve the selection: with pipes for its output it would be waited for.
+    # xclip keeps running to serve the selection: with pipes for its output it would be awaited.
     nowhere = asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(

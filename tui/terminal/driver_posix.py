@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ALTERNATE = "\x1b[?1049h"
 ENTER = (
     "\x1b[?25l"  # no cursor
-    "\x1b[?1004h"  # tell focus
+    "\x1b[?1004h"  # report focus
     "\x1b[?2004h"  # bracketed paste
     "\x1b[?7l"  # no line wrap
     "\x1b[?2048$p"  # does it report resizes in band?
@@ -86,7 +86,7 @@ class TerminalDriver(NonBlockingDriver, LinuxDriver):
         if not self._in_band_window_resize:
             self._send_size()
 
-    # A signal handler interrupts anything, so the work is done on the loop.
+    # A signal handler may interrupt anything, so its work is done on the loop.
 
     def _sigtstp_application(self, *_: object) -> None:
         self._on_loop(self._stop_for_shell)
@@ -104,7 +104,7 @@ class TerminalDriver(NonBlockingDriver, LinuxDriver):
         if not self._auto_restart or self.terminal_lost is not None:
             return
         if self._active:
-            # Stopped from outside, without a chance to leave; the shell has changed the modes.
+            # Stopped from outside without a chance to restore; the shell has changed the modes.
             self.suspend_application_mode()
         if self._suspended:
             self.resume_application_mode()
@@ -112,7 +112,7 @@ class TerminalDriver(NonBlockingDriver, LinuxDriver):
     # -- application mode ------------------------------------------------------------------
 
     def start_application_mode(self) -> None:
-        """Take the terminal over. Whatever fails on the way, it is left as it was found."""
+        """Take the terminal over; after a failure it is restored."""
         if self._active or not self._may_touch_terminal():
             return
         self._active, self._suspended = True, False
@@ -143,7 +143,7 @@ class TerminalDriver(NonBlockingDriver, LinuxDriver):
             self.write(MOUSE_ON)
         if not constants.DISABLE_KITTY_KEY:
             self.write(KEYS_ON)
-        # Apple's terminal prints a letter for this question instead of ignoring it.
+        # Apple's terminal prints a letter for this query instead of ignoring it.
         if self.input_tty and os.environ.get("TERM_PROGRAM") != "Apple_Terminal":
             self.write(ASK_SYNC)
         self._input_ends = threading.Event()
@@ -157,7 +157,7 @@ class TerminalDriver(NonBlockingDriver, LinuxDriver):
             self.send_message(self.SignalResume())
 
     def _may_touch_terminal(self) -> bool:
-        """False when this process is in the background: it was stopped and must not draw."""
+        """Whether this process is in the foreground; one in the background must not draw."""
         if not os.isatty(self.fileno):
             return True
 
@@ -179,31 +179,31 @@ class TerminalDriver(NonBlockingDriver, LinuxDriver):
         return True
 
     def _enter_raw_mode(self, found: list[Any] | None = None) -> None:
-        """``found`` are the modes to go back to, where they are not those of now."""
+        """``found`` are the modes to restore later, where they differ from the present ones."""
         try:
             self.attrs_before = found or termios.tcgetattr(self.fileno)
         except termios.error:
-            self.attrs_before = None  # input is no terminal: it has no modes
+            self.attrs_before = None  # input is not a terminal: it has no modes
             return
         modes = [*self.attrs_before[:6], list(self.attrs_before[6])]
         modes[tty.LFLAG] = self._patch_lflag(modes[tty.LFLAG])
         modes[tty.IFLAG] = self._patch_iflag(modes[tty.IFLAG])
-        # One byte is enough for a read to return; the slot means something else before.
+        # A read returns after one byte; in canonical mode this slot is another setting.
         modes[tty.CC][termios.VMIN] = 1
         self._set_modes(modes)
 
     def _set_modes(self, modes: list[Any]) -> None:
-        # Blocked, because a process in the background would be stopped for this call.
+        # Blocked, because a process in the background would be stopped by this call.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
         try:
             termios.tcsetattr(self.fileno, termios.TCSANOW, modes)
         except termios.error:
-            pass  # the terminal is gone, the reader tells
+            pass  # the terminal is gone, the reader reports it
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def disable_input(self) -> None:
-        """Stop reading keys; returns when the reader has ended."""
+        """Stop reading keys and wait for the reader to end."""
         if self._key_thread is None:
             return
         if threading.current_thread() is threading.main_thread():
@@ -217,10 +217,10 @@ class TerminalDriver(NonBlockingDriver, LinuxDriver):
         try:
             termios.tcflush(self.fileno, termios.TCIFLUSH)
         except termios.error:
-            pass  # the terminal is gone, or input is none
+            pass  # the terminal is gone, or input is not a terminal
 
     def stop_application_mode(self) -> None:
-        """Give the terminal back. A terminal that reads nothing delays this by 0.4 s at most."""
+        """Restore the terminal. One that reads nothing delays this by 0.4 s at most."""
         if self._active:
             self.disable_input()
             self._restore()
@@ -245,7 +245,7 @@ class TerminalDriver(NonBlockingDriver, LinuxDriver):
             self._repaint()
 
     def close(self) -> None:
-        """The screen has ended: give back what is left, also the signals."""
+        """The screen has ended: restore the terminal and the signal handlers."""
         self.stop_application_mode()
         self._end_output()
         self._suspended = False
@@ -260,7 +260,7 @@ class TerminalDriver(NonBlockingDriver, LinuxDriver):
     # -- input -----------------------------------------------------------------------------
 
     def run_input_thread(self) -> None:
-        """Turn bytes into events until told to end, or until the terminal has ended."""
+        """Turn bytes into events until ``disable_input``, or until the terminal is gone."""
         parser = XTermParser(self._debug)
         decode = getincrementaldecoder("utf-8")("replace").decode
         ends = self._input_ends
@@ -272,8 +272,8 @@ class TerminalDriver(NonBlockingDriver, LinuxDriver):
             selector.register(self.fileno, selectors.EVENT_READ)
             selector.register(self._wake_read, selectors.EVENT_READ)
             while not ends.is_set():
-                # The parser needs a tick to tell a lone Escape from a sequence; with nothing
-                # half-read there is nothing to wait for.
+                # The parser needs a tick to distinguish a lone Escape from a sequence; without
+                # a half-read sequence the tick does nothing.
                 ready = {key.fd for key, _ in selector.select(0.1)}
                 if self._wake_read in ready:
                     os.read(self._wake_read, 64)
@@ -289,10 +289,10 @@ class TerminalDriver(NonBlockingDriver, LinuxDriver):
             for _ in parser.feed(""):
                 pass
         except (EOFError, ParseError):
-            pass  # that is how this parser ends
+            pass  # the parser ends in this way
 
     def _read(self) -> bytes:
-        """Bytes from the terminal; empty when there will be no more."""
+        """Bytes from the terminal; empty at its end."""
         try:
             data = os.read(self.fileno, 4096)
         except OSError as error:

@@ -1,7 +1,7 @@
 """The console driver for Windows.
 
-Not tested where it was written (no Windows there): it changes Textual's own driver only in who
-writes. A text selection that stops the console stops the writing thread, not the loop.
+Not tested on Windows: it changes Textual's own driver only in the writer. A text selection that stops
+the console stops the writing thread, not the loop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .tty_writer import ConsoleSink
 ENTER = (
     "\x1b[?1049h"  # alternate screen
     "\x1b[?25l"  # no cursor
-    "\x1b[?1004h"  # tell focus
+    "\x1b[?1004h"  # report focus
     "\x1b[>1u"  # Kitty's keyboard protocol: disambiguate
     "\x1b[?2004h"  # bracketed paste
 )
@@ -61,7 +61,7 @@ class ConsoleDriver(NonBlockingDriver, WindowsDriver):
             return
         if self._out is not None:
             self._out.finish(LEAVE)
-        # After the sequences: without virtual terminal processing they would be printed.
+        # After the sequences: without virtual terminal processing they would be printed as text.
         self._restore_console()
         self._restore_console = None
 

@@ -1,8 +1,8 @@
-"""The first frame: painted within a tenth of a second, by hand, before Textual is loaded.
+"""The first frame: painted within a tenth of a second, before Textual is loaded.
 
-It takes the terminal over the way the screen's driver does (alternate screen, no echo), shows the
-panels' frames and the step that is being done, and hands terminal and output on to the driver.
-Keys that are typed meanwhile wait in the terminal for the screen. Ctrl-C ends the program.
+It takes the terminal over as the screen's driver does (alternate screen, no echo), shows the frames
+of the panels and the steps of the start, and hands terminal and output over to the driver. Keys
+typed meanwhile stay in the terminal's queue for the screen. Ctrl-C ends the program.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def has_terminal() -> bool:
 
 
 def show(shown: Steps, *, ascii_only: bool = False) -> None:
-    """Take the terminal over and paint; from now on every change of ``shown`` is painted.
+    """Take the terminal over and paint; every change of ``shown`` is painted from now on.
 
-    Where the terminal cannot be taken over (Windows, a stream that is none) a word is printed.
+    Prints a line instead where the terminal cannot be taken over (Windows, a closed stream).
     """
     global _open
     if sys.platform != "win32" and _open is None:
@@ -54,12 +54,12 @@ def show(shown: Steps, *, ascii_only: bool = False) -> None:
 
 
 def steps() -> Steps | None:
-    """The steps that the first frame shows; None when there is none."""
+    """The steps that the first frame shows; ``None`` without a first frame."""
     return _open.shown if _open is not None else None
 
 
 def leave() -> None:
-    """Give the terminal back, if it was not handed on. Idempotent, bounded to 0.4 s."""
+    """Restore the terminal, unless the driver has it. Idempotent, takes 0.4 s at most."""
     global _open
     frame, _open = _open, None
     if frame is not None:
@@ -67,7 +67,7 @@ def leave() -> None:
 
 
 def take() -> FirstFrame | None:
-    """For the driver: what it goes on with; None when there is no first frame."""
+    """Hand the first frame over to the driver; ``None`` when there is none."""
     global _open
     frame, _open = _open, None
     if frame is not None:
@@ -79,9 +79,9 @@ class FirstFrame:
     """The terminal while the program loads.
 
     Attributes:
-        shown: the steps that it shows.
-        writer: what writes to the terminal; the driver goes on with it.
-        attributes: the terminal's modes as they were found.
+        shown: The steps that it shows.
+        writer: Writes to the terminal; the driver continues with it.
+        attributes: The terminal's modes before the program.
     """
 
     writer: TtyWriter
@@ -97,7 +97,7 @@ class FirstFrame:
         self._fd = sys.stdin.fileno()
         self.attributes = termios.tcgetattr(self._fd)
         self._size = _size(self._fd)
-        # First of all: a program in the background is stopped here, before it has drawn.
+        # First: a program in the background is stopped by this call, before it has drawn.
         termios.tcsetattr(self._fd, termios.TCSANOW, _quiet(self.attributes))
         self._signals = {
             number: signal.signal(number, _interrupted)
@@ -109,7 +109,7 @@ class FirstFrame:
         shown.on_change = self.paint
 
     def paint(self) -> None:
-        """Paint the lines that changed; the writer never waits."""
+        """Paint the lines that have changed, without waiting."""
         cells, rows = self._size
         lines = [paint_line(line, self._ascii) for line in frame_lines(self.shown, cells, rows)]
         out = [] if self._painted else [ENTER, "\x1b[2J"]
@@ -144,22 +144,22 @@ class FirstFrame:
 
 
 def _ignore(*_: object) -> None:
-    """Nobody to tell yet: the driver asks the writer when it takes over."""
+    """Losses are reported to the driver when it takes over (``TtyWriter.hand_on``)."""
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
-    """Unwinds the loading, wherever it is; the exit code is the one that shells report."""
+    """End the program wherever its loading is; the exit code is the one that shells report."""
     raise SystemExit(128 + number)
 
 
 def _quiet(found: list[Any]) -> list[Any]:
-    """Modes without echo and lines, in which Ctrl-C still interrupts, and nothing else does."""
+    """Modes without echo and line editing, in which only Ctrl-C is still a signal."""
     import termios
 
     modes = [*found[:6], list(found[6])]
     modes[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
     modes[3] |= termios.ISIG
-    # Carriage return stays what it is, and Ctrl-S and Ctrl-Q are keys, as for the driver.
+    # Carriage return is not translated, Ctrl-S and Ctrl-Q are keys, as in the driver.
     modes[0] &= ~(termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR | termios.IGNCR)
     off = os.fpathconf(0, "PC_VDISABLE")
     for key in (termios.VSUSP, termios.VQUIT):
@@ -177,7 +177,7 @@ def _size(fd: int) -> tuple[int, int]:
 
 
 def paint_line(line: list[Piece], ascii_only: bool) -> str:
-    """Pieces as text with attributes of any terminal: no colour of ours is known yet."""
+    """Pieces as text with attributes that every terminal has: themes are not loaded yet."""
     out = ""
     for text, style in line:
         safe = text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -1,7 +1,7 @@
-"""Writes to a terminal from a thread of its own, so that nobody who draws ever waits for it.
+"""Writes to a terminal in a thread of its own, so that drawing never waits for the terminal.
 
-What waits is bounded: a frame is taken whole or dropped whole, and after a drop the owner is
-asked to paint the whole screen anew once the terminal has read what it was given.
+The queue is bounded: a frame is taken or dropped as a whole, and after a drop the owner is asked to
+repaint the whole screen once the terminal has read what is queued.
 """
 
 from __future__ import annotations
@@ -16,33 +16,36 @@ from collections.abc import Callable
 from typing import Protocol, TextIO
 
 MAX_PENDING = 256 * 1024
-"""Bytes that may wait for the terminal before frames are dropped."""
+"""Most bytes in the queue; beyond it frames are dropped."""
 
 MAX_CONTROL = 64 * 1024
-"""Bytes of control sequences that may wait on top of that."""
+"""Most bytes of control sequences beyond that."""
 
 LATE_S = 0.5
-"""Seconds after which a frame that still waits makes newer ones be dropped."""
+"""A frame that waits longer, in seconds, makes newer frames be dropped."""
 
 END_STRING = b"\x1b\\"
-"""ST: ends a half-written sequence of any kind, and does nothing where there is none."""
+"""ST: ends a half-written sequence of any kind; without one it does nothing."""
 
 _POLL_S = 0.1
 
 
 class Sink(Protocol):
-    """The way to a terminal, used by the writer's thread only (except ``discard``)."""
+    """Where the writer's thread writes; only ``discard`` is called from other threads."""
 
     def write(self, data: memoryview, timeout: float) -> int:
-        """Take some of ``data``; 0 when there was no room within ``timeout`` seconds.
+        """Write a part of ``data``.
+
+        Returns:
+            The bytes written; 0 when there was no room within ``timeout`` seconds.
 
         Raises:
-            OSError: the terminal is gone.
+            OSError: The terminal is gone.
         """
         ...
 
     def discard(self) -> None:
-        """Throw away what the system took and the terminal has not read. Never waits."""
+        """Discard what the system has taken and the terminal has not read. Never waits."""
         ...
 
     def close(self) -> None: ...
@@ -52,9 +55,9 @@ class TtySink:
     """A POSIX terminal: a file description of our own that does not block, where possible.
 
     The terminal's descriptor is usually shared with the shell, so O_NONBLOCK on it would outlive
-    us and break the shell. The terminal is therefore opened anew. Where that is refused (another
-    user's terminal, a container) the shared descriptor is written in small pieces: that may
-    block the thread, never the caller.
+    this process and break the shell. The terminal is therefore opened again. Where that is refused
+    (another user's terminal, a container) the shared descriptor is written in small pieces: that
+    may block the thread, never the caller.
     """
 
     def __init__(self, fd: int) -> None:
@@ -79,7 +82,7 @@ class TtySink:
         try:
             termios.tcflush(self._fd, termios.TCOFLUSH)
         except (termios.error, OSError):
-            pass  # no terminal any more: nothing to throw away
+            pass  # no longer a terminal: nothing to discard
 
     def close(self) -> None:
         os.close(self._fd)
@@ -138,18 +141,18 @@ class ConsoleSink:
         return len(data)
 
     def discard(self) -> None:
-        pass  # a console keeps nothing that could be thrown away
+        pass  # a console keeps nothing that could be discarded
 
     def close(self) -> None:
         pass  # standard output belongs to the process
 
 
 class TtyWriter:
-    """A bounded queue in front of a terminal, with a daemon thread that empties it.
+    """A bounded queue in front of a terminal, with a daemon thread that writes it.
 
-    ``on_lost(reason)`` and ``on_behind()`` are called from the thread: the first once, when the
-    terminal is gone; the second when frames were dropped and everything else was written, so
-    that a full repaint can follow. Only after ``repainting()`` are frames taken again.
+    ``on_lost(reason)`` and ``on_behind()`` are called in that thread: the first once, when the
+    terminal is gone; the second when frames were dropped and everything else is written, so
+    that a full repaint can follow. Frames are queued again only after ``repainting()``.
     """
 
     def __init__(
@@ -175,7 +178,7 @@ class TtyWriter:
         self._thread.start()
 
     def hand_on(self, *, on_lost: Callable[[str], None], on_behind: Callable[[], None]) -> None:
-        """From now on others are told; a loss that was before is told at once."""
+        """Call these from now on. A loss that has already happened is reported at once."""
         with self._lock:
             self._on_lost, self._on_behind = on_lost, on_behind
             lost = self.lost
@@ -189,14 +192,15 @@ class TtyWriter:
 
     @property
     def stalled_since(self) -> float | None:
-        """``time.monotonic()`` since when the terminal takes nothing, None when it reads."""
+        """``time.monotonic()`` of the moment the terminal stopped reading; ``None`` while it
+        reads."""
         progress = self._progress
         if self._pending and time.monotonic() - progress > LATE_S:
             return progress
         return None
 
     def frame(self, data: bytes) -> bool:
-        """Queue one frame, or drop it whole. Never waits. Returns whether it was taken."""
+        """Queue one frame or drop it, without waiting. Returns whether it was queued."""
         with self._lock:
             if self.lost is not None or self._finishing:
                 return False
@@ -208,7 +212,7 @@ class TtyWriter:
             return True
 
     def control(self, data: bytes) -> None:
-        """Queue a sequence that must not be lost: kept in order also while frames are dropped."""
+        """Queue a sequence that must not be lost; it is also queued while frames are dropped."""
         with self._lock:
             if self.lost is not None or self._finishing:
                 return
@@ -218,15 +222,18 @@ class TtyWriter:
             self._append(data)
 
     def repainting(self) -> None:
-        """The owner is about to paint everything: frames are taken again from here on."""
+        """The owner repaints the whole screen: frames are queued again from now on."""
         with self._lock:
             self._behind = False
             self._asked = False
 
     def finish(self, last: bytes, timeout: float = 0.4) -> bool:
-        """Write ``last`` after what waits; what the terminal does not take is thrown away.
+        """Write ``last`` after the queue; what the terminal does not take is discarded.
 
-        Waits ``timeout`` seconds at most. Returns whether the terminal took it all.
+        Waits ``timeout`` seconds at most.
+
+        Returns:
+            Whether the terminal took everything.
         """
         with self._lock:
             self._finishing = True
@@ -245,7 +252,7 @@ class TtyWriter:
             return self._empty.wait_for(self._is_done, timeout / 2) and self.lost is None
 
     def close(self, timeout: float = 0.4) -> bool:
-        """End the thread; what still waits is dropped. Returns whether it ended in time."""
+        """End the thread and drop the queue. Returns whether the thread ended in time."""
         with self._lock:
             self._stopping = True
             self._generation += 1
@@ -291,7 +298,7 @@ class TtyWriter:
             self._sink.close()
 
     def _took(self, generation: int, queued: float, data: memoryview, taken: int) -> bool:
-        """Note what was written. Returns whether a full repaint must be asked for now."""
+        """Account for written bytes. Returns whether a full repaint has to be requested now."""
         with self._lock:
             self._progress = time.monotonic()
             if generation != self._generation:

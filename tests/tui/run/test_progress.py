@@ -29,18 +29,18 @@ def test_a_step_that_begins_ends_those_before_it() -> None:
 
 def test_what_is_told_late_does_not_begin_a_step_again() -> None:
     steps = Steps("terminal")
-    steps.tell("terminal", "too early", 1, 2)
+    steps.report("terminal", "too early", 1, 2)
     assert words(steps) == ["· terminal"]
     steps.begin("terminal")
     steps.end("terminal", "connected")
-    steps.tell("terminal", "too late", 1, 2)
+    steps.report("terminal", "too late", 1, 2)
     assert words(steps) == ["✓ terminal   connected"]
 
 
 def test_how_far_a_step_is_and_how_long_it_takes() -> None:
     steps = Steps("terminal")
     steps.begin("terminal")
-    steps.tell("terminal", "bars of EURUSD", 5, 20)
+    steps.report("terminal", "bars of EURUSD", 5, 20)
     now = time.monotonic()
     assert words(steps, now=now) == ["▸ terminal   bars of EURUSD ███········· 5 of 20"]
     assert words(steps, now=now + 12.4)[0].endswith("5 of 20 12 s")
@@ -53,7 +53,7 @@ def test_how_far_a_step_is_and_how_long_it_takes() -> None:
 def test_a_line_keeps_its_figures_and_its_width(cells: int) -> None:
     steps = Steps("terminal")
     steps.begin("terminal")
-    steps.tell("terminal", "a name that is far too long for any line there is " * 3, 20, 20)
+    steps.report("terminal", "a name that is far too long for any line there is " * 3, 20, 20)
     line = words(steps, cells)[0]
     assert "20 of 20" in line
     assert len(line) <= max(cells, 13 + len(" ████████████ 20 of 20"))

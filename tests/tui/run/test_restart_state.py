@@ -13,7 +13,7 @@ from streamer.protocol.messages import BotStatus, Reason, RiskMemory
 from streamer.server.tokens import TokenStore
 from streamer.service import Feed
 from streamer.settings import FeedSettings
-from tui.run.restart_state import halted, recall
+from tui.run.restart_state import halted, read_restart_state
 
 
 def status(state: str, code: str = "", text: str = "") -> dict[str, Any]:
@@ -65,13 +65,13 @@ async def test_a_journal_gives_back_what_was_told_in_it(tmp_path: Path) -> None:
         return feed, journal
 
     feed, journal = await opened()
-    assert await recall(journal, "main") == (None, None)
+    assert await read_restart_state(journal, "main") == (None, None)
     reason = Reason(code="KILL_SWITCH", text="enough")
     feed.publish(BotStatus(state="halted", reason=reason, risk=memory))
     feed.publish(BotStatus(state="stopped", reason=reason))
     await feed.close()
     feed, journal = await opened()
-    assert await recall(journal, "main") == ("enough", memory)
+    assert await read_restart_state(journal, "main") == ("enough", memory)
     await feed.close()
 
 
@@ -93,9 +93,9 @@ async def test_another_bots_word_neither_halts_nor_releases_this_one(tmp_path: P
     feed.publish(BotStatus(state="halted", reason=other), bot="gamma")
     await feed.close()
     feed, journal = await opened("main")
-    assert await recall(journal, "main") == ("enough", memory)
-    assert (await recall(journal, "beta"))[0] is None
-    assert (await recall(journal, "gamma"))[0] == "beta's own affair"
+    assert await read_restart_state(journal, "main") == ("enough", memory)
+    assert (await read_restart_state(journal, "beta"))[0] is None
+    assert (await read_restart_state(journal, "gamma"))[0] == "beta's own affair"
     await feed.close()
 
 
@@ -108,7 +108,7 @@ async def test_a_bot_that_gets_another_name_stays_halted(tmp_path: Path) -> None
     feed.publish(BotStatus(state="halted", reason=reason, risk=memory))
     while feed.waiting:
         await asyncio.sleep(0.01)
-    why, known = await recall(journal, "renamed")
+    why, known = await read_restart_state(journal, "renamed")
     assert why == "enough (by main, before this bot had its name)"
     assert known == memory
     await feed.close()
@@ -122,7 +122,7 @@ async def test_a_journal_that_cannot_be_read_releases_nothing(
 
     journal = Journal(tmp_path / "j.db")
     monkeypatch.setattr(journal, "query", broken)
-    why, memory = await recall(journal, "main")
+    why, memory = await read_restart_state(journal, "main")
     assert why is not None
     assert "release it once you have looked" in why
     assert memory is None
