@@ -88,6 +88,8 @@ class Admission:
                 client.write(client.frame(item))
                 client.sent += 1
             after = seq
+            if client.closed:
+                return
             if client.paused:
                 try:
                     async with asyncio.timeout(DRAIN_DEADLINE_S):
@@ -95,6 +97,8 @@ class Admission:
                 except TimeoutError:
                     self._fanout.close(client, 4008, "stalled while resuming")
                     return
+                except ConnectionError:
+                    return  # it left
         self._fanout.add(client, b"", after, resumed=True)
 
     def resume_point(self, since: str) -> int | None:

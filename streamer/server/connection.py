@@ -154,6 +154,10 @@ class FeedConnection(ServerConnection):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if _NOTSENT_OPTION is not None:
                 sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_OPTION, NOTSENT_LOWAT)
+            else:
+                # Without it (Windows) the whole send buffer has to be that small, or the kernel
+                # takes megabytes for a client that reads nothing.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, NOTSENT_LOWAT)
         if not self._connections.add(self):
             self.transport.abort()
 

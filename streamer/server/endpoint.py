@@ -41,7 +41,7 @@ from .policy import AccessPolicy, Grant, Rejection, bearer
 from .ports import BACKLOG, take_port
 from .query import bearer_subprotocol, checked_names, names_in, ordered_names
 from .routes import Routes, refuse
-from .subscriber import Subscriber
+from .subscriber import Subscriber, write_limit
 
 log = logging.getLogger("mt5dash.feed")
 # websockets writes request headers, tokens among them, at DEBUG: it never gets there.
@@ -162,9 +162,7 @@ class Endpoint:
             ping_interval=None,
             max_size=self.settings.max_message_bytes,
             max_queue=16,
-            # "Paused" has to mean "something is buffered": see Subscriber.write. asyncio's TLS
-            # pauses from its limit on, plain TCP above it.
-            write_limit=(1, 0) if context is not None else 0,
+            write_limit=write_limit(tls=context is not None),
             logger=_ws_log,
         )
         # asyncio has called listen() again, with a backlog of 100: a storm of clients would lose

@@ -31,6 +31,9 @@ BLOB_MAX = 128 * 1024
 CLOSE_GRACE_S = 1.0
 STALL_S = 3.0
 REPLIES_MAX = 64
+LAST_WORDS = 256 * 1024
+"""Bytes of answers that are still sent before a close frame, at most."""
+
 AT_ONCE = 32
 """Clients that are served between two checks of the clock."""
 
@@ -251,13 +254,16 @@ class Fanout:
         client.cursor = max(client.cursor, cursor)
         client.dirty.clear()
         client.replies.append(snapshot)
-        self._pump(client)
+        self._send_replies(client)
 
     def reply(self, client: Subscriber, payload: bytes) -> None:
         """Send one client an answer, in order with what waits for it."""
         if client.closed:
             return
         client.replies.append(text_frame(payload))
+        self._send_replies(client)
+
+    def _send_replies(self, client: Subscriber) -> None:
         if len(client.replies) > REPLIES_MAX:
             self.close(client, 4008, "answers are not read")
             return
@@ -339,9 +345,14 @@ class Fanout:
             self.close(client, 4008, f"too slow: {waiting} events waiting")
 
     def close(self, client: Subscriber, code: int, reason: str) -> None:
-        """Send a close frame with ``code`` and cut the connection a second later."""
+        """Send a close frame with ``code`` and cut the connection a second later.
+
+        Answers that wait for the client are sent before it, unless it is closed for not reading.
+        """
         if client.closed:
             return
+        if client.replies and code != 4008 and sum(map(len, client.replies)) <= LAST_WORDS:
+            client.write(b"".join(client.replies))
         if code == 4008:
             self.closed_slow += 1
             log.warning("closed slow client %s: %s", client.connection.peer, reason)

@@ -19,6 +19,10 @@ DIRECT_WRITE = os.name == "posix" and sys.platform != "cygwin"
 THROUGH_TRANSPORT = -1
 """As ``Subscriber.fd``: bytes go through the asyncio transport, not to the descriptor."""
 
+BUFFERED = (64 * 1024, 16 * 1024)
+"""Bytes in a transport from which on a client counts as paused, and down to which it goes on, where
+every write goes through the transport."""
+
 Names = frozenset[str] | None
 """Names of a filter; ``None`` for all."""
 Key = tuple[bool, bool, Names, Names, Names]
@@ -43,6 +47,19 @@ class SubscriberConnection(Protocol):
     def finish(self, code: int, reason: str, grace: float) -> None:
         """Send a close frame now and cut the connection after ``grace`` seconds."""
         ...
+
+
+def write_limit(*, tls: bool) -> int | tuple[int, int]:
+    """The limits of a transport's write buffer, as asyncio takes them.
+
+    Where bytes go to the descriptor, "paused" has to mean "something is buffered", or the bytes
+    would overtake each other; asyncio's TLS pauses from its limit on, plain TCP above it. The
+    Proactor loop of Windows completes a write in a later turn: pausing for each would serve a
+    client one chunk a turn.
+    """
+    if not DIRECT_WRITE:
+        return BUFFERED
+    return (1, 0) if tls else 0
 
 
 class Subscriber:
@@ -177,7 +194,13 @@ class Subscriber:
         return item.deflated() if self.deflate else item.frame
 
     def write(self, data: bytes) -> None:
-        """Give bytes to the socket; what it does not take waits in the transport."""
+        """Give bytes to the socket; what it does not take waits in the transport.
+
+        Nothing is written for a client whose connection ended or is ending: its descriptor may be
+        another client's by now, and a transport raises after the end was written.
+        """
+        if self.closed:
+            return
         if self.fd >= 0 and not self.paused:
             try:
                 taken = os.write(self.fd, data)

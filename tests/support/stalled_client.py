@@ -12,7 +12,7 @@ from support.feed_kit import upgrade
 class Stalled:
     """A client that speaks WebSocket by hand and reads only when told to."""
 
-    def __init__(self, feed: Feed, *, path: str = "/ws?topics=") -> None:
+    def __init__(self, feed: Feed, *, path: str = "/ws") -> None:
         self._feed = feed
         self._path = path
         self.sock = socket.socket()
@@ -27,7 +27,7 @@ class Stalled:
             f"Host: 127.0.0.1:{self._feed.port}",
             "Sec-WebSocket-Protocol: mt5dash.v1",
             *lines,
-            path="/ws",
+            path=self._path,
         )
         await loop.sock_sendall(self.sock, request)
         while b"\r\n\r\n" not in self.buffer:

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from support.feed_kit import OpenFeed, frame, join, raw_request
+from support.feed_kit import OpenFeed, closed, frame, join, raw_request
 from support.stalled_client import Stalled
 from support.until import until
 
@@ -245,3 +245,71 @@ async def test_200_silent_connections_do_not_keep_others_out(open_feed: OpenFeed
     for _, writer in silent:
         writer.transport.abort()
     await until(lambda: len(feed.endpoint.connections) == 0)
+
+
+async def test_nothing_is_written_for_a_client_that_has_left(open_feed: OpenFeed) -> None:
+    """Its descriptor may be the next client's, and a transport raises after its end."""
+    feed = await open_feed()
+    left = await join(feed)
+    await frame(left)
+    (client,) = feed.fanout
+    await left.close()
+    await until(lambda: client.closed)
+    async with await join(feed) as other:
+        await frame(other)
+        assert isinstance(client.fd, int)
+        client.fd = next(iter(feed.fanout)).fd
+        client.write(b"not for you")
+        feed.publish({"type": "X"})
+        assert (await frame(other))["type"] == "X"
+
+
+async def test_a_client_that_leaves_while_it_resumes_is_no_error(
+    open_feed: OpenFeed, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = await open_feed("j.db", ring_events=256)
+    for number in range(3000):
+        feed.publish({"type": "X", "n": number, "data": "x" * 2000})
+    await until(lambda: feed.state.seq == 3000)
+    for _ in range(5):
+        stalled = Stalled(feed, path=f"/ws?since={feed.state.epoch}:0")
+        await stalled.open()
+        await until(lambda: len(feed.endpoint.connections) == 1)
+        await asyncio.sleep(0.02)
+        # A close frame, as a client that was closed by its user sends it.
+        await asyncio.get_running_loop().sock_sendall(
+            stalled.sock, b"\x88\x82\0\0\0\0" + (1000).to_bytes(2, "big")
+        )
+        await asyncio.sleep(0.02)
+        stalled.close()
+        await until(lambda: len(feed.endpoint.connections) == 0)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_answers_that_wait_are_sent_before_the_close(open_feed: OpenFeed) -> None:
+    feed = await open_feed()
+    async with await join(feed) as ws:
+        await frame(ws)
+        (client,) = feed.fanout
+        client.pumping = True  # a backlog is being written: answers wait for its end
+        feed.fanout.reply(client, b'{"type":"PONG","id":"1"}')
+        feed.fanout.reply(client, b'{"type":"PONG","id":"2"}')
+        feed.fanout.close(client, 4503, "enough")
+        code, frames = await closed(ws)
+    assert code == 4503
+    assert [each["id"] for each in frames if each["type"] == "PONG"] == ["1", "2"]
+
+
+async def test_a_client_that_asks_for_snapshots_and_reads_none_is_closed(
+    open_feed: OpenFeed,
+) -> None:
+    feed = await open_feed()
+    async with await join(feed) as ws:
+        await frame(ws)
+        (client,) = feed.fanout
+        client.paused = True
+        for _ in range(65):
+            feed.fanout.resubscribe(client, b"a snapshot", feed.state.seq)
+        assert client.closed
+        assert feed.fanout.closed_slow == 1
+        assert (await closed(ws))[0] == 4008
