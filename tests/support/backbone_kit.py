@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -130,6 +132,12 @@ def wipe(where: Where) -> None:
     kind, url = where
     if kind == "memory":
         backbone_memory.delete_stream(url.partition(":")[2])
+    elif kind == "sqlite" and sys.platform == "win32":
+        # A file that is open cannot be deleted there: it is emptied.
+        with contextlib.closing(sqlite3.connect(url.partition(":")[2])) as db, db:
+            tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for (name,) in tables:
+                db.execute(f"DELETE FROM {name}")
     elif kind == "sqlite":
         for suffix in ("", "-wal", "-shm"):
             Path(url.partition(":")[2] + suffix).unlink(missing_ok=True)

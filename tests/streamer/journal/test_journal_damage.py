@@ -69,9 +69,18 @@ async def test_a_key_of_an_index_that_sqlite_does_not_check_is_named(tmp_path: P
     data[entry + 1] ^= 1  # its header is shorter by one
     path.write_bytes(bytes(data))
     db = sqlite3.connect(path)
-    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)], "the control"
+    try:
+        unseen = db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    except sqlite3.DatabaseError:
+        unseen = False
     db.close()
-    assert verify(path).findings == ["file: index ev_ledger does not fit its table"]
+    findings = verify(path).findings
+    if sqlite3.sqlite_version_info < (3, 45):
+        assert unseen, "the control"
+    if unseen:
+        assert findings == ["file: index ev_ledger does not fit its table"]
+    else:
+        assert findings, "a newer SQLite finds it by itself"
 
 
 @pytest.mark.parametrize("column", ["body", "chain"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,11 @@ class Deaf:
 async def written(path: Path, events: list[dict[str, Any]]) -> Journal:
     journal = Journal(path)
     await journal.start(Deaf())
+    now = time.time() - len(events)
     for seq, event in enumerate(events, 1):
         line = {"type": "X", **event, "seq": seq}
         body = json.dumps(line, separators=(",", ":")).encode()
-        journal.append(seq, "X", body, 1e9 + seq)
+        journal.append(seq, "X", body, now + seq)  # old events would be pruned
     await journal.close()
     again = Journal(path)
     await again.start(Deaf())
