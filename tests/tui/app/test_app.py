@@ -268,7 +268,9 @@ async def test_a_panel_can_have_the_whole_board_and_give_it_back() -> None:
         async with bench(size) as b:
             last = PANELS[-1]
             text = await b.press(last.key, "m")
-            assert f"[{last.label}" in text
+            # The titles of more than four panels are wider than a narrow window.
+            among = f"[{last.label}" if size == (120, 36) or len(PANELS) == 4 else last.label
+            assert among in text
             assert sum(p.display for p in b.main.panels) == 1
             await b.press("tab")
             assert b.main.panel.number == 1
