@@ -88,7 +88,7 @@ async def test_a_command_from_the_shell_is_done_once_and_what_is_wrong_is_said(
         code, out, error = await cmd("flatten")
         assert (code, out) == (1, "")
         assert "this closes 0 positions and cancels 0 pending orders" in error
-        assert "--yes answers with yes" in error
+        assert "--yes confirms" in error
         code, out, _ = await cmd("flatten", "--yes")
         assert (code, out) == (0, "done closed=0 cancelled=0\n")
         for wrong, words in (

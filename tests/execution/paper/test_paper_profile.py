@@ -136,7 +136,7 @@ def test_settings_that_are_given_win_over_the_profile(tmp_path: Path) -> None:
         ({"name": ""}, "its name has 0 characters"),
         ({"name": "X" * 30}, "its name has 30 characters"),
         ({"name": "EURUSD.x"}, "it is there twice"),
-        ({"session": "moon"}, "session moon is not known; known are fx, metal, crypto"),
+        ({"session": "moon"}, "session moon is not one of fx, metal, crypto"),
         ({"currency_profit": "XXX"}, "no symbol converts XXX to USD"),
         ({"currency_base": "QQQ", "bid": 0.0}, "it has no price"),
         ({"digits": "many"}, "Expected `int`"),

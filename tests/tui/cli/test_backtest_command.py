@@ -67,7 +67,7 @@ def test_for_people_the_report_is_on_standard_output_and_the_caution_on_error(
     assert done.returncode == 0
     assert "2025-01-07 08:00 to 2025-01-07 08:12 server time, in USD" in done.stdout
     assert "net" in done.stdout
-    assert "does not say what will" in done.stderr
+    assert "predicts nothing" in done.stderr
 
 
 @pytest.mark.parametrize(
