@@ -94,7 +94,7 @@ async def test_a_command_from_the_shell_is_done_once_and_what_is_wrong_is_said(
         for wrong, words in (
             (("buy",), "known are pause"),
             (("close_position",), "ticket must be a whole number above 0"),
-            (("close_position", "5"), "'5' is no argument"),
+            (("close_position", "5"), "'5' is not an argument"),
             (("close_position", "ticket=5", "--expect", "side=LONG"), "--expect"),
         ):
             code, _, error = await cmd(*wrong)
